@@ -1,0 +1,1 @@
+"""What a decision may look at (A8)."""

@@ -1,0 +1,50 @@
+"""What the CRM held for one client when we looked, and how old that knowledge is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from hub.core.records import Catalogue, Company, Contact, Deal, EmployeeId, Task
+
+__all__ = ["History", "Snapshot"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """What the hub itself remembers of the client."""
+
+    #: interactions of this client before the present one
+    interactions: int = 0
+    #: the employee who last talked to the client, and when
+    last_talked: EmployeeId | None = None
+    last_talked_at: datetime | None = None
+    #: keys of steps of this client that are done and may matter to the decision (open call-backs, merges)
+    open_task_keys: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The client's records in one CRM; empty tuples mean that the CRM holds none.
+
+    Records appear with the hub's employees as responsible (see `hub.core.records`). Open deals and tasks hang on
+    the contacts and companies listed here.
+    """
+
+    connection: str
+    taken_at: datetime
+    contacts: tuple[Contact, ...] = ()
+    companies: tuple[Company, ...] = ()
+    deals: tuple[Deal, ...] = ()
+    tasks: tuple[Task, ...] = ()
+    #: when the oldest of these facts was read from the CRM; None if nothing was ever read
+    seen_at: datetime | None = None
+    #: False while the first import runs: an absent contact may exist in the CRM
+    is_complete: bool = True
+    #: employees whom the CRM no longer accepts as responsible
+    inactive: frozenset[EmployeeId] = frozenset()
+    #: employees that the telephony, the policy or the CRM knows, by id, with the name to show
+    names: Mapping[EmployeeId, str] = field(default_factory=dict)
+    catalogue: Catalogue = Catalogue()
+    history: History = History()
