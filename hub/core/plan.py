@@ -298,6 +298,8 @@ class Plan:
     actions: tuple[Action, ...]
     #: whom the interaction counts for
     responsible: EmployeeId | None = None
+    #: the employee who talked to the client in this interaction, None if nobody did
+    talked: EmployeeId | None = None
     explanation: Explanation = Explanation()
     #: the state of turns after this decision, by group; {} if no turn was taken
     turns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

@@ -206,6 +206,9 @@ client = Table(
     #: joined into another client (X12)
     Column("merged_into", Text),
     Column("name", Text, nullable=False, default=""),
+    #: the employee who last talked to the client, over all channels
+    Column("last_talked", Text),
+    Column("last_talked_at", Moment),
     Column("created_at", Moment, nullable=False),
     Index("client_project", "project"),
 )
@@ -285,6 +288,8 @@ work = Table(
     #: the revision of the interaction that was last decided; 0 = none
     Column("decided_revision", Integer, nullable=False, default=0),
     Column("note", Text, nullable=False, default=""),
+    #: digest of the snapshot that was decided on, so that a barrier can tell whether it still holds
+    Column("seen", Text, nullable=False, default=""),
     Column("updated_at", Moment, nullable=False),
     #: requests that the CRM was asked for this interaction, in thousandths (batches are shared)
     Column("cost", Integer, nullable=False, default=0),
@@ -343,6 +348,8 @@ step = Table(
     #: the record that it made or changed
     Column("record_kind", Text),
     Column("record_id", Text),
+    #: JSON of `Changes`: what it did to the directory
+    Column("effect", LargeBinary),
     #: the CRM's or the hub's sentence about it
     Column("note", Text, nullable=False, default=""),
     UniqueConstraint("project", "connection", "key"),
