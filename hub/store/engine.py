@@ -1,0 +1,364 @@
+"""Opening the truth, writing it with shared commits, reading it: SQLite by default, PostgreSQL for more.
+
+On SQLite one thread writes. Whatever waits when it is free shares one transaction and one commit (group commit), so
+that an fsync is paid once for many webhooks; a caller hears of success only after the commit (H3). On PostgreSQL
+every write is a transaction of its own in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy
+from sqlalchemy import URL, Connection, Engine, event, make_url
+
+from hub.clock import Clock, SystemClock
+from hub.store import migrations
+
+__all__ = ["Store", "driver_connection", "open_store", "sqlite_url"]
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+#: how many functions may share a commit: bounds how long the first of them waits for the last
+GROUP_LIMIT = 256
+#: milliseconds that a connection waits for another process's write
+BUSY_TIMEOUT = 15_000
+
+PRAGMAS = (
+    f"PRAGMA busy_timeout = {BUSY_TIMEOUT}",
+    "PRAGMA journal_mode = WAL",
+    # an accepted webhook survives a power loss, not only a crash of the process (H3)
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA temp_store = MEMORY",
+    "PRAGMA cache_size = -16000",
+    "PRAGMA journal_size_limit = 67108864",
+)
+
+
+def sqlite_url(path: Path) -> URL:
+    """The database URL of the SQLite file at ``path``."""
+    return URL.create("sqlite", database=str(path))
+
+
+def driver_connection(conn: Connection) -> sqlite3.Connection | None:
+    """The sqlite3 connection under ``conn``, for the few statements where Core's overhead counts; None elsewhere."""
+    driver = conn.connection.dbapi_connection
+    return driver if isinstance(driver, sqlite3.Connection) else None
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """One function that waits for the writer, and who waits for its result (a loop, or a thread)."""
+
+    run: Callable[[Connection], Any]
+    loop: asyncio.AbstractEventLoop | None
+    future: asyncio.Future[Any] | Future[Any]
+    result: Any = None
+    error: BaseException | None = None
+
+    def settle(self) -> None:
+        """Tell the waiter; on the waiter's loop if it has one."""
+        if self.future.done():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)
+
+
+class Store:
+    """The truth: ``write`` and ``read`` run plain functions of a connection in a transaction.
+
+    A function gets a SQLAlchemy Core `Connection`, must not commit, and must not keep it. What it raises reaches
+    its own caller only, and nothing of it stays in the database.
+    """
+
+    def __init__(self, url: str | URL, *, clock: Clock | None = None, readers: int = 4) -> None:
+        self.url = make_url(url)
+        self._clock = clock or SystemClock()
+        self._readers_wanted = readers
+        self._local = threading.local()
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._writer: threading.Thread | None = None
+        self._write_engine: Engine | None = None
+        self._read_engine: Engine | None = None
+        self._pool: ThreadPoolExecutor | None = None
+        self._reader_connections: list[Connection] = []
+        self._guard = threading.Lock()
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.url.get_backend_name() == "sqlite"
+
+    @property
+    def is_open(self) -> bool:
+        return self._pool is not None
+
+    # --- opening and closing ------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Connect, bring the tables up to date, start the writer. Raises what the driver raises."""
+        if self.is_sqlite:
+            self._open_sqlite()
+        else:
+            self._write_engine = self._read_engine = sqlalchemy.create_engine(
+                self.url, pool_size=self._readers_wanted * 2, pool_pre_ping=True
+            )
+            with self._write_engine.begin() as conn:
+                conn.exec_driver_sql("SELECT pg_advisory_xact_lock(4825177)")
+                migrations.apply(conn, self._clock.now())
+        self._pool = ThreadPoolExecutor(self._readers_wanted, thread_name_prefix="hub-store")
+
+    def _open_sqlite(self) -> None:
+        if not self.url.database or self.url.database == ":memory:":
+            raise ValueError("the store needs a file: several connections share it")
+        Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+        self._write_engine = _sqlite_engine(self.url, PRAGMAS)
+        self._read_engine = _sqlite_engine(self.url, (*PRAGMAS, "PRAGMA query_only = ON"))
+        opened: Future[None] = Future()
+        self._writer = threading.Thread(target=self._write_forever, args=(opened,), name="hub-writer", daemon=True)
+        self._writer.start()
+        opened.result()
+
+    def close(self) -> None:
+        """Finish what was queued, then release everything; may be called twice."""
+        if self._writer is not None:
+            self._jobs.put(None)
+            self._writer.join()
+            self._writer = None
+        if self._pool is not None:
+            self._pool.shutdown(wait=True)
+            self._pool = None
+        with self._guard:
+            for conn in self._reader_connections:
+                conn.close()
+            self._reader_connections.clear()
+            self._local = threading.local()
+        for engine in (self._write_engine, self._read_engine):
+            if engine is not None:
+                engine.dispose()
+        self._write_engine = self._read_engine = None
+
+    def __enter__(self) -> Store:
+        self.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- writing ------------------------------------------------------------------------------------------------
+
+    async def write(self, fn: Callable[[Connection], T]) -> T:
+        """What ``fn`` returns, after its writes are durable; raises what ``fn`` raises, nothing of it kept.
+
+        Cancelling the wait does not take the write back.
+        """
+        loop = asyncio.get_running_loop()
+        if not self.is_sqlite:
+            return await loop.run_in_executor(self._opened(), self._write_in_thread, fn)
+        self._opened()
+        future: asyncio.Future[T] = loop.create_future()
+        self._jobs.put(_Job(fn, loop, future))
+        return await future
+
+    def write_now(self, fn: Callable[[Connection], T]) -> T:
+        """`write` for threads and commands that have no event loop: blocks until durable."""
+        self._opened()
+        if not self.is_sqlite:
+            return self._write_in_thread(fn)
+        future: Future[T] = Future()
+        self._jobs.put(_Job(fn, None, future))
+        return future.result()
+
+    def _write_in_thread(self, fn: Callable[[Connection], T]) -> T:
+        assert self._write_engine is not None
+        with self._write_engine.begin() as conn:
+            return fn(conn)
+
+    def _write_forever(self, opened: Future[None]) -> None:
+        assert self._write_engine is not None
+        try:
+            conn = self._write_engine.connect()
+            driver = driver_connection(conn)
+            assert driver is not None
+            driver.execute("BEGIN IMMEDIATE")
+            try:
+                migrations.apply(conn, self._clock.now())
+            except BaseException:
+                driver.execute("ROLLBACK")
+                raise
+            driver.execute("COMMIT")
+        except BaseException as error:  # noqa: BLE001 — handed to the thread that opens the store
+            opened.set_exception(error)
+            return
+        opened.set_result(None)
+        is_running = True
+        while is_running:
+            group: list[_Job] = []
+            job = self._jobs.get()
+            while job is not None:
+                group.append(job)
+                if len(group) == GROUP_LIMIT:
+                    break
+                try:
+                    job = self._jobs.get_nowait()
+                except queue.Empty:
+                    break
+            is_running = job is not None
+            if group:
+                _run_group(conn, driver, group)
+                _settle(group)
+                group.clear()
+        conn.close()
+
+    # --- reading ------------------------------------------------------------------------------------------------
+
+    async def read(self, fn: Callable[[Connection], T]) -> T:
+        """What ``fn`` reads from one consistent state, in a thread; a write in ``fn`` raises."""
+        return await asyncio.get_running_loop().run_in_executor(self._opened(), self.read_now, fn)
+
+    def read_now(self, fn: Callable[[Connection], T]) -> T:
+        """`read` on the calling thread, with a connection of its own: for look-ups of microseconds, and commands."""
+        if not self.is_sqlite:
+            assert self._read_engine is not None
+            with self._read_engine.connect() as conn:
+                return fn(conn)
+        conn, driver = self._reader()
+        driver.execute("BEGIN")
+        try:
+            return fn(conn)
+        finally:
+            if driver.in_transaction:
+                driver.execute("ROLLBACK")
+
+    def _reader(self) -> tuple[Connection, sqlite3.Connection]:
+        found: tuple[Connection, sqlite3.Connection] | None = getattr(self._local, "reader", None)
+        if found is None:
+            self._opened()
+            assert self._read_engine is not None
+            conn = self._read_engine.connect()
+            driver = driver_connection(conn)
+            assert driver is not None
+            found = self._local.reader = (conn, driver)
+            with self._guard:
+                self._reader_connections.append(conn)
+        return found
+
+    async def data_version(self) -> int:
+        """A number that changes when another process has committed (`hub replay`, `policy import`).
+
+        On SQLite our own commits do not change it; on PostgreSQL any commit does.
+        """
+        if self.is_sqlite:
+            # asked on the writer's own connection: the pragma counts the commits of all others
+            return await self.write(lambda conn: int(conn.exec_driver_sql("PRAGMA data_version").scalar_one()))
+        return await self.read(
+            lambda conn: int(
+                conn.exec_driver_sql("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint").scalar_one()
+            )
+        )
+
+    def _opened(self) -> ThreadPoolExecutor:
+        if self._pool is None:
+            raise RuntimeError("the store is not open")
+        return self._pool
+
+
+def open_store(url: str | URL, *, clock: Clock | None = None) -> Store:
+    """A `Store` that is open."""
+    store = Store(url, clock=clock)
+    store.open()
+    return store
+
+
+def _sqlite_engine(url: URL, pragmas: tuple[str, ...]) -> Engine:
+    # AUTOCOMMIT: the driver must not begin transactions by itself; `Store` says BEGIN and COMMIT
+    engine = sqlalchemy.create_engine(
+        url,
+        isolation_level="AUTOCOMMIT",
+        poolclass=sqlalchemy.NullPool,
+        connect_args={"check_same_thread": False, "cached_statements": 512, "timeout": BUSY_TIMEOUT / 1000},
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(driver: sqlite3.Connection, _: object) -> None:
+        for pragma in pragmas:
+            driver.execute(pragma).close()
+
+    return engine
+
+
+def _run_group(conn: Connection, driver: sqlite3.Connection, group: list[_Job]) -> None:
+    """Run all of ``group`` in one transaction; each one's result or error is left in it."""
+    is_alone = len(group) == 1
+    kept: list[_Job] = []
+    try:
+        driver.execute("BEGIN IMMEDIATE")
+        for job in group:
+            if not is_alone:
+                driver.execute("SAVEPOINT one")
+            try:
+                job.result = job.run(conn)
+            except BaseException as error:  # noqa: BLE001 — it belongs to whoever asked for this write
+                job.error = error
+                if not driver.in_transaction:
+                    # a full disk and the like end the whole transaction: what the neighbours wrote is gone too
+                    _fail(kept, error)
+                    kept.clear()
+                    driver.execute("BEGIN IMMEDIATE")
+                    is_alone = False
+                elif is_alone:
+                    driver.execute("ROLLBACK")
+                    return
+                else:
+                    driver.execute("ROLLBACK TO one")
+                    driver.execute("RELEASE one")
+            else:
+                kept.append(job)
+                if not is_alone:
+                    driver.execute("RELEASE one")
+        driver.execute("COMMIT")
+    except BaseException as error:  # noqa: BLE001 — nothing was committed; everybody hears of it
+        log.error("a commit failed: %s", error, extra={"action": "store.commit_failed"})
+        _fail(group, error)
+        if driver.in_transaction:
+            driver.execute("ROLLBACK")
+
+
+def _fail(group: list[_Job], error: BaseException) -> None:
+    for job in group:
+        if job.error is None:
+            job.error = error
+
+
+def _settle(group: list[_Job]) -> None:
+    """Wake everybody who waits, each loop once for all of its own."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
+    for job in group:
+        if job.loop is None:
+            job.settle()
+        else:
+            by_loop.setdefault(job.loop, []).append(job)
+    for loop, jobs in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_settle_all, jobs)
+        except RuntimeError:
+            # the loop was closed while its writes were on their way: they are durable, nobody waits any more
+            log.debug("a loop ended before its writes were told", extra={"action": "store.waiter_gone"})
+
+
+def _settle_all(jobs: list[_Job]) -> None:
+    for job in jobs:
+        job.settle()
