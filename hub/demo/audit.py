@@ -156,6 +156,13 @@ class _Clients:
         for contact in self._contacts:
             for number in self._numbers(contact):
                 self._holders[number].append(contact)
+        self._linked: dict[int, set[int]] = defaultdict(set)  # lead -> contacts, told by either side
+        for lead in self._leads:
+            for contact in (lead.get("_embedded") or {}).get("contacts") or ():
+                self._linked[lead["id"]].add(contact["id"])
+        for contact in self._contacts:
+            for lead in (contact.get("_embedded") or {}).get("leads") or ():
+                self._linked[lead["id"]].add(contact["id"])
         self._held_before: dict[str, int] = defaultdict(int)
         for contact in preload["contacts"]:
             for number in {reader.read(text) for text in contact["phones"]} - {""}:
@@ -184,14 +191,16 @@ class _Clients:
     def doubled_deals(self) -> Iterator[Finding]:
         """Each deal that was made while another one of its client was open."""
         before = self._deals_before()
+        told: set[int] = set()
         for leads in self._leads_by_client().values():
             leads.sort(key=lambda lead: (lead["id"] not in before, lead.get("created_at") or 0, lead["id"]))
             for place, lead in enumerate(leads):
-                if lead["id"] in before:
+                if lead["id"] in before or lead["id"] in told:
                     continue
                 other = next((each for each in leads[:place] if _was_open(each, lead)), None)
                 if other is None:
                     continue
+                told.add(lead["id"])
                 sentence = (
                     f"Deal {lead['id']} ({lead.get('name')}) was made while deal {other['id']} "
                     f"({other.get('name')}) of the same client was open."
@@ -214,7 +223,7 @@ class _Clients:
         for lead in sorted(self._leads, key=lambda lead: int(lead["id"])):
             held = {
                 number
-                for contact_id in self._contacts_of(lead)
+                for contact_id in self._linked[lead["id"]]
                 if contact_id in by_id
                 for number in self._numbers(by_id[contact_id])
             }
@@ -241,18 +250,10 @@ class _Clients:
                 root[other] = one
         leads: dict[int, list[Record]] = defaultdict(list)
         for lead in self._leads:
-            clients = {find(contact_id) for contact_id in self._contacts_of(lead) if contact_id in root}
+            clients = {find(contact_id) for contact_id in self._linked[lead["id"]] if contact_id in root}
             for client in clients:
                 leads[client].append(lead)
         return leads
-
-    def _contacts_of(self, lead: Record) -> set[int]:
-        """Linked contacts, told by either side of the link."""
-        linked = {contact["id"] for contact in (lead.get("_embedded") or {}).get("contacts") or ()}
-        for contact in self._contacts:
-            if any(each["id"] == lead["id"] for each in (contact.get("_embedded") or {}).get("leads") or ()):
-                linked.add(contact["id"])
-        return linked
 
     def _numbers(self, contact: Record) -> set[str]:
         texts = (

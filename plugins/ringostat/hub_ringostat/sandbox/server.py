@@ -11,6 +11,7 @@ from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from .api import build_app
 from .clock import SandboxClock
@@ -215,20 +216,19 @@ class Sandbox:
 @contextmanager
 def serve(sandbox: Sandbox, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[tuple[Sandbox, str]]:
     """Serve ``sandbox`` from a thread of its own; gives it with its address. Port 0 takes a free one."""
+    with serve_app(sandbox.app, host=host, port=port) as url:
+        sandbox.url = url
+        yield sandbox, url
+
+
+@contextmanager
+def serve_app(app: ASGIApp, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
+    """Serve any ASGI app on a real socket from a thread of its own; gives its address."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((host, port))
-    url = f"http://{host}:{listener.getsockname()[1]}"
-    sandbox.url = url
-    server = uvicorn.Server(
-        uvicorn.Config(
-            sandbox.app,
-            lifespan="off",
-            log_level="critical",
-            access_log=False,
-            timeout_graceful_shutdown=1,
-        )
-    )
+    config = uvicorn.Config(app, lifespan="off", log_level="critical", access_log=False, timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="ringostat-sandbox")
     thread.start()
     try:
@@ -237,7 +237,7 @@ def serve(sandbox: Sandbox, *, host: str = "127.0.0.1", port: int = 0) -> Iterat
             if time.monotonic() > deadline or not thread.is_alive():
                 raise RuntimeError("the sandbox did not start")
             time.sleep(_HANDSHAKE_STEP_SECONDS)
-        yield sandbox, url
+        yield f"http://{host}:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join()

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 
 class Moment(StrEnum):
-    """Event and sub-event of the cabinet; the value is what our sets send as ``?moment=``."""
+    """Event and sub-event of the cabinet; outgoing calls have moments of their own, since names differ."""
 
     BEFORE = "before"
     PICKUP = "pickup"
@@ -26,6 +26,10 @@ class Moment(StrEnum):
     FORM = "form"
     DIALOGUE_OPENED = "dialogue_opened"
     DIALOGUE_CLOSED = "dialogue_closed"
+
+
+#: What a ready-made set writes as ``?moment=``: the direction is told by the payload, not by the address.
+STATIC_MOMENT = {moment: moment.value.removeprefix("out_") for moment in Moment}
 
 
 class Shape(StrEnum):
@@ -264,7 +268,7 @@ def standard_webhooks(
             shape=shape,
             zone=zone,
             date_format=date_format,
-            static={**(secret_in_query or {}), "moment": moment.value},
+            static={**(secret_in_query or {}), "moment": STATIC_MOMENT[moment]},
             quirks=quirks,
             name=f"hub {moment.value}",
         )
