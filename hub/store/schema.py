@@ -40,7 +40,9 @@ __all__ = [
     "inbox",
     "interaction",
     "metadata",
+    "microseconds",
     "migration",
+    "moment",
     "policy_version",
     "project",
     "rota",
@@ -52,6 +54,16 @@ __all__ = [
 ]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def microseconds(value: datetime) -> int:
+    """The instant as `Moment` stores it, for the statements that are written by hand."""
+    return (value - _EPOCH) // timedelta(microseconds=1)
+
+
+def moment(stored: int) -> datetime:
+    """The instant that `microseconds` stored."""
+    return _EPOCH + timedelta(microseconds=stored)
 
 
 class Moment(TypeDecorator[datetime]):
