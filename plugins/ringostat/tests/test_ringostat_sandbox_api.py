@@ -6,11 +6,16 @@ import asyncio
 import base64
 import io
 import json
+import socket
+import subprocess
+import sys
+import time
 import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -303,3 +308,44 @@ async def test_two_sandboxes_serve_beside_each_other() -> None:
         async with httpx.AsyncClient(trust_env=False) as client:
             answers = await asyncio.gather(*(client.get(f"{url}/_sandbox/callbacks") for url in (one, other)))
         assert [answer.json() for answer in answers] == [[], []]
+
+
+def test_switches_can_be_set_from_outside(vendor: Vendor) -> None:
+    sandbox, client = vendor
+    order = {"plain_dates": True, "now": "2026-07-29T09:00:30Z"}
+    assert client.post("/_sandbox/switches", json=order).status_code == 204
+    row = client.get("/calls/list", params={"fields": "calldate,disposition"}).json()[0]
+    assert row == {"calldate": "2026-07-29 12:00:00", "disposition": "IN PROGRESS"}
+    assert sandbox.plain_dates
+    refused = client.post("/_sandbox/switches", json={"url": True})
+    assert (refused.status_code, "not a switch" in refused.json()["message"]) == (400, True)
+
+
+def test_sandbox_runs_as_a_program(tmp_path: Path) -> None:
+    """``python -m hub_ringostat.sandbox --port N`` with a traffic file loaded."""
+    traffic = tmp_path / "traffic.json"
+    company = {"site": "example.com", "timezone": "Europe/Kyiv"}
+    empty = {"format": "traffic/1", "company": company, "employees": [], "numbers": [], "calls": []}
+    traffic.write_text(json.dumps(empty), encoding="utf-8")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    arguments = ["--port", str(port), "--auth-key", "mine", "--traffic", str(traffic)]
+    program = subprocess.Popen([sys.executable, "-m", "hub_ringostat.sandbox", *arguments])
+    try:
+        assert until_it_answers(f"http://127.0.0.1:{port}/calls/list", headers={"Auth-key": "mine"}).json() == []
+    finally:
+        program.terminate()
+        program.wait(timeout=10)
+
+
+def until_it_answers(url: str, *, headers: dict[str, str]) -> httpx.Response:
+    """The first answer within 20 s, whoever starts slowly."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return httpx.get(url, headers=headers, trust_env=False)
+        except httpx.ConnectError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)

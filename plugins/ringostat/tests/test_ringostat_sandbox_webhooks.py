@@ -265,3 +265,9 @@ def test_duplicates_drops_and_reordering_are_switches(disorder: Disorder, count:
     assert disturbed == sandbox.requests_for(*calls, disorder=disorder)
     assert len(disturbed) == pytest.approx(count, abs=0 if disorder.drops in {0.0, 1.0} else 6)
     assert (disturbed == orderly) is (disorder == Disorder())
+
+
+def test_basic_credentials_go_along_where_set_up() -> None:
+    sandbox = sandbox_with(moments=(Moment.AFTER,))
+    sandbox.webhooks = tuple(replace(webhook, basic_auth=("hub", "word")) for webhook in sandbox.webhooks)
+    assert sandbox.requests_for(ANSWERED)[0].headers["Authorization"] == "Basic aHViOndvcmQ="

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _STAFF_METHOD = "getProjectStaffListAndDirections"
 _CALLBACK_METHOD = "Api\\V2\\Callback.external"
 
-Handler = Callable[[Request], Awaitable[Response]]
+_SWITCHES = ("split", "plain_dates", "repeat_rows", "is_forbidden")
 
 
 def build_app(sandbox: Sandbox) -> Starlette:
@@ -41,6 +41,7 @@ def build_app(sandbox: Sandbox) -> Starlette:
             Route("/sipstatus/speaking", api.sip_speaking, methods=["GET"]),
             Route("/recordings/{name}", api.recording, methods=["GET"]),
             Route("/_sandbox/faults", control.order_fault, methods=["POST"]),
+            Route("/_sandbox/switches", control.set_switches, methods=["POST"]),
             Route("/_sandbox/traffic", control.load_traffic, methods=["POST"]),
             Route("/_sandbox/webhooks", control.set_webhooks, methods=["POST"]),
             Route("/_sandbox/play", control.play, methods=["POST"]),
@@ -187,6 +188,21 @@ class Control:
         order = await request.json()
         try:
             self._sandbox.fail_next(order.pop("method", "*"), order.pop("path", "*"), **order)
+        except (TypeError, ValueError) as problem:
+            return JSONResponse({"message": str(problem)}, status_code=400)
+        return Response(status_code=204)
+
+    async def set_switches(self, request: Request) -> Response:
+        """``{"split", "plain_dates", "repeat_rows", "is_forbidden"}`` (booleans) and ``"now"`` (ISO, null = real)."""
+        order = await request.json()
+        try:
+            if "now" in order:
+                now = order.pop("now")
+                self._sandbox.clock.set(None if now is None else datetime.fromisoformat(now))
+            for name, value in order.items():
+                if name not in _SWITCHES or not isinstance(value, bool):
+                    raise ValueError(f"not a switch: {name}={value!r}; there are {', '.join(_SWITCHES)}")
+                setattr(self._sandbox, name, value)
         except (TypeError, ValueError) as problem:
             return JSONResponse({"message": str(problem)}, status_code=400)
         return Response(status_code=204)

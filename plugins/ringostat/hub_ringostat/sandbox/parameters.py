@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import singledispatch
 
-from .telephony import Attribution, Call, CallKind, Dialogue, Direction, Event, Leg, Outcome, Rung, SiteForm, Staff
+from .telephony import Attribution, Call, Dialogue, Direction, Event, Leg, Outcome, Rung, SiteForm, Staff
 from .webhook import Moment
 
 Value = str | int | datetime
@@ -294,16 +294,3 @@ def _attribution_values(attribution: Attribution) -> dict[str, Value]:
         "ip": attribution.ip,
         "pool_name": attribution.pool,
     }
-
-
-__all__ = [
-    "STATUS",
-    "CallKind",
-    "Project",
-    "Telling",
-    "Value",
-    "parameter_values",
-    "recording_name",
-    "recording_url",
-    "tellings",
-]
