@@ -1,0 +1,122 @@
+"""The embedded engine: wakes `advance` for lanes, each lane by one task at a time (DESIGN 3).
+
+Order lives in the tables; losing every wake-up loses nothing, since a sweep finds lanes whose head could go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+from hub.clock import Clock
+from hub.store import work
+from hub.store.engine import Store
+from hub.store.work import Lane
+
+__all__ = ["Lanes"]
+
+log = logging.getLogger(__name__)
+
+
+class Lanes:
+    """Runs ``advance(lane)`` for every woken lane; ``advance`` returns when to look again, None = when woken."""
+
+    #: how often lost wake-ups are looked for
+    SWEEP = timedelta(seconds=1)
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        advance: Callable[[Lane], Awaitable[datetime | None]],
+        *,
+        workers: int = 8,
+    ) -> None:
+        self._store, self._clock, self._advance, self._workers = store, clock, advance, workers
+        self._ready: deque[Lane] = deque()
+        self._queued: set[Lane] = set()
+        self._running: set[Lane] = set()
+        self._again: set[Lane] = set()
+        self._timed: list[tuple[datetime, int, Lane]] = []
+        self._numbers = itertools.count()
+        self._arrived = asyncio.Semaphore(0)
+        self._timer_changed = asyncio.Event()
+        #: lanes that broke, and how often in a row: they are left alone for a growing time
+        self._broken: dict[Lane, int] = {}
+
+    def wake(self, lane: Lane) -> None:
+        """Look at ``lane`` soon; waking twice is the same as once."""
+        if lane in self._running:
+            self._again.add(lane)
+        elif lane not in self._queued:
+            self._queued.add(lane)
+            self._ready.append(lane)
+            self._arrived.release()
+
+    def wake_at(self, lane: Lane, moment: datetime) -> None:
+        """Look at ``lane`` at ``moment``."""
+        heapq.heappush(self._timed, (moment, next(self._numbers), lane))
+        self._timer_changed.set()
+
+    @property
+    def is_idle(self) -> bool:
+        """True if nothing runs, waits or is timed."""
+        return not (self._ready or self._running or self._timed)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        for lane in await self._store.read(work.lanes_writing):
+            self.wake(lane)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._sweep_forever(), name="lanes sweep")
+            tasks.create_task(self._time_forever(), name="lanes timer")
+            for number in range(self._workers):
+                tasks.create_task(self._work_forever(), name=f"lanes worker {number}")
+
+    async def _work_forever(self) -> None:
+        while True:
+            await self._arrived.acquire()
+            lane = self._ready.popleft()
+            self._queued.discard(lane)
+            self._running.add(lane)
+            try:
+                again = await self._advance(lane)
+                self._broken.pop(lane, None)
+            except Exception:
+                # a fault in deciding one client must not stop the others; the lane is tried again, ever more rarely
+                count = self._broken[lane] = self._broken.get(lane, 0) + 1
+                again = self._clock.now() + timedelta(seconds=min(300, 2**count))
+                log.exception("lane %s of %s broke", lane.client_id, lane.connection, extra={"action": "lane.broken"})
+            finally:
+                self._running.discard(lane)
+            if lane in self._again:
+                self._again.discard(lane)
+                self.wake(lane)
+            elif again is not None:
+                self.wake_at(lane, again)
+
+    async def _time_forever(self) -> None:
+        while True:
+            self._timer_changed.clear()
+            now = self._clock.now()
+            while self._timed and self._timed[0][0] <= now:
+                self.wake(heapq.heappop(self._timed)[2])
+            seconds = (self._timed[0][0] - now).total_seconds() if self._timed else None
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._timer_changed.wait()
+            except TimeoutError:
+                pass
+
+    async def _sweep_forever(self) -> None:
+        while True:
+            now = self._clock.now()
+            for lane in await self._store.read(lambda conn, now=now: work.lanes_to_wake(conn, now)):  # type: ignore[misc]
+                if lane not in self._broken:
+                    self.wake(lane)
+            await asyncio.sleep(self.SWEEP.total_seconds())

@@ -1,0 +1,195 @@
+"""The projects as the running hub holds them in memory: policy, channels, connections; reloaded when they change."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from hub.core.policy import Policy, load_policy
+from hub.core.records import Catalogue, CrmUser, EmployeeId, UserId, crm_user
+from hub.errors import ConfigurationError
+from hub.plugins import Plugins
+from hub.ports import ChannelConfig
+from hub.store import bindings, policies, projects
+from hub.store.addresses import Addresses, load_addresses
+from hub.store.crypto import Cipher
+from hub.store.engine import Store
+from hub.store.projects import Channel, CrmConnection, Project
+
+__all__ = ["LiveConnection", "LiveProject", "Projects"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveConnection:
+    """A connection with what its names stand for."""
+
+    row: CrmConnection
+    #: who is who: bound by hand or matched, both ways
+    users: Mapping[EmployeeId, UserId] = field(default_factory=dict)
+    employees: Mapping[UserId, EmployeeId] = field(default_factory=dict)
+    #: employees who cannot be a responsible here: no user in this CRM, or a deactivated one
+    inactive: frozenset[EmployeeId] = frozenset()
+    bound: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    names: Mapping[EmployeeId, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.row.name
+
+    @property
+    def catalogue(self) -> Catalogue:
+        return self.row.catalogue or Catalogue()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveProject:
+    """One project, ready to decide for."""
+
+    row: Project
+    #: None until a policy is published, or while the stored one cannot be read
+    policy: Policy | None
+    policy_version: int
+    #: why there is no policy
+    problem: str = ""
+    channels: Mapping[str, ChannelConfig] = field(default_factory=dict)
+    #: channels and connections that cannot work, and why
+    problems: Mapping[str, str] = field(default_factory=dict)
+    #: in the order of the policy's ``crm``, then by name (C8)
+    connections: tuple[LiveConnection, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.row.name
+
+    @property
+    def is_writing(self) -> bool:
+        return self.row.is_writing
+
+    def connection(self, name: str) -> LiveConnection | None:
+        return next((found for found in self.connections if found.name == name), None)
+
+
+class Projects:
+    """All projects; `reload` after a change, cheap to ask."""
+
+    def __init__(self, store: Store, cipher: Cipher, plugins: Plugins) -> None:
+        self._store, self._cipher, self._plugins = store, cipher, plugins
+        self._live: dict[str, LiveProject] = {}
+        self._compiled: dict[tuple[str, int], Policy | ConfigurationError] = {}
+        self.addresses = Addresses(cipher, (), ())
+
+    async def reload(self) -> None:
+        """Read everything anew; the running policy stays where a new one cannot be read."""
+        self._live, self.addresses = await self._store.read(self._load)
+
+    def reload_now(self) -> None:
+        """`reload` for commands that have no event loop."""
+        self._live, self.addresses = self._store.read_now(self._load)
+
+    def get(self, name: str) -> LiveProject:
+        """The project called ``name``; raises ConfigurationError if there is none."""
+        try:
+            return self._live[name]
+        except KeyError:
+            known = ", ".join(sorted(self._live)) or "none"
+            raise ConfigurationError(f"there is no project {name!r}; known: {known}", path="project") from None
+
+    def find(self, name: str) -> LiveProject | None:
+        """The project called ``name``, None if there is none."""
+        return self._live.get(name)
+
+    def all(self) -> list[LiveProject]:
+        """Every project, by name."""
+        return [self._live[name] for name in sorted(self._live)]
+
+    def _load(self, conn: Connection) -> tuple[dict[str, LiveProject], Addresses]:
+        live = {row.name: self._load_project(conn, row) for row in projects.list_projects(conn)}
+        return live, load_addresses(conn, self._cipher)
+
+    def _load_project(self, conn: Connection, row: Project) -> LiveProject:
+        head = policies.head(conn, row.name)
+        policy: Policy | None = None
+        version, problem = 0, "no policy is published yet"
+        if head is not None:
+            version = head.version
+            found = self._compile(row.name, version, head.text)
+            if isinstance(found, Policy):
+                policy, problem = found, ""
+            else:
+                problem = str(found)
+                before = self._live.get(row.name)
+                if before is not None and before.policy is not None:
+                    policy, version = before.policy, before.policy_version
+        problems: dict[str, str] = {}
+        channels: dict[str, ChannelConfig] = {}
+        for channel in projects.list_channels(conn, self._cipher, row.name):
+            try:
+                channels[channel.name] = self._channel(channel, policy)
+            except (ConfigurationError, ValueError) as err:
+                problems[channel.name] = str(err)
+        order = [] if policy is None else list(policy.crm_order)
+        connections = sorted(
+            projects.list_connections(conn, self._cipher, row.name),
+            key=lambda found: (order.index(found.name) if found.name in order else len(order), found.name),
+        )
+        return LiveProject(
+            row=row,
+            policy=policy,
+            policy_version=version,
+            problem=problem,
+            channels=channels,
+            problems=problems,
+            connections=tuple(self._connection(conn, found, policy) for found in connections),
+        )
+
+    def _compile(self, project: str, version: int, text: str) -> Policy | ConfigurationError:
+        key = (project, version)
+        if key not in self._compiled:
+            try:
+                self._compiled[key] = load_policy(text, file=f"policy {project} version {version}")
+            except ConfigurationError as err:
+                log.error("the policy of %s cannot be used: %s", project, err, extra={"action": "policy.broken"})
+                self._compiled[key] = err
+        return self._compiled[key]
+
+    def _channel(self, row: Channel, policy: Policy | None) -> ChannelConfig:
+        source = self._plugins.source(row.source)
+        return ChannelConfig(
+            project=row.project,
+            name=row.name,
+            source=row.source,
+            settings=source.settings_model.model_validate(dict(row.settings)),
+            region=policy.region if policy else "UA",
+            time_zone=policy.time_zone if policy else "UTC",
+            eight_is_seven=policy.eight_is_seven if policy else False,
+        )
+
+    def _connection(self, conn: Connection, row: CrmConnection, policy: Policy | None) -> LiveConnection:
+        employees = dict(bindings.employees_by_user(conn, row.project, row.name))
+        users = {employee: user for user, employee in employees.items()}
+        by_id: dict[UserId, CrmUser] = {user.id: user for user in (row.catalogue or Catalogue()).users}
+        names = {crm_user(user.id): user.name for user in by_id.values()}
+        inactive = {crm_user(user.id) for user in by_id.values() if not user.is_active}
+        for employee in policy.employees if policy else ():
+            names[employee.id] = employee.name
+            user_id = users.get(employee.id)
+            if user_id is None or (user_id in by_id and not by_id[user_id].is_active):
+                inactive.add(employee.id)
+        bound = {
+            (found.kind, found.name): found.value
+            for found in bindings.list_bindings(conn, row.project, row.name)
+            if found.value and found.kind != "employee"
+        }
+        return LiveConnection(
+            row=row,
+            users=users,
+            employees=employees,
+            inactive=frozenset(inactive),
+            bound=bound,
+            names=names,
+        )

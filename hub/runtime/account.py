@@ -1,0 +1,135 @@
+"""One connected CRM account at run time: its session, its pace, its health, its part of the directory."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from hub.clock import Clock
+from hub.core.records import RecordKind
+from hub.errors import Banned, NeedsCredentials, Unavailable, VendorError
+from hub.ports import Changes, SinkCapabilities, SinkSession
+from hub.runtime.pace import Pacer
+from hub.runtime.resolve import Names
+from hub.store.directory import Directory
+
+__all__ = ["Account", "Health"]
+
+log = logging.getLogger(__name__)
+
+
+class Health(StrEnum):
+    """How a connection is; the console shows it, the writer obeys it."""
+
+    READY = "ready"
+    #: the vendor fails or cannot be reached: asked again after a growing pause
+    RETRYING = "retrying"
+    #: stops until the account is connected again
+    NEEDS_CREDENTIALS = "needs_credentials"
+    #: stops until the settings are changed
+    MISCONFIGURED = "misconfigured"
+    #: the vendor refuses everything: stops until a person resumes
+    BANNED = "banned"
+    OFF = "off"
+
+    @property
+    def may_ask(self) -> bool:
+        """True if requests may be tried."""
+        return self in (Health.READY, Health.RETRYING)
+
+
+@dataclass(slots=True)
+class Account:
+    """Shared by the writer, the feeds and the lanes of one connection."""
+
+    project: str
+    name: str
+    sink: str
+    session: SinkSession
+    capabilities: SinkCapabilities
+    pacer: Pacer
+    directory: Directory
+    clock: Clock
+    #: called with (project, connection, health, sentence) when the health changes; stores and shows it
+    on_health: Callable[[str, str, Health, str], None]
+    names: Names
+    health: Health = Health.READY
+    health_reason: str = ""
+    #: True once the first import went through: absence from the directory means something
+    is_imported: bool = False
+    #: how long a request may take before its answer is given up
+    request_timeout: timedelta = timedelta(seconds=20)
+    #: when the CRM last took a write
+    written_at: datetime | None = None
+    #: up to when each kind of record is known to be complete
+    complete_until: dict[RecordKind, datetime] = field(default_factory=dict)
+    #: set when a stopped account may go on
+    resumed: asyncio.Event = field(default_factory=asyncio.Event)
+    _failures: int = 0
+    _retry_at: datetime | None = None
+
+    def fold(self, changes: Changes, seen_at: datetime) -> None:
+        """Let the directory know."""
+        self.directory.fold(self.project, self.name, changes, seen_at)
+
+    def succeeded(self) -> None:
+        """The vendor answered."""
+        self.pacer.succeeded()
+        self._failures, self._retry_at = 0, None
+        if self.health is Health.RETRYING:
+            self.set_health(Health.READY, "")
+
+    def failed(self, error: VendorError) -> timedelta:
+        """The vendor failed as a whole; the pause before it is asked again."""
+        if isinstance(error, NeedsCredentials):
+            self.set_health(Health.NEEDS_CREDENTIALS, str(error))
+        elif isinstance(error, Banned):
+            self.set_health(Health.BANNED, str(error))
+        elif isinstance(error, Unavailable):
+            self._failures += 1
+            self.set_health(Health.RETRYING, str(error))
+        seconds = min(60.0, 0.5 * 2 ** min(self._failures, 8))
+        self._retry_at = self.clock.now() + timedelta(seconds=seconds)
+        return timedelta(seconds=seconds)
+
+    @property
+    def retry_at(self) -> datetime | None:
+        """Before this instant the vendor is left alone; None if it is well."""
+        return self._retry_at
+
+    @property
+    def may_ask(self) -> bool:
+        """True if a request may be tried now."""
+        return self.health.may_ask and (self._retry_at is None or self._retry_at <= self.clock.now())
+
+    def resume(self) -> None:
+        """Credentials were renewed, settings changed, or a person says that the ban is lifted."""
+        self._failures, self._retry_at = 0, None
+        self.set_health(Health.READY, "")
+        self.resumed.set()
+
+    def set_health(self, health: Health, reason: str) -> None:
+        """Say how the connection is; one line when it goes and one when it is back."""
+        if health is self.health:
+            return
+        before, self.health, self.health_reason = self.health, health, reason
+        level = logging.INFO if health is Health.READY else logging.WARNING
+        log.log(
+            level,
+            "connection %s/%s is %s (was %s) %s",
+            self.project,
+            self.name,
+            health.value,
+            before.value,
+            reason,
+            extra={"action": f"connection.{health.value}"},
+        )
+        if health is Health.READY:
+            self.resumed.set()
+        else:
+            self.resumed.clear()
+        self.on_health(self.project, self.name, health, reason)

@@ -1,0 +1,509 @@
+"""One writer per CRM account: takes what waits, paces, batches, sends, stores what became of it (DESIGN 2.5, 4)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from hub.clock import Clock
+from hub.core.plan import StepKey
+from hub.core.records import RecordRef
+from hub.core.revise import StepState
+from hub.errors import Banned, NeedsCredentials, Rejected, Stale, Throttled, Unavailable, VendorError
+from hub.ports import Applied, Changes, Done, Refused, Write
+from hub.runtime.account import Account
+from hub.runtime.barrier import Barrier
+from hub.runtime.batches import Batch, Unit, blocked, form_batches
+from hub.runtime.checkpoints import checkpoint
+from hub.runtime.doubt import Doubt
+from hub.runtime.effects import effect
+from hub.runtime.pace import Urgency, counted, urgency
+from hub.runtime.resolve import Unresolved, resolve
+from hub.runtime.results import Results
+from hub.store import codec, steps, work
+from hub.store.engine import Store
+from hub.store.steps import Step
+from hub.store.work import Lane, WorkState
+
+__all__ = ["AccountWriter", "WriterTiming"]
+
+log = logging.getLogger(__name__)
+
+#: the code by which a sink says that an item's user, not the item, is the problem
+STALE_CODES = frozenset({"stale_user", "stale_record"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriterTiming:
+    """When the writer asks, waits and gives up."""
+
+    #: how long after a request could last have been applied it is looked for (policy ``timing.doubt_wait``)
+    doubt_wait: timedelta = timedelta(seconds=30)
+    #: how often a step may fail for itself before it needs attention
+    most_attempts: int = 6
+    #: requests on their way at the same time
+    parallel: int = 4
+    #: how long a barrier counts
+    barrier_life: timedelta = timedelta(seconds=30)
+    #: how long a write may stay unseen in the vendor's lists for clocks that differ
+    clock_skew: timedelta = timedelta(seconds=30)
+
+
+class AccountWriter:
+    """Sends the waiting steps of one account.
+
+    A dead CRM holds up this writer and its lanes, nothing else. ``wake_lane`` is called for every lane whose steps
+    ended; ``refresh_names`` when the CRM refused a user.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        store: Store,
+        clock: Clock,
+        timing: WriterTiming,
+        *,
+        barrier: Barrier,
+        wake_lane: Callable[[Lane], None],
+        refresh_names: Callable[[], None],
+        may_write: Callable[[], bool],
+        publish: Callable[[str, str, Mapping[str, str]], None],
+    ) -> None:
+        self.account, self._store, self._clock, self._timing = account, store, clock, timing
+        self._barrier = barrier
+        self._doubt = Doubt(account, store, clock, self._finish)
+        self._wake_lane, self._refresh_names = wake_lane, refresh_names
+        self._may_write = may_write
+        self._publish = publish
+        self._wakeup = asyncio.Event()
+        self._busy: set[int] = set()
+        #: batch size allowed to steps that took part in a refused or timed-out request
+        self._limits: dict[int, int] = {}
+        self._running: set[asyncio.Task[None]] = set()
+
+    def wake(self) -> None:
+        """There is something new to send."""
+        self._wakeup.set()
+
+    async def run(self) -> None:
+        """Write until cancelled; at start, what a process before us had sent is in doubt."""
+        account = self.account
+        not_before = self._clock.now() + account.request_timeout + self._timing.doubt_wait
+        found = await self._store.write(lambda conn: steps.recover(conn, account.project, account.name, not_before))
+        if found:
+            log.warning(
+                "connection %s/%s: %d steps were on their way when the hub stopped; they are looked for first",
+                account.project,
+                account.name,
+                sum(found.values()),
+                extra={"action": "writer.recovered", "steps": found},
+            )
+        try:
+            while True:
+                self._wakeup.clear()
+                if self.account.may_ask and self._may_write():
+                    await self._round()
+                await self._pause()
+        finally:
+            for task in self._running:
+                task.cancel()
+            await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def _pause(self) -> None:
+        """Until woken, until something falls due, or a second has passed."""
+        now = self._clock.now()
+        account = self.account
+        due = await self._store.read(lambda conn: steps.next_moment(conn, account.project, account.name, now))
+        moments = [moment for moment in (due, account.retry_at) if moment is not None and moment > now]
+        seconds = min([1.0, *((moment - now).total_seconds() for moment in moments)])
+        try:
+            async with asyncio.timeout(max(0.005, seconds)):
+                await self._wakeup.wait()
+        except TimeoutError:
+            pass
+
+    async def _round(self) -> None:
+        """Start as many requests as may be on their way together."""
+        account, now = self.account, self._clock.now()
+        await self._doubt.check_due()
+        free = self._timing.parallel - len(self._running)
+        if free <= 0:
+            return
+        waiting, states = await self._store.read(lambda conn: self._look(conn, now))
+        if not waiting:
+            return
+        hopeless = blocked(waiting, states)
+        if hopeless:
+            await self._finish_blocked(hopeless)
+            gone = {step.id for step in hopeless}
+            waiting = [step for step in waiting if step.id not in gone]
+        batches = form_batches(
+            waiting,
+            states,
+            sizes=account.capabilities.batch_sizes,
+            has_combined_create=account.capabilities.has_combined_create,
+            limits=self._limits,
+            busy=self._busy,
+            most=free,
+        )
+        for batch in batches:
+            ids = {step.id for step in batch.steps}
+            self._busy |= ids
+            task = asyncio.create_task(self._send_guarded(batch), name=f"write {account.name} {batch.kind}")
+            self._running.add(task)
+            task.add_done_callback(lambda ended, ids=ids: self._ended(ended, ids))
+
+    def _look(self, conn: Connection, now: datetime) -> tuple[list[Step], dict[StepKey, StepState]]:
+        account = self.account
+        waiting = steps.waiting(conn, account.project, account.name, now)
+        needed = {key for step in waiting for key in step.needs}
+        found = steps.by_keys(conn, account.project, account.name, needed)
+        return waiting, {key: step.state for key, step in found.items()}
+
+    def _ended(self, task: asyncio.Task[None], ids: set[int]) -> None:
+        self._running.discard(task)
+        self._busy -= ids
+        self._wakeup.set()
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a write failed inside the hub", exc_info=task.exception(), extra={"action": "writer.broken"})
+
+    async def _send_guarded(self, batch: Batch) -> None:
+        with urgency(Urgency(batch.urgency)), counted() as cost:
+            try:
+                await self._send(batch)
+            finally:
+                ids = [step.interaction_id for step in batch.steps]
+                if cost.requests:
+                    await self._store.write(lambda conn: work.charge(conn, ids, self.account.name, cost.requests))
+
+    async def _send(self, batch: Batch) -> None:
+        account = self.account
+        try:
+            changed = await self._barrier.check(batch.steps)
+        except VendorError as error:
+            account.failed(error)
+            if isinstance(error, Throttled):
+                account.pacer.pause(error.retry_after)
+            return
+        checkpoint("writer.barrier_read")
+        if changed:
+            await self._decide_again(changed)
+            batch_units = tuple(
+                unit for unit in batch.units if not any(step.interaction_id in changed for step in unit.steps)
+            )
+            if not batch_units:
+                return
+            batch = Batch(units=batch_units)
+        batch_id = uuid.uuid4().hex
+        now = self._clock.now()
+        fresh, made = await self._store.write(lambda conn: self._mark(conn, batch, batch_id, now))
+        checkpoint("writer.marked_sent")
+        outcome = Results()
+        writes: dict[StepKey, Write] = {}
+        notes: dict[StepKey, str] = {}
+        items: list[Write] = []
+        units = _reunite(batch, fresh)
+        going = {step.id for unit in units for step in unit.steps}
+        outcome.again.extend(
+            (step, "its contact was decided anew", None, False) for step in fresh if step.id not in going
+        )
+        for unit in units:
+            try:
+                item = self._resolve(unit, made, now, notes)
+            except Unresolved as reason:
+                outcome.rejected.extend((step, str(reason)) for step in unit.steps)
+                continue
+            items.append(item)
+            writes[item.key] = item
+            if item.with_contact is not None:
+                writes[item.with_contact.key] = item.with_contact
+        by_key = {step.key: step for step in fresh}
+        if items:
+            await self._apply(items, writes, by_key, notes, outcome)
+        checkpoint("writer.answered")
+        await self._finish(outcome)
+
+    def _mark(
+        self, conn: Connection, batch: Batch, batch_id: str, now: datetime
+    ) -> tuple[list[Step], dict[StepKey, RecordRef]]:
+        """Commit that these steps are about to leave; as they are now, for they may have been replaced meanwhile."""
+        account = self.account
+        steps.mark_sent(conn, [step.id for step in batch.steps], batch_id, now)
+        keys = {step.key for step in batch.steps}
+        found = steps.by_keys(conn, account.project, account.name, keys)
+        fresh = [step for step in found.values() if step.batch_id == batch_id]
+        needed = {key for step in fresh for key in step.needs}
+        done = steps.by_keys(conn, account.project, account.name, needed)
+        return fresh, {key: step.record for key, step in done.items() if step.record is not None}
+
+    def _resolve(
+        self, unit: Unit, made: Mapping[StepKey, RecordRef], now: datetime, notes: dict[StepKey, str]
+    ) -> Write:
+        names = self.account.names
+        contact: Write | None = None
+        if unit.contact is not None:
+            contact, missing = resolve(
+                unit.contact.key, unit.contact.action, hub_id=unit.contact.hub_id, names=names, made=made
+            )
+            notes[unit.contact.key] = "; ".join(missing)
+        write, missing = resolve(
+            unit.step.key,
+            unit.step.action,
+            hub_id=unit.step.hub_id,
+            names=names,
+            made=made,
+            with_contact=contact,
+        )
+        notes[unit.step.key] = "; ".join(missing)
+        return write
+
+    async def _apply(
+        self,
+        items: Sequence[Write],
+        writes: Mapping[StepKey, Write],
+        by_key: Mapping[StepKey, Step],
+        notes: Mapping[StepKey, str],
+        outcome: Results,
+    ) -> None:
+        """One request, and what each of its steps came to."""
+        account, now = self.account, self._clock.now()
+        sent = [by_key[key] for key in writes]
+        try:
+            async with asyncio.timeout(account.request_timeout.total_seconds() + 600):
+                answers = await account.session.apply(items)
+        except Throttled as error:
+            seconds = account.pacer.pause(error.retry_after)
+            again = now + timedelta(seconds=seconds)
+            outcome.again.extend((step, "the CRM asked to slow down", again, False) for step in sent)
+            return
+        except Rejected as error:
+            self._sort_rejected(error, items, by_key, outcome)
+            account.succeeded()
+            return
+        except Stale as error:
+            outcome.stale.extend((step, str(error)) for step in sent)
+            account.succeeded()
+            return
+        except (NeedsCredentials, Banned) as error:
+            account.failed(error)
+            outcome.again.extend((step, str(error), None, False) for step in sent)
+            return
+        except (Unavailable, TimeoutError) as error:
+            self._sort_unavailable(error, items, sent, outcome)
+            return
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            # a sink that breaks inside: whether the vendor applied it is unknown
+            log.exception("sink %s broke in apply", account.sink, extra={"action": "sink.broken"})
+            outcome.doubtful.extend((step, f"the plugin failed: {type(error).__name__}: {error}") for step in sent)
+            return
+        account.succeeded()
+        account.written_at = self._clock.now()
+        self._sort_answers(answers, writes, by_key, notes, outcome, now)
+
+    def _sort_answers(
+        self,
+        answers: Mapping[StepKey, Applied],
+        writes: Mapping[StepKey, Write],
+        by_key: Mapping[StepKey, Step],
+        notes: Mapping[StepKey, str],
+        outcome: Results,
+        now: datetime,
+    ) -> None:
+        contacts = {write.with_contact.key: key for key, write in writes.items() if write.with_contact is not None}
+        for key, write in writes.items():
+            step = by_key[key]
+            match answers.get(key):
+                case Done() as done:
+                    changes = effect(write, done, self.account.names.catalogue, now)
+                    contact = write.with_contact and answers.get(write.with_contact.key)
+                    if isinstance(contact, Done) and contact.record and changes.deals:
+                        changes = _linked(changes, contact.record.id)
+                    outcome.done.append((step, done.record, changes, notes.get(key, "")))
+                case Refused(is_stale=True) as refused:
+                    outcome.stale.append((step, refused.text))
+                case Refused() as refused:
+                    outcome.rejected.append((step, refused.text))
+                case None:
+                    text = "its deal was answered, it was not" if key in contacts else "the answer did not name it"
+                    outcome.doubtful.append((step, text))
+
+    def _sort_rejected(
+        self,
+        error: Rejected,
+        items: Sequence[Write],
+        by_key: Mapping[StepKey, Step],
+        outcome: Results,
+    ) -> None:
+        """One bad item takes nobody with it: those named leave, the rest is sent again at no cost."""
+        named = set(error.problems) & {str(key) for key in by_key}
+        stale_user = False
+        for item in items:
+            keys = [item.key, *([item.with_contact.key] if item.with_contact else [])]
+            unit = [by_key[key] for key in keys]
+            problems = [problem for key in keys for problem in error.problems.get(str(key), ())]
+            if not any(str(key) in named for key in keys):
+                if named:
+                    outcome.again.extend(
+                        (step, "another item of the request was refused", None, False) for step in unit
+                    )
+                elif len(items) > 1:
+                    for step in unit:
+                        self._limits[step.id] = max(1, len(items) // 2)
+                    outcome.again.extend((step, str(error), None, False) for step in unit)
+                else:
+                    outcome.rejected.extend((step, str(error)) for step in unit)
+                continue
+            text = "; ".join(str(problem) for problem in problems)
+            if any(problem.code in STALE_CODES for problem in problems):
+                stale_user = stale_user or any(problem.code == "stale_user" for problem in problems)
+                outcome.stale.extend((step, text) for step in unit)
+            else:
+                outcome.rejected.extend((step, text) for step in unit)
+        if stale_user:
+            self._refresh_names()
+
+    def _sort_unavailable(
+        self, error: Unavailable | TimeoutError, items: Sequence[Write], sent: Sequence[Step], outcome: Results
+    ) -> None:
+        problem = error if isinstance(error, Unavailable) else Unavailable("no answer came in time")
+        pause = self.account.failed(problem)
+        text = str(problem)
+        if not problem.maybe_applied:
+            again = self._clock.now() + pause
+            outcome.again.extend((step, text, again, False) for step in sent)
+            return
+        if len(items) > 1:
+            for step in sent:
+                self._limits[step.id] = max(1, len(items) // 2)
+        outcome.doubtful.extend((step, text) for step in sent)
+
+    async def _finish(self, outcome: Results) -> None:
+        """Store what became of the steps, in one transaction; then tell the directory and the lanes."""
+        now = self._clock.now()
+        lanes = await self._store.write(lambda conn: self._store_outcome(conn, outcome, now))
+        checkpoint("writer.stored")
+        for _, _, changes, _ in outcome.done:
+            if changes != Changes():
+                self.account.fold(changes, now)
+        checkpoint("writer.folded")
+        for step, _, _, _ in outcome.done:
+            self._limits.pop(step.id, None)
+        for step, text in outcome.rejected:
+            log.warning("step %s was refused: %s", step.key, text, extra={"action": "step.rejected", "step": step.key})
+        for lane in lanes:
+            self._wake_lane(lane)
+        if outcome.again or outcome.doubtful:
+            self._wakeup.set()
+
+    def _store_outcome(self, conn: Connection, outcome: Results, now: datetime) -> set[Lane]:
+        timing, account = self._timing, self.account
+        lanes: set[Lane] = set()
+        for step, record, changes, note in outcome.done:
+            blob = codec.dump_changes(changes) if changes != Changes() else None
+            steps.set_state(conn, [step.id], StepState.DONE, now=now, record=record, effect=blob, note=note)
+            lanes.add(_lane(step))
+        for step, note, moment, counts in outcome.again:
+            state = StepState.WAITING
+            if counts and step.attempts + 1 >= timing.most_attempts:
+                state = StepState.REJECTED
+                lanes.add(_lane(step))
+            steps.set_state(
+                conn,
+                [step.id],
+                state,
+                now=now,
+                note=note,
+                not_before=moment,
+                add_attempt=counts,
+                urgency=max(step.urgency, int(Urgency.RETRY)) if counts else None,
+                doubt_checks=0,
+            )
+        for step, note in outcome.doubtful:
+            if step.action.kind == "notify":
+                # at most once: a popup that may have been shown is not shown again
+                steps.set_state(conn, [step.id], StepState.DONE, now=now, note=f"not known to be shown: {note}")
+                lanes.add(_lane(step))
+                continue
+            moment = now + timing.doubt_wait + account.request_timeout
+            steps.set_state(conn, [step.id], StepState.IN_DOUBT, now=now, note=note, not_before=moment)
+        for step, note in outcome.unseen:
+            steps.set_state(
+                conn,
+                [step.id],
+                StepState.IN_DOUBT,
+                now=now,
+                note=note,
+                not_before=now + timing.doubt_wait,
+                doubt_checks=step.doubt_checks + 1,
+            )
+        for step, note in outcome.rejected:
+            steps.set_state(conn, [step.id], StepState.REJECTED, now=now, note=note, add_attempt=True)
+            lanes.add(_lane(step))
+        for step, note in outcome.stale:
+            ended = step.attempts + 1 >= timing.most_attempts
+            state = StepState.REJECTED if ended else StepState.WAITING
+            steps.set_state(conn, [step.id], state, now=now, note=note, add_attempt=True)
+            lanes.add(_lane(step))
+            found = work.get(conn, step.interaction_id, step.connection)
+            if found is not None and not ended:
+                work.put(conn, found, WorkState.OPEN, now=now, note=note)
+        return lanes
+
+    async def _decide_again(self, changed: set[str]) -> None:
+        """The CRM is no longer what the decision saw: nothing of it leaves, the lane decides anew."""
+        now, account = self._clock.now(), self.account
+
+        def reopen(conn: Connection) -> list[Lane]:
+            lanes = []
+            for interaction_id in sorted(changed):
+                found = work.get(conn, interaction_id, account.name)  # type: ignore[arg-type]  # keys are ids
+                if found is not None:
+                    work.put(conn, found, WorkState.OPEN, now=now, note="the CRM changed before it was written")
+                    lanes.append(Lane(client_id=found.client_id, connection=found.connection, project=found.project))
+            return lanes
+
+        for lane in await self._store.write(reopen):
+            self._wake_lane(lane)
+
+    async def _finish_blocked(self, hopeless: Sequence[Step]) -> None:
+        now = self._clock.now()
+
+        def store(conn: Connection) -> None:
+            ids = [step.id for step in hopeless]
+            note = "what it belongs to was refused or taken back"
+            steps.set_state(conn, ids, StepState.REJECTED, now=now, note=note)
+
+        await self._store.write(store)
+        for lane in {_lane(step) for step in hopeless}:
+            self._wake_lane(lane)
+
+
+def _lane(step: Step) -> Lane:
+    return Lane(client_id=step.client_id, connection=step.connection, project=step.project)
+
+
+def _linked(changes: Changes, contact_id: str) -> Changes:
+    """The deal of a combined request hangs on the contact that came with it."""
+    return replace(changes, deals=tuple(replace(deal, contact_ids=(contact_id,)) for deal in changes.deals))
+
+
+def _reunite(batch: Batch, fresh: Sequence[Step]) -> list[Unit]:
+    """The batch's units with the steps as they were marked; a pair that was broken up goes as single steps."""
+    by_id = {step.id: step for step in fresh}
+    units: list[Unit] = []
+    for unit in batch.units:
+        step = by_id.get(unit.step.id)
+        contact = by_id.get(unit.contact.id) if unit.contact is not None else None
+        if step is not None and (contact is not None or unit.contact is None):
+            units.append(Unit(step=step, contact=contact))
+        elif step is None and contact is not None:
+            units.append(Unit(step=contact))
+    return units

@@ -1,0 +1,122 @@
+"""Absence is proven by a barrier, not by a search (DESIGN 2).
+
+Before anything new is made in the CRM for a client, the most recently changed records are read once and folded into
+the directory; one reading serves every interaction that ended before it began. If it shows that the CRM is no
+longer what the decision saw, the interaction is decided again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from hub.clock import Clock
+from hub.core.interaction import InteractionId
+from hub.core.plan import Action, CreateContact, CreateDeal, CreateTask
+from hub.core.records import RecordKind, RecordRef
+from hub.runtime.account import Account
+from hub.store import steps, work
+from hub.store.engine import Store
+from hub.store.steps import Step
+from hub.store.work import Work
+
+__all__ = ["Barrier", "required"]
+
+
+def required(action: Action) -> frozenset[RecordKind]:
+    """The kinds of record whose absence ``action`` rests on."""
+    match action:
+        case CreateContact():
+            return frozenset({RecordKind.CONTACT, RecordKind.COMPANY})
+        case CreateDeal(contact=RecordRef()):
+            return frozenset({RecordKind.DEAL})
+        case CreateTask(on=RecordRef(), completed_at=None):
+            return frozenset({RecordKind.TASK})
+        case _:
+            return frozenset()
+
+
+class Barrier:
+    """The barrier of one account."""
+
+    def __init__(
+        self,
+        account: Account,
+        store: Store,
+        clock: Clock,
+        *,
+        view: Callable[[Sequence[Work]], Awaitable[Mapping[InteractionId, str]]],
+        life: timedelta,
+        overlap: timedelta,
+    ) -> None:
+        self._account, self._store, self._clock = account, store, clock
+        self._view, self._life, self._overlap = view, life, overlap
+        self._lock = asyncio.Lock()
+        #: when the last reading of each kind began
+        self._began: dict[RecordKind, datetime] = {}
+        #: interactions whose decision was compared with a reading, and when that reading began
+        self._passed: dict[InteractionId, datetime] = {}
+
+    async def check(self, sending: Sequence[Step]) -> set[InteractionId]:
+        """The interactions among ``sending`` that must be decided again. Raises what the sink's reading raises."""
+        wanted = {step.interaction_id for step in sending if self._asks(step.action)}
+        now = self._clock.now()
+        self._passed = {key: at for key, at in self._passed.items() if now - at < self._life}
+        wanted -= self._passed.keys()
+        if not wanted:
+            return set()
+        works, kinds = await self._store.read(
+            lambda conn: self._unverified(
+                {item: steps.of_interaction(conn, item, self._account.name) for item in wanted},
+                {item: work.get(conn, item, self._account.name) for item in wanted},
+            )
+        )
+        if not works:
+            return set()
+        newest = max((found.decide_at for found in works if found.decide_at is not None), default=now)
+        began = await self._read(kinds, newest)
+        seen = await self._view(works)
+        changed = {found.interaction_id for found in works if seen.get(found.interaction_id) != found.seen}
+        for found in works:
+            if found.interaction_id not in changed:
+                self._passed[found.interaction_id] = began
+        return changed
+
+    def _asks(self, action: Action) -> bool:
+        return bool(required(action) & self._account.capabilities.barrier_kinds)
+
+    def _unverified(
+        self, known: Mapping[InteractionId, Sequence[Step]], works: Mapping[InteractionId, Work | None]
+    ) -> tuple[list[Work], frozenset[RecordKind]]:
+        """Interactions of which nothing has been sent yet: later steps rest on what the first ones made."""
+        fresh: list[Work] = []
+        kinds: set[RecordKind] = set()
+        for interaction_id, found in known.items():
+            item = works[interaction_id]
+            if item is None or any(step.sent_at is not None for step in found):
+                continue
+            fresh.append(item)
+            kinds |= {kind for step in found for kind in required(step.action)}
+        return fresh, frozenset(kinds) & self._account.capabilities.barrier_kinds
+
+    async def _read(self, kinds: Iterable[RecordKind], newest: datetime) -> datetime:
+        """Read the kinds whose last reading began before ``newest`` or is too old; when the oldest one began."""
+        kinds = set(kinds)
+        async with self._lock:
+            now = self._clock.now()
+            missing = {
+                kind
+                for kind in kinds
+                if kind not in self._began or self._began[kind] < newest or now - self._began[kind] > self._life
+            }
+            if missing:
+                account = self._account
+                complete = min(account.complete_until.get(kind, now - timedelta(hours=1)) for kind in missing)
+                changes = await account.session.barrier(missing, complete - self._overlap)
+                account.succeeded()
+                account.fold(changes, now)
+                for kind in missing:
+                    self._began[kind] = now
+                    account.complete_until[kind] = max(now, account.complete_until.get(kind, now))
+        return min((self._began[kind] for kind in kinds), default=now)

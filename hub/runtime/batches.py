@@ -1,0 +1,124 @@
+"""Which waiting steps go out together (X6): pure, so that it can be read and tested as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from hub.core.plan import CreateContact, CreateDeal, NewRecord, StepKey
+from hub.core.revise import StepState
+from hub.store.steps import Step
+
+__all__ = ["Batch", "Unit", "blocked", "form_batches"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """What one item of a request does: one step, or a deal together with its new contact."""
+
+    step: Step
+    contact: Step | None = None
+
+    @property
+    def kind(self) -> str:
+        return self.step.action.kind if self.contact is None else "create_deal+contact"
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return (self.step,) if self.contact is None else (self.contact, self.step)
+
+    @property
+    def attempts(self) -> int:
+        return max(step.attempts for step in self.steps)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Units of one kind that go out in one request."""
+
+    units: tuple[Unit, ...]
+
+    @property
+    def kind(self) -> str:
+        return self.units[0].kind
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return tuple(step for unit in self.units for step in unit.steps)
+
+    @property
+    def urgency(self) -> int:
+        return min(step.urgency for step in self.steps)
+
+
+def blocked(waiting: Sequence[Step], states: Mapping[StepKey, StepState]) -> list[Step]:
+    """Steps whose needed record will not come: what they need was refused or taken back."""
+    return [
+        step
+        for step in waiting
+        if any(states.get(key) in (StepState.REJECTED, StepState.WITHDRAWN, None) for key in step.needs)
+    ]
+
+
+def form_batches(
+    waiting: Sequence[Step],
+    states: Mapping[StepKey, StepState],
+    *,
+    sizes: Mapping[str, int],
+    has_combined_create: bool,
+    limits: Mapping[int, int],
+    busy: Collection[int],
+    most: int,
+) -> list[Batch]:
+    """Up to ``most`` requests for what waits, the most urgent and oldest first.
+
+    ``states`` holds the state of every step that a waiting one needs; ``limits`` the size that a step's batch may
+    have after it took part in a failed one; ``busy`` the steps that another request already carries.
+    """
+    by_key = {step.key: step for step in waiting}
+    units: list[Unit] = []
+    carried: set[int] = set()
+    for step in waiting:
+        contact = _contact_of(step, by_key, states) if has_combined_create else None
+        if contact is not None and contact.id not in busy:
+            units.append(Unit(step=step, contact=contact))
+            carried.add(contact.id)
+    paired = {unit.step.id for unit in units} | carried
+    for step in waiting:
+        if step.id not in paired and all(states.get(key) is StepState.DONE for key in step.needs):
+            units.append(Unit(step=step))
+    units = [unit for unit in units if not any(step.id in busy for step in unit.steps)]
+    units.sort(key=lambda unit: (unit.step.urgency, min(step.id for step in unit.steps)))
+    batches: list[Batch] = []
+    taken: set[int] = set()
+    for first in units:
+        if len(batches) == most:
+            break
+        if first.step.id in taken:
+            continue
+        size = sizes.get(first.step.action.kind, 1)
+        chosen: list[Unit] = []
+        for unit in units:
+            if unit.kind != first.kind or unit.step.id in taken:
+                continue
+            limit = min([size, *(limits.get(step.id, size) for u in (*chosen, unit) for step in u.steps)])
+            if len(chosen) >= limit:
+                continue
+            chosen.append(unit)
+            if len(chosen) == size:
+                break
+        taken.update(unit.step.id for unit in chosen)
+        batches.append(Batch(units=tuple(chosen)))
+    return batches
+
+
+def _contact_of(step: Step, by_key: Mapping[StepKey, Step], states: Mapping[StepKey, StepState]) -> Step | None:
+    """The contact that can be made together with this deal: it waits too, and nothing else is missing."""
+    action = step.action
+    if not isinstance(action, CreateDeal) or not isinstance(action.contact, NewRecord):
+        return None
+    contact = by_key.get(action.contact.key)
+    if contact is None or not isinstance(contact.action, CreateContact):
+        return None
+    others = [*contact.needs, *(key for key in step.needs if key != contact.key)]
+    return contact if all(states.get(key) is StepState.DONE for key in others) else None

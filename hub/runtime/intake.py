@@ -1,0 +1,47 @@
+"""Intake: the raw request is on disk before the vendor hears "yes" (H3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from hub.ports import RawRequest
+from hub.runtime.checkpoints import checkpoint
+from hub.store import inbox
+from hub.store.engine import Store
+from hub.store.inbox import InboxKind
+
+__all__ = ["SECRET_HEADERS", "Intake", "raw_request"]
+
+#: headers that may carry a secret: never stored, never logged (H8)
+SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key", "auth-key", "x-auth-token"})
+
+
+def raw_request(
+    method: str, query: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes, received_at: datetime
+) -> RawRequest:
+    """The request as it is stored: header names in lower case, secrets removed."""
+    kept = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in headers]
+    return RawRequest(
+        method=method,
+        query=query,
+        headers=tuple((name, value) for name, value in kept if name not in SECRET_HEADERS),
+        body=body,
+        received_at=received_at,
+    )
+
+
+class Intake:
+    """Stores what came in and wakes the reading of it."""
+
+    def __init__(self, store: Store, wake: Callable[[], None]) -> None:
+        self._store, self._wake = store, wake
+
+    async def accept(self, *, project: str, channel: str, kind: InboxKind, request: RawRequest) -> int:
+        """The id of the stored row; returns only after the commit. Raises what the database raises."""
+        row = await self._store.write(
+            lambda conn: inbox.add(conn, project=project, channel=channel, kind=kind, request=request)
+        )
+        checkpoint("inbox.stored")
+        self._wake()
+        return row

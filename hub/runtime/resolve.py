@@ -1,0 +1,242 @@
+"""From an action in the policy's words to a `Write` in the CRM's: names become ids (DESIGN 6, "Presets hold names")."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar, assert_never
+
+from hub.core.plan import (
+    Action,
+    AddNote,
+    CompleteTask,
+    CreateContact,
+    CreateDeal,
+    CreateTask,
+    NewRecord,
+    Nothing,
+    Notify,
+    RecordCall,
+    Ref,
+    StepKey,
+    UpdateContact,
+    UpdateDeal,
+    UpdateTask,
+)
+from hub.core.records import Catalogue, EmployeeId, Pipeline, RecordKind, RecordRef, Stage, UserId, user_of
+from hub.ports import Write
+
+__all__ = ["Names", "Unresolved", "resolve"]
+
+
+class Unresolved(Exception):
+    """A step names something that the CRM does not have (yet); the sentence says what."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """What one connection's names stand for: bindings chosen in the set-up first, then the CRM's catalogue."""
+
+    catalogue: Catalogue
+    users: Mapping[EmployeeId, UserId] = field(default_factory=dict)
+    #: (kind, the policy's word) -> the CRM's id, for what was bound by hand
+    bound: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+    def user(self, employee: EmployeeId | None) -> UserId | None:
+        """The CRM user of ``employee``; None if there is none."""
+        if employee is None:
+            return None
+        return user_of(employee) or self.users.get(employee)
+
+    def pipeline(self, name: str) -> Pipeline | None:
+        """The pipeline called ``name`` ("" = the main one); None if it vanished."""
+        pipelines = self.catalogue.pipelines
+        if not name:
+            return next((found for found in pipelines if found.is_main), pipelines[0] if pipelines else None)
+        wanted = self.bound.get(("pipeline", name))
+        return next((p for p in pipelines if p.id == wanted), None) or _by_name(pipelines, name)
+
+    def stage(self, pipeline: Pipeline, name: str) -> Stage | None:
+        """The stage called ``name`` of ``pipeline`` ("" = its first where deals may be made)."""
+        if not name:
+            return next((s for s in pipeline.stages if not s.is_unsorted and not s.is_final), None)
+        wanted = self.bound.get(("stage", f"{pipeline.name}/{name}"))
+        return next((s for s in pipeline.stages if s.id == wanted), None) or _by_name(pipeline.stages, name)
+
+    def field_id(self, record: RecordKind, name: str) -> str | None:
+        """The id of the custom field that the policy calls ``name``, by name or code."""
+        wanted = self.bound.get(("field", f"{record.value}/{name}"))
+        low = name.casefold()
+        for found in self.catalogue.fields:
+            if found.record is record and (
+                found.id == wanted or found.name.casefold() == low or found.code.casefold() == low
+            ):
+                return found.id
+        return None
+
+    def task_type(self, name: str) -> str | None:
+        """The id of the task type called ``name``, by name or code."""
+        wanted = self.bound.get(("task_type", name))
+        low = name.casefold()
+        return next(
+            (
+                t.id
+                for t in self.catalogue.task_types
+                if t.id == wanted or low in (t.name.casefold(), t.code.casefold())
+            ),
+            None,
+        )
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+_Kind = TypeVar("_Kind", bound=_Named)
+
+
+def _by_name(known: Iterable[_Kind], name: str) -> _Kind | None:
+    low = name.casefold()
+    return next((found for found in known if found.name.casefold() == low), None)
+
+
+def resolve(
+    key: StepKey,
+    action: Action,
+    *,
+    hub_id: str,
+    names: Names,
+    made: Mapping[StepKey, RecordRef],
+    with_contact: Write | None = None,
+) -> tuple[Write, tuple[str, ...]]:
+    """The write for ``action``, and a sentence for each name that the CRM lacks and that could be left out.
+
+    ``made`` holds the records of steps that are done. Raises `Unresolved` where leaving out would put the record on
+    the wrong person or nowhere.
+    """
+    missing: list[str] = []
+
+    def ref(name: str, value: Ref | None) -> dict[str, RecordRef]:
+        if value is None:
+            return {}
+        if isinstance(value, RecordRef):
+            return {name: value}
+        if value.key in made:
+            return {name: made[value.key]}
+        if with_contact is not None and value.key == with_contact.key:
+            return {}
+        raise Unresolved(f"the {value.kind.value} it belongs to was not made")
+
+    def user(employee: EmployeeId | None) -> UserId | None:
+        found = names.user(employee)
+        if employee is not None and found is None:
+            raise Unresolved(f"employee {employee!r} is no user of the CRM: bind them in the set-up")
+        return found
+
+    def fields(record: RecordKind, wanted: Mapping[str, str]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for name, value in wanted.items():
+            field_id = names.field_id(record, name)
+            if field_id is None:
+                missing.append(f"the CRM has no {record.value} field {name!r}")
+            elif value:
+                found[field_id] = value
+        return found
+
+    def place(pipeline_name: str, stage_name: str) -> dict[str, str | None]:
+        pipeline = names.pipeline(pipeline_name)
+        if pipeline is None:
+            missing.append(f"the CRM has no pipeline {pipeline_name!r}: the main one was taken")
+            pipeline, stage_name = names.pipeline(""), ""
+        if pipeline is None:
+            return {}
+        stage = names.stage(pipeline, stage_name)
+        if stage is None:
+            missing.append(f"pipeline {pipeline.name!r} has no stage {stage_name!r}: its first one was taken")
+            stage = names.stage(pipeline, "")
+        return {"pipeline_id": pipeline.id, "stage_id": stage.id if stage else None}
+
+    write: Write
+    match action:
+        case CreateContact():
+            write = Write(
+                key=key,
+                action=action,
+                hub_id=hub_id,
+                refs=ref("company", action.company),
+                user=user(action.responsible),
+                fields=fields(RecordKind.CONTACT, action.fields),
+            )
+        case UpdateContact():
+            write = Write(
+                key=key,
+                action=action,
+                hub_id=hub_id,
+                refs=ref("contact", action.contact) | ref("company", action.company),
+                user=user(action.responsible),
+                fields=fields(RecordKind.CONTACT, action.fields),
+            )
+        case CreateDeal():
+            write = Write(
+                key=key,
+                action=action,
+                hub_id=hub_id,
+                refs=ref("contact", action.contact) | ref("company", action.company),
+                user=user(action.responsible),
+                fields=fields(RecordKind.DEAL, action.fields),
+                with_contact=with_contact,
+                **place(action.pipeline, action.stage),
+            )
+        case UpdateDeal():
+            moved = place(action.pipeline, action.stage) if action.pipeline or action.stage else {}
+            write = Write(
+                key=key,
+                action=action,
+                hub_id=hub_id,
+                refs=ref("deal", action.deal),
+                user=user(action.responsible),
+                fields=fields(RecordKind.DEAL, action.fields),
+                **moved,
+            )
+        case CreateTask():
+            type_id = names.task_type(action.type) if action.type else None
+            if action.type and type_id is None:
+                missing.append(f"the CRM has no task type {action.type!r}: its default was taken")
+            write = Write(
+                key=key,
+                action=action,
+                hub_id=hub_id,
+                refs=ref("on", action.on),
+                user=user(action.assignee),
+                task_type_id=type_id,
+            )
+        case UpdateTask():
+            write = Write(
+                key=key, action=action, hub_id=hub_id, refs=ref("task", action.task), user=user(action.assignee)
+            )
+        case CompleteTask():
+            write = Write(key=key, action=action, hub_id=hub_id, refs=ref("task", action.task))
+        case RecordCall():
+            responsible = action.responsible
+            write = Write(
+                key=key,
+                action=action,
+                hub_id=hub_id,
+                refs=ref("on", action.on),
+                # a call record without its employee is still the truth; one that is missing is not
+                user=names.user(responsible),
+            )
+            if responsible is not None and write.user is None:
+                missing.append(f"employee {responsible!r} is no user of the CRM")
+        case AddNote():
+            write = Write(key=key, action=action, hub_id=hub_id, refs=ref("on", action.on))
+        case Notify():
+            users = tuple(found for found in map(names.user, action.employees) if found is not None)
+            refs = {} if isinstance(action.on, NewRecord) and action.on.key not in made else ref("on", action.on)
+            write = Write(key=key, action=action, hub_id=hub_id, refs=refs, users=users)
+        case Nothing():
+            raise Unresolved("there is nothing to send")
+        case _:
+            assert_never(action)
+    return write, tuple(missing)

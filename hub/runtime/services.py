@@ -1,0 +1,40 @@
+"""What the running hub consists of, as the web, the console and the command line use it; built in `hub.compose`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hub.clock import Clock
+from hub.engine.projects import Projects
+from hub.plugins import Plugins
+from hub.runtime.account import Account
+from hub.runtime.intake import Intake
+from hub.settings import Settings
+from hub.store.connection_state import ConnectionStates
+from hub.store.crypto import Cipher
+from hub.store.directory import Directory
+from hub.store.engine import Store
+
+__all__ = ["Services"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Services:
+    """Shared by everything in one process."""
+
+    settings: Settings
+    clock: Clock
+    store: Store
+    cipher: Cipher
+    plugins: Plugins
+    projects: Projects
+    directory: Directory
+    states: ConnectionStates
+    intake: Intake
+    #: (project, connection) -> the account at run time; empty in a process that only serves the web
+    accounts: dict[tuple[str, str], Account] = field(default_factory=dict)
+    #: tell the other tasks of this process that projects, channels or connections changed: they are reloaded
+    changed: Callable[[], None] = lambda: None
+    #: wake the lanes after a replay
+    sweep: Callable[[], None] = lambda: None

@@ -1,0 +1,254 @@
+"""Lanes: which interaction of a client is next in which CRM (DESIGN 2.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import Connection, and_, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as postgres_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from hub.core.interaction import ClientId, InteractionId
+from hub.store.schema import interaction, work
+
+__all__ = ["Lane", "Work", "WorkState", "add", "count_states", "get", "head", "lanes_to_wake", "list_work", "put"]
+
+
+class WorkState(StrEnum):
+    """Where one interaction stands in one CRM."""
+
+    #: waits for its turn or its decision
+    OPEN = "open"
+    #: decided; steps are outstanding
+    WRITING = "writing"
+    FINISHED = "finished"
+    #: failed for itself; counts as finished for the order (H4)
+    ATTENTION = "attention"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """One client in one CRM: its interactions are applied in order."""
+
+    client_id: ClientId
+    connection: str
+    project: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """One interaction in one CRM."""
+
+    interaction_id: InteractionId
+    connection: str
+    project: str
+    client_id: ClientId
+    sequence: int
+    state: WorkState
+    decided_revision: int
+    note: str
+    seen: str
+    cost: int
+    #: of the interaction: when it may be decided, and its present revision
+    decide_at: datetime | None
+    revision: int
+
+
+_COLUMNS = (
+    work.c.interaction_id,
+    work.c.connection,
+    work.c.project,
+    work.c.client_id,
+    work.c.sequence,
+    work.c.state,
+    work.c.decided_revision,
+    work.c.note,
+    work.c.seen,
+    work.c.cost,
+    interaction.c.decide_at,
+    interaction.c.revision,
+)
+_JOINED = work.join(interaction, interaction.c.id == work.c.interaction_id)
+
+
+def _work(row: Sequence[object]) -> Work:
+    fields = dict(zip(Work.__dataclass_fields__, row, strict=True))
+    fields["state"] = WorkState(str(fields["state"]))
+    return Work(**fields)  # type: ignore[arg-type]  # the columns stand in the order of the fields
+
+
+def add(
+    conn: Connection,
+    *,
+    interaction_id: InteractionId,
+    project: str,
+    client_id: ClientId,
+    sequence: int,
+    connections: Iterable[str],
+    now: datetime,
+) -> None:
+    """Make the interaction's work in each CRM; what exists and is ended is opened again for the new revision."""
+    insert = postgres_insert if conn.dialect.name == "postgresql" else sqlite_insert
+    for name in connections:
+        statement = insert(work).values(
+            interaction_id=interaction_id,
+            connection=name,
+            project=project,
+            client_id=client_id,
+            sequence=sequence,
+            state=WorkState.OPEN.value,
+            decided_revision=0,
+            updated_at=now,
+        )
+        conn.execute(
+            statement.on_conflict_do_update(
+                index_elements=["interaction_id", "connection"],
+                set_={"state": WorkState.OPEN.value, "client_id": client_id, "updated_at": now},
+                where=work.c.state.in_([WorkState.FINISHED.value, WorkState.ATTENTION.value]),
+            )
+        )
+
+
+def get(conn: Connection, interaction_id: InteractionId, connection: str) -> Work | None:
+    """The interaction's work in one CRM."""
+    row = conn.execute(
+        select(*_COLUMNS)
+        .select_from(_JOINED)
+        .where(work.c.interaction_id == interaction_id, work.c.connection == connection)
+    ).first()
+    return None if row is None else _work(row)
+
+
+def head(conn: Connection, lane: Lane) -> Work | None:
+    """The lane's oldest unfinished work whose interaction is over; None if the lane is idle."""
+    row = conn.execute(
+        select(*_COLUMNS)
+        .select_from(_JOINED)
+        .where(
+            work.c.client_id == lane.client_id,
+            work.c.connection == lane.connection,
+            work.c.state.in_([WorkState.OPEN.value, WorkState.WRITING.value]),
+            interaction.c.decide_at.is_not(None),
+        )
+        .order_by(work.c.sequence)
+        .limit(1)
+    ).first()
+    return None if row is None else _work(row)
+
+
+def list_work(conn: Connection, interaction_id: InteractionId) -> list[Work]:
+    """The interaction's work in every CRM."""
+    rows = conn.execute(
+        select(*_COLUMNS)
+        .select_from(_JOINED)
+        .where(work.c.interaction_id == interaction_id)
+        .order_by(work.c.connection)
+    )
+    return [_work(row) for row in rows]
+
+
+def put(
+    conn: Connection,
+    found: Work,
+    state: WorkState,
+    *,
+    now: datetime,
+    decided_revision: int | None = None,
+    seen: str | None = None,
+    note: str = "",
+) -> None:
+    """Move the work to ``state``; what is None stays."""
+    values: dict[str, object] = {"state": state.value, "updated_at": now, "note": note}
+    if decided_revision is not None:
+        values["decided_revision"] = decided_revision
+    if seen is not None:
+        values["seen"] = seen
+    conn.execute(
+        update(work)
+        .where(work.c.interaction_id == found.interaction_id, work.c.connection == found.connection)
+        .values(**values)
+    )
+
+
+def charge(conn: Connection, interaction_ids: Sequence[str], connection: str, requests: int) -> None:
+    """Share the cost of ``requests`` among the interactions of one batch."""
+    unique = sorted(set(interaction_ids))
+    if unique and requests:
+        conn.execute(
+            update(work)
+            .where(work.c.connection == connection, work.c.interaction_id.in_(unique))
+            .values(cost=work.c.cost + requests * 1000 // len(unique))
+        )
+
+
+def lanes_to_wake(conn: Connection, now: datetime, limit: int = 1000) -> list[Lane]:
+    """Lanes whose head may be decided now and has not been: what a lost wake-up or a crash left behind."""
+    earlier = work.alias("earlier")
+    blocked = (
+        select(earlier.c.interaction_id)
+        .where(
+            earlier.c.client_id == work.c.client_id,
+            earlier.c.connection == work.c.connection,
+            earlier.c.sequence < work.c.sequence,
+            earlier.c.state == WorkState.WRITING.value,
+        )
+        .exists()
+    )
+    rows = conn.execute(
+        select(work.c.client_id, work.c.connection, work.c.project)
+        .distinct()
+        .select_from(_JOINED)
+        .where(work.c.state == WorkState.OPEN.value, interaction.c.decide_at <= now, ~blocked)
+        .limit(limit)
+    )
+    return [Lane(client_id=ClientId(row[0]), connection=row[1], project=row[2]) for row in rows]
+
+
+def lanes_writing(conn: Connection, connection: str | None = None) -> list[Lane]:
+    """Lanes with decided work: at start they are looked at once, in case all their steps have ended."""
+    where = [work.c.state == WorkState.WRITING.value]
+    if connection is not None:
+        where.append(work.c.connection == connection)
+    rows = conn.execute(select(work.c.client_id, work.c.connection, work.c.project).distinct().where(and_(*where)))
+    return [Lane(client_id=ClientId(row[0]), connection=row[1], project=row[2]) for row in rows]
+
+
+def next_decision(conn: Connection, now: datetime) -> datetime | None:
+    """The next instant at which an interaction becomes decidable, None if none waits."""
+    found: datetime | None = conn.execute(
+        select(func.min(interaction.c.decide_at)).where(interaction.c.decide_at > now)
+    ).scalar()
+    return found
+
+
+def count_states(conn: Connection, project: str | None = None) -> dict[tuple[str, str], int]:
+    """How many works stand in which state, by (connection, state)."""
+    statement = select(work.c.connection, work.c.state, func.count()).group_by(work.c.connection, work.c.state)
+    if project is not None:
+        statement = statement.where(work.c.project == project)
+    return {(row[0], row[1]): row[2] for row in conn.execute(statement)}
+
+
+def attention(conn: Connection, project: str | None = None, limit: int = 200) -> list[Work]:
+    """The needs-attention list, newest first."""
+    statement = select(*_COLUMNS).select_from(_JOINED).where(work.c.state == WorkState.ATTENTION.value)
+    if project is not None:
+        statement = statement.where(work.c.project == project)
+    return [_work(row) for row in conn.execute(statement.order_by(work.c.sequence.desc()).limit(limit))]
+
+
+def reopen(conn: Connection, interaction_id: InteractionId, connection: str, now: datetime) -> bool:
+    """Decide the interaction anew on the then current snapshot; False if it is not ended (X13)."""
+    result = conn.execute(
+        update(work)
+        .where(
+            work.c.interaction_id == interaction_id,
+            work.c.connection == connection,
+            or_(work.c.state == WorkState.FINISHED.value, work.c.state == WorkState.ATTENTION.value),
+        )
+        .values(state=WorkState.OPEN.value, decided_revision=0, updated_at=now, note="")
+    )
+    return bool(result.rowcount)
