@@ -98,16 +98,31 @@ async def test_play_sends_the_whole_day_many_at_once() -> None:
         assert len(receiver.seen) == 40
 
 
+class Current:
+    """Whichever sandbox the running test has: one server for all of them, for pace."""
+
+    sandbox: Sandbox
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.sandbox.app(scope, receive, send)
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[Current, str]]:
+    current = Current()
+    with serve_app(current) as url:
+        yield current, url
+
+
 @pytest.fixture
-def vendor() -> Iterator[tuple[Sandbox, httpx.Client]]:
+def vendor(served: tuple[Current, str]) -> Iterator[tuple[Sandbox, httpx.Client]]:
     """The sandbox at the end of the day with a client that has its key."""
-    sandbox = Sandbox(employees=(OLENA, PETRO, TARAS))
+    current, url = served
+    current.sandbox = sandbox = Sandbox(employees=(OLENA, PETRO, TARAS))
+    sandbox.url = url
     sandbox.add(ANSWERED, MISSED, OUTGOING, TRANSFERRED)
     sandbox.clock.set(NOON + timedelta(hours=2))
-    with (
-        serve(sandbox) as (_, url),
-        httpx.Client(base_url=url, headers={"Auth-key": sandbox.auth_key}, trust_env=False) as client,
-    ):
+    with httpx.Client(base_url=url, headers={"Auth-key": sandbox.auth_key}, trust_env=False) as client:
         yield sandbox, client
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,11 +47,20 @@ class Answering:
         await send({"type": "http.response.body", "body": self.body})
 
 
-@contextmanager
-def answering(body: bytes | None = b"", status: int = 200) -> Iterator[tuple[Answering, str]]:
-    hub = Answering(body=body, status=status)
+Place = Callable[..., tuple[Answering, str]]
+
+
+@pytest.fixture(scope="module")
+def answering() -> Iterator[Place]:
+    """Makes the one served place answer as told: (the place, its address). One server for all, for pace."""
+    hub = Answering()
+
+    def told(body: bytes | None = b"", status: int = 200) -> tuple[Answering, str]:
+        hub.body, hub.status, hub.questions = body, status, []
+        return hub, f"{url}/forward/secret"
+
     with serve_app(hub) as url:
-        yield hub, f"{url}/forward/secret"
+        yield told
 
 
 def sandbox() -> Sandbox:
@@ -87,11 +95,11 @@ FORMS = [
 
 @pytest.mark.parametrize(("form", "method", "used", "query", "body"), FORMS)
 async def test_question_comes_in_every_request_form(
-    form: RequestForm, method: str, used: str, query: str, body: object
+    form: RequestForm, method: str, used: str, query: str, body: object, answering: Place
 ) -> None:
     """B.1, B.2; json always posts."""
-    with answering() as (hub, url):
-        await sandbox().ask(QUESTION, WebhookNumber(url=url, method=method, request_form=form))
+    hub, url = answering()
+    await sandbox().ask(QUESTION, WebhookNumber(url=url, method=method, request_form=form))
     seen_method, seen_query, headers, raw = hub.questions[0]
     seen = json.loads(raw) if raw.startswith(b"{") else raw.decode()
     assert (seen_method, seen_query, seen) == (used, query, body)
@@ -100,10 +108,10 @@ async def test_question_comes_in_every_request_form(
         assert dict(headers)["call-id"] == QUESTION.call_id
 
 
-async def test_question_has_exactly_the_vendors_headers() -> None:
+async def test_question_has_exactly_the_vendors_headers(answering: Place) -> None:
     """B.2: no Accept, no cookie, no authentication; a connection of its own, closed after."""
-    with answering() as (hub, url):
-        await sandbox().ask(QUESTION, WebhookNumber(url=url))
+    hub, url = answering()
+    await sandbox().ask(QUESTION, WebhookNumber(url=url))
     host = url.split("/")[2]
     _, _, headers, body = hub.questions[0]
     assert headers == [
@@ -138,28 +146,28 @@ REPLIES = [
 
 @pytest.mark.parametrize(("form", "status", "body", "destination", "error"), REPLIES)
 async def test_reply_is_read_in_every_form(
-    form: ReplyForm, status: int, body: bytes, destination: str | None, error: str
+    form: ReplyForm, status: int, body: bytes, destination: str | None, error: str, answering: Place
 ) -> None:
     """B.3."""
-    with answering(body, status) as (_, url):
-        answer = await sandbox().ask(QUESTION, WebhookNumber(url=url, reply_form=form))
+    _, url = answering(body, status)
+    answer = await sandbox().ask(QUESTION, WebhookNumber(url=url, reply_form=form))
     assert (answer.status, answer.destination) == (status, destination)
     assert error in answer.error
     assert bool(error) == bool(answer.error)
 
 
-async def test_late_answer_is_no_answer() -> None:
+async def test_late_answer_is_no_answer(answering: Place) -> None:
     """R3's reason: the exchange hangs up after its own timeout, and goes on along the scheme."""
-    with answering(None) as (hub, url):
-        answer = await sandbox().ask(QUESTION, WebhookNumber(url=url, timeout_seconds=0.1))
-        assert (answer.destination, answer.status) == (None, None)
-        assert answer.error == "no answer within 0.1 s"
-        hub.body = b'{"destination": "examplecom_olena"}'
-        assert (await sandbox().ask(QUESTION, WebhookNumber(url=url))).destination == "examplecom_olena"
+    hub, url = answering(None)
+    answer = await sandbox().ask(QUESTION, WebhookNumber(url=url, timeout_seconds=0.1))
+    assert (answer.destination, answer.status) == (None, None)
+    assert answer.error == "no answer within 0.1 s"
+    hub.body = b'{"destination": "examplecom_olena"}'
+    assert (await sandbox().ask(QUESTION, WebhookNumber(url=url))).destination == "examplecom_olena"
 
 
 async def test_nobody_listening_is_no_answer() -> None:
-    with answering() as (_, url):
+    with serve_app(Answering()) as url:
         pass
     answer = await sandbox().ask(QUESTION, WebhookNumber(url=url))
     assert answer.destination is None
@@ -167,21 +175,21 @@ async def test_nobody_listening_is_no_answer() -> None:
 
 
 @pytest.mark.parametrize("caller", [None, "", "anonymous", "+380501112233", "0501112233", "00380501112233"])
-async def test_caller_is_sent_as_it_is_written(caller: str | None) -> None:
+async def test_caller_is_sent_as_it_is_written(caller: str | None, answering: Place) -> None:
     """B.5: missing, hidden, with plus, with leading 0, with 00."""
-    with answering() as (hub, url):
-        number = WebhookNumber(url=url, method="GET", request_form=RequestForm.HTTP)
-        await sandbox().ask(Question(call_id="c", caller=caller), number)
+    hub, url = answering()
+    number = WebhookNumber(url=url, method="GET", request_form=RequestForm.HTTP)
+    await sandbox().ask(Question(call_id="c", caller=caller), number)
     query = hub.questions[0][1]
     assert ("caller=" in query) == (caller is not None)
     assert (caller or "").replace("+", "%2B") in query
 
 
-async def test_same_uuid_is_asked_again_and_a_missing_one_is_made() -> None:
-    with answering() as (_, url):
-        number, asking = WebhookNumber(url=url), sandbox()
-        first, second = [await asking.ask(QUESTION, number) for _ in range(2)]
-        fresh = await asking.ask(Question(call_id="c"), number)
+async def test_same_uuid_is_asked_again_and_a_missing_one_is_made(answering: Place) -> None:
+    _, url = answering()
+    number, asking = WebhookNumber(url=url), sandbox()
+    first, second = [await asking.ask(QUESTION, number) for _ in range(2)]
+    fresh = await asking.ask(Question(call_id="c"), number)
     assert first.question.uuid == second.question.uuid == QUESTION.uuid
     assert len(fresh.question.uuid) == 36
     assert asking.answers == [first, second, fresh]
@@ -212,17 +220,17 @@ SCHEME = [
 
 @pytest.mark.parametrize(("reply", "picks_up", "rung", "outcome", "talked"), SCHEME)
 async def test_scheme_goes_from_the_responsible_to_the_queue_to_voicemail(
-    reply: bytes, picks_up: set[str], rung: list[str | None], outcome: Outcome, talked: str | None
+    reply: bytes, picks_up: set[str], rung: list[str | None], outcome: Outcome, talked: str | None, answering: Place
 ) -> None:
     """R4, R5: block 1 the responsible, block 2 the queue (administrator first), block 3 voicemail."""
     exchange = sandbox()
-    with answering(reply) as (_, url):
-        blocks = (
-            ResponsibleBlock(number=WebhookNumber(url=url)),
-            QueueBlock(employees=("1106", "1102")),
-            VoicemailBlock(),
-        )
-        routed = await exchange.ring(DRAFT, blocks, picks_up=frozenset(picks_up))
+    _, url = answering(reply)
+    blocks = (
+        ResponsibleBlock(number=WebhookNumber(url=url)),
+        QueueBlock(employees=("1106", "1102")),
+        VoicemailBlock(),
+    )
+    routed = await exchange.ring(DRAFT, blocks, picks_up=frozenset(picks_up))
     call = routed.call
     assert [each.employee for each in call.rung] == rung
     assert call.outcome is outcome
