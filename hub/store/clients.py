@@ -1,0 +1,267 @@
+"""Who is who: the keys by which a client is recognised, and joins that can be undone (DESIGN 2.2, X12)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import combinations, product
+from typing import Any, Literal, TypeAlias
+
+from sqlalchemy import Connection, insert, select, tuple_, update
+
+from hub.core.interaction import ClientId, Identity
+from hub.core.phone import Phone
+from hub.core.records import EmployeeId
+from hub.store import client_joins
+from hub.store.client_joins import Join, list_joins, undo
+from hub.store.dialect import insert_or
+from hub.store.identifier import new_client_id
+from hub.store.schema import client, client_key
+
+__all__ = [
+    "Client",
+    "ClientKey",
+    "Join",
+    "JoinRules",
+    "Resolved",
+    "find",
+    "find_by_phone",
+    "get",
+    "keys_of",
+    "list_joins",
+    "resolve",
+    "set_last_talked",
+    "undo",
+]
+
+#: (kind, value): ("phone", "+380…"), ("email", …), (<handle kind>, …), ("field:<name>", …)
+ClientKey: TypeAlias = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinRules:
+    """When two identities are one person (J4, X12). A name never is a key (J7)."""
+
+    #: any: one common key is enough (OR); all: every kind in ``kinds`` that the enquiry has must fit (AND)
+    join: Literal["any", "all"] = "any"
+    #: the kinds that must fit together under ``all``; other keys then count only where none of these is present
+    kinds: tuple[str, ...] = ("phone", "email")
+    #: under ``all``: a kind that the enquiry does not have is left out of the comparison instead of failing it
+    ignore_absent: bool = False
+    #: numbers of several people (a family, an office exchange): they never join anybody
+    shared: frozenset[Phone] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """A person outside, as the hub knows them over all channels."""
+
+    id: ClientId
+    project: str
+    #: joined into another client
+    merged_into: ClientId | None
+    name: str
+    last_talked: EmployeeId | None
+    last_talked_at: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """Whose interaction it is."""
+
+    client_id: ClientId
+    is_new: bool
+    #: clients that were joined into this one by this very identity
+    joined: tuple[ClientId, ...] = ()
+
+
+def identity_keys(identity: Identity, rules: JoinRules) -> list[ClientKey]:
+    """The keys of ``identity``, without the name; a shared number counts only where there is nothing else."""
+    own: list[ClientKey] = [("phone", phone) for phone in identity.phones if phone not in rules.shared]
+    own += [("email", email.strip().lower()) for email in identity.emails if email.strip()]
+    own += [(kind, handle) for kind, handle in identity.handles if handle]
+    own += [(f"field:{name}", value.strip()) for name, value in identity.fields.items() if value.strip()]
+    keys = own or [("phone", phone) for phone in identity.phones]
+    unique = list(dict.fromkeys(keys))
+    return unique if rules.join == "any" else _together(unique, rules)
+
+
+def _together(keys: list[ClientKey], rules: JoinRules) -> list[ClientKey]:
+    """Under AND: one key for each combination of values, the fullest first, such as ("email&phone", "a@b +380…")."""
+    by_kind: dict[str, list[str]] = {}
+    for kind, value in keys:
+        if kind in rules.kinds:
+            by_kind.setdefault(kind, []).append(value)
+    if not by_kind:
+        return keys
+    kinds = sorted(by_kind)
+    sizes = range(len(kinds), 0, -1) if rules.ignore_absent else (len(kinds),)
+    return [
+        ("&".join(chosen), " ".join(values))
+        for size in sizes
+        for chosen in combinations(kinds, size)
+        for values in product(*(by_kind[kind] for kind in chosen))
+    ]
+
+
+def resolve(
+    conn: Connection,
+    project: str,
+    identity: Identity,
+    rules: JoinRules,
+    *,
+    now: datetime,
+    current: ClientId | None = None,
+) -> Resolved:
+    """The client behind ``identity``, in the caller's transaction; clients that turn out to be one are joined.
+
+    ``current`` is the client that an earlier part of the same interaction was given: a hidden number stays with it,
+    and once the number is known it is joined with the number's owner. Without any key the client is new and is
+    nobody else's, ever. Of joined clients the lowest (oldest) id stays.
+    """
+    here = None if current is None else _survivor(conn, current)
+    keys = identity_keys(identity, rules)
+    if not keys:
+        return Resolved(client_id=here, is_new=False) if here else _new(conn, project, identity, now)
+    owners = _owners(conn, project, keys)
+    if rules.join == "any":
+        found = set(owners.values())
+    else:
+        found = set(_owner_of_all(conn, keys, owners, rules))
+    if here is not None:
+        found.add(here)
+    if not found:
+        made = _new(conn, project, identity, now)
+        _claim(conn, project, keys, made.client_id, now)
+        return made
+    kept, *others = sorted(found)
+    joined = []
+    for other in others:
+        if client_joins.were_parted(conn, project, kept, other):
+            continue
+        client_joins.join(conn, project, kept=kept, joined=other, reason=_reason(owners, kept, other), now=now)
+        joined.append(other)
+    if here is not None and here != kept and here not in joined:
+        kept = here
+    _claim(conn, project, keys, kept, now)
+    if identity.name:
+        conn.execute(update(client).where(client.c.id == kept, client.c.name == "").values(name=identity.name))
+    return Resolved(client_id=kept, is_new=False, joined=tuple(joined))
+
+
+def _owner_of_all(
+    conn: Connection, keys: list[ClientKey], owners: Mapping[ClientKey, ClientId], rules: JoinRules
+) -> Iterable[ClientId]:
+    """Under AND: the owners of the fullest combinations that anybody has."""
+    longest = keys[0][0].count("&")
+    for size in range(longest, -1, -1):
+        level = [key for key in keys if key[0].count("&") == size and key in owners]
+        found = {owners[key] for key in level}
+        if size < longest:
+            # known by a part only: not if that client has the missing kinds with other values
+            missing = [kind for kind in keys[0][0].split("&") if all(kind not in key[0].split("&") for key in level)]
+            found = {owner for owner in found if not _has_kind(conn, owner, missing)}
+        if found:
+            return found
+    return ()
+
+
+def _has_kind(conn: Connection, owner: ClientId, kinds: list[str]) -> bool:
+    return any(set(kind.split("&")) & set(kinds) for kind, _ in keys_of(conn, owner))
+
+
+def _owners(conn: Connection, project: str, keys: list[ClientKey]) -> dict[ClientKey, ClientId]:
+    rows = conn.execute(
+        select(client_key.c.kind, client_key.c.value, client_key.c.client_id).where(
+            client_key.c.project == project, tuple_(client_key.c.kind, client_key.c.value).in_(keys)
+        )
+    )
+    return {(row[0], row[1]): ClientId(row[2]) for row in rows}
+
+
+def _new(conn: Connection, project: str, identity: Identity, now: datetime) -> Resolved:
+    made = new_client_id(now)
+    conn.execute(insert(client).values(id=made, project=project, name=identity.name, created_at=now))
+    return Resolved(client_id=made, is_new=True)
+
+
+def _claim(conn: Connection, project: str, keys: list[ClientKey], owner: ClientId, now: datetime) -> None:
+    statement = insert_or(conn, client_key).on_conflict_do_nothing()
+    conn.execute(
+        statement,
+        [
+            {"project": project, "kind": kind, "value": value, "client_id": owner, "created_at": now}
+            for kind, value in keys
+        ],
+    )
+
+
+def _reason(owners: Mapping[ClientKey, ClientId], *ids: ClientId) -> str:
+    """Which keys brought them together: kinds only, since the reason is shown and logged."""
+    kinds = sorted({kind for (kind, _), owner in owners.items() if owner in ids})
+    return f"one enquiry had keys of both: {', '.join(kinds)}" if kinds else "one enquiry showed both"
+
+
+def _survivor(conn: Connection, id: ClientId) -> ClientId:
+    found: str | None = conn.execute(select(client.c.merged_into).where(client.c.id == id)).scalar()
+    return ClientId(found) if found else id
+
+
+# --- reading ----------------------------------------------------------------------------------------------------
+
+
+def _client(row: Any) -> Client:
+    return Client(
+        id=ClientId(row.id),
+        project=row.project,
+        merged_into=ClientId(row.merged_into) if row.merged_into else None,
+        name=row.name,
+        last_talked=EmployeeId(row.last_talked) if row.last_talked else None,
+        last_talked_at=row.last_talked_at,
+        created_at=row.created_at,
+    )
+
+
+def find(conn: Connection, id: ClientId) -> Client | None:
+    """The client; of a joined one, the client into which it was joined."""
+    row = conn.execute(select(client).where(client.c.id == _survivor(conn, id))).first()
+    return None if row is None else _client(row)
+
+
+def get(conn: Connection, id: ClientId) -> Client:
+    """`find` for a client that must exist. Raises LookupError."""
+    found = find(conn, id)
+    if found is None:
+        raise LookupError(f"there is no client {id}")
+    return found
+
+
+def find_by_phone(conn: Connection, project: str, phone: Phone) -> Client | None:
+    """The client whose number this is (under AND, the oldest of those who have it)."""
+    row = conn.execute(
+        select(client_key.c.client_id)
+        .where(client_key.c.project == project, client_key.c.kind == "phone", client_key.c.value == phone)
+        .limit(1)
+    ).first()
+    return None if row is None else find(conn, ClientId(row[0]))
+
+
+def keys_of(conn: Connection, id: ClientId) -> list[ClientKey]:
+    """Everything by which the client is recognised."""
+    rows = conn.execute(
+        select(client_key.c.kind, client_key.c.value)
+        .where(client_key.c.client_id == id)
+        .order_by(client_key.c.kind, client_key.c.value)
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+def set_last_talked(conn: Connection, id: ClientId, employee: EmployeeId, at: datetime) -> None:
+    """Remember who talked to the client, unless somebody did later."""
+    conn.execute(
+        update(client)
+        .where(client.c.id == id, (client.c.last_talked_at.is_(None)) | (client.c.last_talked_at <= at))
+        .values(last_talked=employee, last_talked_at=at)
+    )

@@ -1,0 +1,102 @@
+"""What was decided, on what knowledge: kept for explain, rehearsal and replay (X1, X2, X13)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, TypeAlias
+
+from sqlalchemy import Connection, Row, insert, select
+
+from hub.core.interaction import InteractionId
+from hub.core.plan import Plan
+from hub.core.snapshot import Snapshot
+from hub.store import codec
+from hub.store.schema import decision
+
+__all__ = ["Decision", "Purpose", "add", "latest", "list_decisions"]
+
+Purpose: TypeAlias = Literal["decision", "shadow", "replay"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """One decision about one interaction in one CRM."""
+
+    id: int
+    interaction_id: InteractionId
+    connection: str
+    project: str
+    #: the interaction's revision that was decided
+    revision: int
+    policy_version: int
+    decided_at: datetime
+    snapshot: Snapshot
+    plan: Plan
+    purpose: Purpose
+
+
+def add(
+    conn: Connection,
+    *,
+    interaction_id: InteractionId,
+    connection: str,
+    project: str,
+    revision: int,
+    policy_version: int,
+    snapshot: Snapshot,
+    plan: Plan,
+    now: datetime,
+    purpose: Purpose = "decision",
+) -> int:
+    """Keep a decision; its id."""
+    result = conn.execute(
+        insert(decision)
+        .values(
+            interaction_id=interaction_id,
+            connection=connection,
+            project=project,
+            revision=revision,
+            policy_version=policy_version,
+            decided_at=now,
+            snapshot=codec.dump_snapshot(snapshot),
+            plan=codec.dump_plan(plan),
+            purpose=purpose,
+        )
+        .returning(decision.c.id)
+    )
+    return int(result.scalar_one())
+
+
+def _decision(row: Row[Any]) -> Decision:
+    return Decision(
+        id=row.id,
+        interaction_id=InteractionId(row.interaction_id),
+        connection=row.connection,
+        project=row.project,
+        revision=row.revision,
+        policy_version=row.policy_version,
+        decided_at=row.decided_at,
+        snapshot=codec.load_snapshot(row.snapshot),
+        plan=codec.load_plan(row.plan),
+        purpose=row.purpose,
+    )
+
+
+def latest(conn: Connection, interaction_id: InteractionId, connection: str) -> Decision | None:
+    """The decision that holds now."""
+    row = conn.execute(
+        select(decision)
+        .where(decision.c.interaction_id == interaction_id, decision.c.connection == connection)
+        .order_by(decision.c.id.desc())
+        .limit(1)
+    ).first()
+    return None if row is None else _decision(row)
+
+
+def list_decisions(conn: Connection, interaction_id: InteractionId, connection: str | None = None) -> list[Decision]:
+    """Every decision about the interaction, in the order in which they were made."""
+    statement = select(decision).where(decision.c.interaction_id == interaction_id).order_by(decision.c.id)
+    if connection is not None:
+        statement = statement.where(decision.c.connection == connection)
+    return [_decision(row) for row in conn.execute(statement)]

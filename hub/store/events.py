@@ -1,0 +1,71 @@
+"""What the live views are told: rows, so that nobody misses one (DESIGN 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select
+
+from hub.store import codec
+from hub.store.schema import event
+
+__all__ = ["OVERLAP", "Event", "append", "forget_before", "last_id", "read_after"]
+
+#: ids are not given in the order of commits where several processes write: readers look back this far
+OVERLAP = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One thing that a view may want to show."""
+
+    id: int
+    project: str
+    at: datetime
+    kind: str
+    body: Mapping[str, Any]
+
+
+def append(conn: Connection, *, project: str, kind: str, body: Mapping[str, Any], now: datetime) -> int:
+    """Tell the views; the event's id."""
+    result = conn.execute(
+        insert(event).values(project=project, at=now, kind=kind, body=codec.dump_json(body)).returning(event.c.id)
+    )
+    return int(result.scalar_one())
+
+
+def read_after(
+    conn: Connection,
+    after: int,
+    *,
+    now: datetime,
+    projects: Collection[str] | None = None,
+    overlap: timedelta = OVERLAP,
+    limit: int = 500,
+) -> list[Event]:
+    """Events beyond the id ``after``, in order; the reader drops ids that it has seen.
+
+    On PostgreSQL those of the last moments come again: one with a lower id may have been committed since.
+    """
+    wanted = select(event).order_by(event.c.id).limit(limit)
+    if projects is not None:
+        wanted = wanted.where(event.c.project.in_(sorted(projects)))
+    rows = list(conn.execute(wanted.where(event.c.id > after)))
+    if conn.dialect.name == "postgresql":
+        rows = [*conn.execute(wanted.where(event.c.id <= after, event.c.at >= now - overlap)), *rows]
+    return [
+        Event(id=row.id, project=row.project, at=row.at, kind=row.kind, body=codec.load_json(row.body)) for row in rows
+    ]
+
+
+def last_id(conn: Connection) -> int:
+    """Where a reader who wants only news begins."""
+    return int(conn.execute(select(func.coalesce(func.max(event.c.id), 0))).scalar_one())
+
+
+def forget_before(conn: Connection, moment: datetime) -> int:
+    """Drop old events; how many."""
+    return conn.execute(delete(event).where(event.c.at < moment)).rowcount

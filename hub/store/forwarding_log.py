@@ -1,0 +1,118 @@
+"""Every forwarding answer with its reasons (X1, X9); written in batches, after the answer has left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from hub.core.phone import Phone
+from hub.store.schema import forwarding_log
+
+__all__ = ["ForwardingEntry", "append_many", "find_by_call", "find_by_uuid", "list_entries"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForwardingEntry:
+    """One question of the telephony and what it was told."""
+
+    project: str
+    channel: str
+    uuid: str
+    call_id: str
+    #: None for a hidden number
+    caller: Phone | None
+    asked_at: datetime
+    #: "" = the telephony's own scheme goes on
+    destination: str
+    #: the policy's id of the employee, "" if nobody
+    employee: str
+    #: from reading the question to the answer
+    took: timedelta
+    #: of the oldest fact that was used; None if none was
+    age: timedelta | None
+    #: JSON of the explanation
+    explanation: bytes = b"{}"
+    #: 0 before it is stored
+    id: int = 0
+
+
+_MICROSECOND, _MILLISECOND = timedelta(microseconds=1), timedelta(milliseconds=1)
+
+
+def append_many(conn: Connection, entries: Sequence[ForwardingEntry]) -> None:
+    """Store the answers in their order."""
+    if not entries:
+        return
+    conn.execute(
+        insert(forwarding_log),
+        [
+            {
+                "project": entry.project,
+                "channel": entry.channel,
+                "uuid": entry.uuid,
+                "call_id": entry.call_id,
+                "caller": entry.caller or "",
+                "asked_at": entry.asked_at,
+                "destination": entry.destination,
+                "employee": entry.employee,
+                "took": entry.took // _MICROSECOND,
+                "age": None if entry.age is None else entry.age // _MILLISECOND,
+                "explanation": entry.explanation,
+            }
+            for entry in entries
+        ],
+    )
+
+
+def _entry(row: Any) -> ForwardingEntry:
+    return ForwardingEntry(
+        project=row.project,
+        channel=row.channel,
+        uuid=row.uuid,
+        call_id=row.call_id,
+        caller=Phone(row.caller) if row.caller else None,
+        asked_at=row.asked_at,
+        destination=row.destination,
+        employee=row.employee,
+        took=row.took * _MICROSECOND,
+        age=None if row.age is None else row.age * _MILLISECOND,
+        explanation=row.explanation,
+        id=row.id,
+    )
+
+
+def find_by_uuid(conn: Connection, project: str, channel: str, uuid: str) -> ForwardingEntry | None:
+    """The first answer to this very question: asked twice, it is answered alike."""
+    row = conn.execute(
+        select(forwarding_log)
+        .where(forwarding_log.c.project == project, forwarding_log.c.channel == channel, forwarding_log.c.uuid == uuid)
+        .order_by(forwarding_log.c.id)
+        .limit(1)
+    ).first()
+    return None if row is None else _entry(row)
+
+
+def find_by_call(conn: Connection, project: str, call_id: str) -> list[ForwardingEntry]:
+    """The answers that were given for one call, in order."""
+    rows = conn.execute(
+        select(forwarding_log)
+        .where(forwarding_log.c.project == project, forwarding_log.c.call_id == call_id)
+        .order_by(forwarding_log.c.id)
+    )
+    return [_entry(row) for row in rows]
+
+
+def list_entries(
+    conn: Connection, project: str, *, since: datetime | None = None, before: int | None = None, limit: int = 100
+) -> list[ForwardingEntry]:
+    """Answers, newest first; page on with ``before`` = the last id seen."""
+    statement = select(forwarding_log).where(forwarding_log.c.project == project)
+    if since is not None:
+        statement = statement.where(forwarding_log.c.asked_at >= since)
+    if before is not None:
+        statement = statement.where(forwarding_log.c.id < before)
+    return [_entry(row) for row in conn.execute(statement.order_by(forwarding_log.c.id.desc()).limit(limit))]

@@ -1,0 +1,271 @@
+"""Interactions as they are known now, and the fragments of which they were made (A9, X8)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, exists, func, insert, select, update
+
+from hub.core.interaction import ClientId, Interaction, InteractionId
+from hub.core.merge import CallFragment
+from hub.store import codec
+from hub.store.dialect import insert_or
+from hub.store.schema import client_key, fragment, interaction, work
+
+__all__ = [
+    "JournalFilter",
+    "Stored",
+    "add_fragment",
+    "count_of_client",
+    "find",
+    "find_external",
+    "first_received",
+    "fragments",
+    "journal",
+    "list_of_client",
+    "put",
+    "set_decide_at",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """An interaction and what the hub knows besides."""
+
+    interaction: Interaction
+    #: the order of arrival, over all projects
+    sequence: int
+    client_id: ClientId
+    #: grows whenever the interaction itself changes
+    revision: int
+    #: when it may be decided; None while the channel has not declared it final
+    decide_at: datetime | None
+    received_at: datetime
+    #: by the last `put`: whether it is new, and whether it is other than before
+    is_new: bool = False
+    is_changed: bool = False
+
+    @property
+    def id(self) -> InteractionId:
+        return self.interaction.id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalFilter:
+    """Which interactions a reader of the journal wants; what is empty does not filter."""
+
+    kinds: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+    client_id: ClientId | None = None
+    phone: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    #: states of work in any CRM: ``attention`` …
+    states: tuple[str, ...] = ()
+
+
+def _stored(row: Row[Any]) -> Stored:
+    return Stored(
+        interaction=codec.load_interaction(row.body),
+        sequence=row.sequence,
+        client_id=ClientId(row.client_id),
+        revision=row.revision,
+        decide_at=row.decide_at,
+        received_at=row.received_at,
+    )
+
+
+def _next_sequence(conn: Connection) -> int:
+    if conn.dialect.name == "postgresql":
+        # numbers must be visible in their order, so one writer at a time takes the next
+        conn.exec_driver_sql("SELECT pg_advisory_xact_lock(4825178)")
+    return int(conn.execute(select(func.coalesce(func.max(interaction.c.sequence), 0) + 1)).scalar_one())
+
+
+def put(
+    conn: Connection,
+    found: Interaction,
+    *,
+    client_id: ClientId,
+    received_at: datetime,
+    decide_at: datetime | None,
+) -> Stored:
+    """Store the interaction as it is known now; the same content again changes nothing but ``decide_at``.
+
+    ``found.id`` must be the id that `find_external` gave, if it gave one. Other content is the next revision.
+    ``received_at`` is kept from the first time.
+    """
+    body = codec.dump_interaction(found)
+    before = conn.execute(
+        select(
+            interaction.c.body,
+            interaction.c.sequence,
+            interaction.c.revision,
+            interaction.c.client_id,
+            interaction.c.received_at,
+        ).where(interaction.c.id == found.id)
+    ).first()
+    if before is None:
+        sequence = _next_sequence(conn)
+        conn.execute(
+            insert(interaction).values(
+                id=found.id,
+                sequence=sequence,
+                project=found.project,
+                channel=found.channel,
+                external_id=found.external_id,
+                kind=found.kind,
+                client_id=client_id,
+                started_at=found.started_at,
+                received_at=received_at,
+                body=body,
+                revision=1,
+                decide_at=decide_at,
+            )
+        )
+        return Stored(
+            interaction=found,
+            sequence=sequence,
+            client_id=client_id,
+            revision=1,
+            decide_at=decide_at,
+            received_at=received_at,
+            is_new=True,
+            is_changed=True,
+        )
+    is_changed = before.body != body
+    revision = before.revision + is_changed
+    conn.execute(
+        update(interaction)
+        .where(interaction.c.id == found.id)
+        .values(body=body, revision=revision, client_id=client_id, started_at=found.started_at, decide_at=decide_at)
+    )
+    return Stored(
+        interaction=found,
+        sequence=before.sequence,
+        client_id=client_id,
+        revision=revision,
+        decide_at=decide_at,
+        received_at=before.received_at,
+        is_changed=is_changed,
+    )
+
+
+def set_decide_at(conn: Connection, id: InteractionId, at: datetime | None) -> None:
+    """Say when the interaction may be decided."""
+    conn.execute(update(interaction).where(interaction.c.id == id).values(decide_at=at))
+
+
+def find(conn: Connection, id: InteractionId) -> Stored | None:
+    """The interaction ``id``."""
+    row = conn.execute(select(interaction).where(interaction.c.id == id)).first()
+    return None if row is None else _stored(row)
+
+
+def find_external(conn: Connection, project: str, channel: str, external_id: str) -> Stored | None:
+    """The interaction that the channel's vendor calls ``external_id``."""
+    row = conn.execute(
+        select(interaction).where(
+            interaction.c.project == project,
+            interaction.c.channel == channel,
+            interaction.c.external_id == external_id,
+        )
+    ).first()
+    return None if row is None else _stored(row)
+
+
+def list_of_client(
+    conn: Connection, client_id: ClientId, *, before: int | None = None, limit: int = 100
+) -> list[Stored]:
+    """The client's interactions, newest first; ``before`` is a sequence."""
+    statement = select(interaction).where(interaction.c.client_id == client_id)
+    if before is not None:
+        statement = statement.where(interaction.c.sequence < before)
+    return [_stored(row) for row in conn.execute(statement.order_by(interaction.c.sequence.desc()).limit(limit))]
+
+
+def count_of_client(conn: Connection, client_id: ClientId, *, before: int) -> int:
+    """How many interactions the client had before the one with this sequence."""
+    return int(
+        conn.execute(
+            select(func.count())
+            .select_from(interaction)
+            .where(interaction.c.client_id == client_id, interaction.c.sequence < before)
+        ).scalar_one()
+    )
+
+
+def journal(
+    conn: Connection,
+    project: str,
+    wanted: JournalFilter = JournalFilter(),
+    *,
+    before: int | None = None,
+    limit: int = 50,
+) -> list[Stored]:
+    """A page of the journal, newest first; page on with ``before`` = the last sequence seen."""
+    statement = select(interaction).where(interaction.c.project == project)
+    if wanted.kinds:
+        statement = statement.where(interaction.c.kind.in_(wanted.kinds))
+    if wanted.channels:
+        statement = statement.where(interaction.c.channel.in_(wanted.channels))
+    if wanted.client_id is not None:
+        statement = statement.where(interaction.c.client_id == wanted.client_id)
+    if wanted.phone:
+        owners = select(client_key.c.client_id).where(
+            client_key.c.project == project, client_key.c.value.contains(wanted.phone, autoescape=True)
+        )
+        statement = statement.where(interaction.c.client_id.in_(owners))
+    if wanted.since is not None:
+        statement = statement.where(interaction.c.started_at >= wanted.since)
+    if wanted.until is not None:
+        statement = statement.where(interaction.c.started_at < wanted.until)
+    if wanted.states:
+        statement = statement.where(
+            exists().where(and_(work.c.interaction_id == interaction.c.id, work.c.state.in_(wanted.states)))
+        )
+    if before is not None:
+        statement = statement.where(interaction.c.sequence < before)
+    return [_stored(row) for row in conn.execute(statement.order_by(interaction.c.sequence.desc()).limit(limit))]
+
+
+def add_fragment(
+    conn: Connection, id: InteractionId, found: CallFragment, *, inbox_id: int | None, received_at: datetime
+) -> bool:
+    """Keep a fragment of the call ``id``; False if the very same one is there already (a repeated delivery)."""
+    body = codec.dump_fragment(found)
+    return bool(
+        conn.execute(
+            insert_or(conn, fragment)
+            .values(
+                interaction_id=id,
+                digest=hashlib.blake2b(body, digest_size=16).hexdigest(),
+                inbox_id=inbox_id,
+                body=body,
+                received_at=received_at,
+            )
+            .on_conflict_do_nothing()
+        ).rowcount
+    )
+
+
+def fragments(conn: Connection, id: InteractionId) -> Sequence[CallFragment]:
+    """Everything that was told of the call ``id``, in a fixed order."""
+    rows = conn.execute(
+        select(fragment.c.body)
+        .where(fragment.c.interaction_id == id)
+        .order_by(fragment.c.received_at, fragment.c.digest)
+    )
+    return [codec.load_fragment(row[0]) for row in rows]
+
+
+def first_received(conn: Connection, id: InteractionId) -> datetime | None:
+    """When the first fragment of the call ``id`` arrived; the same however often it is asked."""
+    found: datetime | None = conn.execute(
+        select(func.min(fragment.c.received_at)).where(fragment.c.interaction_id == id)
+    ).scalar()
+    return found
