@@ -1,0 +1,70 @@
+"""``python -m hub_amocrm.sandbox``: the sandbox as its own process."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from .config import SandboxConfig
+from .sandbox import Sandbox
+from .server import listening_socket, server_for
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT; the address is printed as one line once it listens."""
+    options = _parser().parse_args(arguments)
+    sandbox = Sandbox(SandboxConfig(seed=options.seed))
+    sandbox.switch(**_switches(options))
+    if options.redirect_uri:
+        sandbox.set_integration(redirect_uri=options.redirect_uri)
+    if options.state is not None and options.state.exists():
+        sandbox.load(options.state)
+    elif options.seed_contacts:
+        sandbox.seed(options.seed_contacts, options.seed_leads)
+    listener = listening_socket(options.port, options.host)
+    listener.listen(4096)
+    sys.stdout.write(f"http://{options.host}:{listener.getsockname()[1]}\n")
+    sys.stdout.flush()
+    server_for(sandbox).run(sockets=[listener])
+    if options.state is not None:
+        sandbox.save(options.state)
+    return 0
+
+
+def _switches(options: argparse.Namespace) -> dict[str, object]:
+    switches: dict[str, object] = {"search_lag_seconds": options.search_lag}
+    if options.limit is not None:
+        switches["limit_per_second"] = options.limit or None
+    if options.latency is not None:
+        first, _, last = options.latency.partition("-")
+        switches["latency_ms"] = (int(first), int(last or first))
+    if options.late_apply is not None:
+        switches["late_apply_seconds"] = (0.0, options.late_apply)
+        switches["late_apply_probability"] = options.late_apply_probability
+    if options.auto_consent:
+        switches["auto_consent"] = True
+    return switches
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m hub_amocrm.sandbox", description=__doc__)
+    add = parser.add_argument
+    add("--host", default="127.0.0.1")
+    add("--port", type=int, default=0, help="0: a free one (default)")
+    add("--limit", type=int, help="requests in any sliding second, default 7; 0: no limit")
+    add("--latency", metavar="MIN-MAX", help="milliseconds that a request takes, such as 50-400")
+    add("--late-apply", type=float, metavar="SECONDS", help="cut writes off, apply them up to so much later")
+    add("--late-apply-probability", type=float, default=0.05, help="how often, default 0.05")
+    add("--search-lag", type=float, default=0.0, help="seconds by which query= lags behind writes")
+    add("--seed", type=int, default=1, help="of every random choice")
+    add("--seed-contacts", type=int, default=0)
+    add("--seed-leads", type=int, default=0)
+    add("--redirect-uri", help="the integration's redirect address")
+    add("--auto-consent", action="store_true", help="the consent page allows by itself")
+    add("--state", type=Path, help="file to take the state from at start and to keep it in at the end")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

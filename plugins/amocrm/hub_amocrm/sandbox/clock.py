@@ -1,0 +1,35 @@
+"""The sandbox's own time: the real one, plus what a test has added to it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+
+class SandboxClock:
+    """Unix seconds that run with real time and can be advanced from outside.
+
+    Tokens, webhook repeats and the search index read this clock. The rate limit and latency do
+    not: they are measured on real monotonic time, for that is what a client feels.
+    """
+
+    def __init__(self, start_at: float | None = None) -> None:
+        self._offset = 0.0 if start_at is None else start_at - time.time()
+        self._watchers: list[Callable[[], None]] = []
+
+    def now(self) -> float:
+        """Unix seconds with fractions."""
+        return time.time() + self._offset
+
+    def advance(self, seconds: float) -> float:
+        """Add ``seconds`` (they cannot be taken back) and return the new now."""
+        if seconds < 0:
+            raise ValueError("the sandbox's clock only goes forward")
+        self._offset += seconds
+        for watcher in list(self._watchers):
+            watcher()
+        return self.now()
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Call ``watcher`` after each jump, so that whoever waits for an hour can look again."""
+        self._watchers.append(watcher)

@@ -1,0 +1,90 @@
+"""What a sandbox is started with, and the switches that may be turned while it runs."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from .account import DEFAULT_ACCOUNT, AccountSeed
+
+CLIENT_ID = "5f1c0a00-7a1e-4c3e-9d55-0a0b0c0d0e0f"
+CLIENT_SECRET = "sandbox-secret-of-the-integration-0123456789-abcdefghijklmnop"  # noqa: S105 - a stand-in's
+LONG_LIVED_TOKEN_CLAIM = "long_lived"  # noqa: S105 - a word, not a secret
+
+
+@dataclass(slots=True, kw_only=True)
+class Integration:
+    """One integration of the account: what its card in the CRM shows."""
+
+    client_id: str = CLIENT_ID
+    client_secret: str = CLIENT_SECRET
+    redirect_uri: str = "http://127.0.0.1:8000/oauth/amocrm/callback"
+    #: Called with GET when the client switches the integration off; None: not configured.
+    disconnect_url: str | None = None
+    scopes: tuple[str, ...] = ("crm", "notifications")
+
+
+@dataclass(slots=True, kw_only=True)
+class Switches:
+    """The sandbox's behaviour, changeable at any moment through ``/_sandbox/switches``."""
+
+    #: Requests allowed in any sliding second per integration; None switches the limit off.
+    limit_per_second: int | None = 7
+    #: Violations, not separated by a clean second, before the HTML ban; None: never.
+    ban_after: int | None = 50
+    #: Seconds sent as Retry-After with a 429; None: no such header (the live server's habit).
+    retry_after: int | None = None
+    #: Milliseconds that a request takes, drawn evenly from this range; None: none.
+    latency_ms: tuple[int, int] | None = None
+    #: Seconds by which ``query=`` lags behind writes. Lists never lag.
+    search_lag_seconds: float = 0.0
+    #: Off: ``filter[...]`` on leads, contacts and companies is silently ignored.
+    is_api_filter_enabled: bool = True
+    #: On: the good items of a batch with a bad one are saved; the answer is 400 either way.
+    partial_batches: bool = False
+    #: On: ``leads/complex`` joins a known phone with an active lead of the pipeline (``merged``).
+    duplicate_control: bool = False
+    #: Probability that a write is cut off and applied later, by a delay from ``late_apply_seconds``.
+    late_apply_probability: float = 0.0
+    late_apply_seconds: tuple[float, float] = (0.0, 20.0)
+    webhooks_enabled: bool = True
+    webhook_duplicates: bool = False
+    webhook_reorder: bool = False
+    #: Real seconds that a webhook's receiver has for its answer.
+    webhook_timeout_seconds: float = 2.0
+    #: Every connection is closed without an answer.
+    down: bool = False
+    #: Every call is answered 402.
+    unpaid: bool = False
+    #: The consent page redirects at once, as if somebody had pressed "allow".
+    auto_consent: bool = False
+    #: Host that the account moved to; other hosts answer 401 (API) and 404 (tokens).
+    moved_to: str | None = None
+    #: Host put into ``referer`` after consent; None: the host that the page was asked from.
+    referer: str | None = None
+
+    def update(self, values: dict[str, Any]) -> None:
+        """Set several switches by name; ValueError names an unknown one or a wrong value."""
+        known = {item.name: item for item in dataclasses.fields(self)}
+        for name, value in values.items():
+            if name not in known:
+                raise ValueError(f"unknown switch {name!r}; there are {', '.join(sorted(known))}")
+            if name in ("latency_ms", "late_apply_seconds") and value is not None:
+                if not isinstance(value, list | tuple) or len(value) != 2 or value[0] > value[1]:
+                    raise ValueError(f"{name} is a pair [min, max], not {value!r}")
+                value = (value[0], value[1])
+            setattr(self, name, value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxConfig:
+    """What a sandbox begins with. Every part has a default that works."""
+
+    account: AccountSeed = DEFAULT_ACCOUNT
+    integration: Integration = field(default_factory=Integration)
+    switches: Switches = field(default_factory=Switches)
+    #: Seed of every random choice: latency, late applications, reordering.
+    seed: int = 1
+    #: Unix seconds at which the sandbox's clock starts; None: real time.
+    start_at: float | None = None
