@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
-__all__ = ["ALIASES", "LIST_FIELDS", "Meaning", "ReplyForm", "RingostatSettings", "RpcResult", "ZoneOfTimes"]
+__all__ = [
+    "ALIASES",
+    "LIST_FIELDS",
+    "LabelLanguage",
+    "Meaning",
+    "ReplyForm",
+    "RingostatSettings",
+    "RpcResult",
+    "ZoneOfTimes",
+]
 
 
 class Meaning(StrEnum):
@@ -166,6 +177,14 @@ class ZoneOfTimes(StrEnum):
     UTC = "utc"
 
 
+class LabelLanguage(StrEnum):
+    """In which language the parts of an AI summary are named."""
+
+    UK = "uk"
+    RU = "ru"
+    EN = "en"
+
+
 def _setting(title: str, description: str, default: Any = ..., **more: Any) -> Any:
     return Field(default, title=title, description=description, **more)
 
@@ -223,6 +242,11 @@ class RingostatSettings(BaseModel):
         "Off: a call that went to voicemail stays a voicemail, however long the message is.",
         False,
     )
+    label_language: LabelLanguage = _setting(
+        "Language of the AI summary",
+        "In which language the parts of the AI summary (moods, recommended actions) are named in the CRM's note.",
+        LabelLanguage.UK,
+    )
     empty_values: tuple[str, ...] = _setting(
         "Values that mean nothing",
         "What Ringostat writes into marketing parameters that it does not know.",
@@ -272,17 +296,11 @@ class RingostatSettings(BaseModel):
         "Callback rings the employee first", "Otherwise the client is rung first (manager_dst).", True
     )
 
-    _names: dict[Meaning, tuple[str, ...]] = PrivateAttr(default_factory=dict)
-
-    def model_post_init(self, context: Any, /) -> None:
-        self._names.update(ALIASES)
-        self._names.update({meaning: names for meaning, names in self.parameters.items() if names})
-        for meaning, names in self._names.items():
-            self._names[meaning] = tuple(name.casefold() for name in names)
-
-    def names_of(self, meaning: Meaning) -> tuple[str, ...]:
-        """The names under which ``meaning`` is looked for, in order, in lower case."""
-        return self._names[meaning]
+    @cached_property
+    def names(self) -> Mapping[Meaning, tuple[str, ...]]:
+        """For each meaning the names under which it is looked for, in order, in lower case."""
+        chosen = {**ALIASES, **{meaning: names for meaning, names in self.parameters.items() if names}}
+        return {meaning: tuple(name.casefold() for name in names) for meaning, names in chosen.items()}
 
     @field_validator("api_base")
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 
@@ -20,12 +21,13 @@ from hub.core.interaction import (
 from hub.core.merge import CallFragment, Moment
 from hub.core.phone import Phone
 from hub.errors import PayloadError
-from hub.ports import ChannelConfig, Ignored, Parsed
+from hub.ports import ChannelConfig, Ignored, Parsed, SourceEmployee
 
-from .config import Meaning, RingostatSettings
+from .config import LabelLanguage, Meaning, RingostatSettings
 from .parameters import Parameters, Party
+from .wire import Staff
 
-__all__ = ["EVENT_SPELLINGS", "Event", "parse_record"]
+__all__ = ["EVENT_SPELLINGS", "Event", "parse_record", "to_employee"]
 
 
 class Event(StrEnum):
@@ -179,8 +181,8 @@ def _to_fragment(
 ) -> CallFragment:
     call_id = parameters.text(Meaning.CALL_ID)
     if not call_id:
-        names = ", ".join(settings.names_of(Meaning.CALL_ID))
-        raise PayloadError(f"the call has no id: none of {names} came", field=settings.names_of(Meaning.CALL_ID)[0])
+        names = ", ".join(settings.names[Meaning.CALL_ID])
+        raise PayloadError(f"the call has no id: none of {names} came", field=settings.names[Meaning.CALL_ID][0])
     if len(call_id) > 128:
         raise PayloadError("the call's id is longer than 128 characters", field=Meaning.CALL_ID.value)
     moment = _MOMENTS[event]
@@ -217,7 +219,7 @@ def _to_fragment(
         card_url=parameters.text(Meaning.CARD_URL),
         is_callback=(is_callback and not outbound) or status is Disposition.CLIENT_MISSED,
         attribution=_attribution_of(parameters),
-        summary=_summary_of(parameters) if moment is Moment.SUMMARISED else "",
+        summary=_summary_of(parameters, settings) if moment is Moment.SUMMARISED else "",
         rating=parameters.number(Meaning.RATING),
         is_recovered=received_at is None,
         parameters=dict(parameters.raw),
@@ -344,17 +346,34 @@ def _attribution_of(parameters: Parameters) -> Attribution:
     )
 
 
-_SUMMARY_PARTS = (
-    (Meaning.CLIENT_MOOD, "Client mood"),
-    (Meaning.EMPLOYEE_MOOD, "Employee mood"),
-    (Meaning.GENERAL_MOOD, "General mood"),
-    (Meaning.RECOMMENDED_ACTIONS, "Recommended"),
-    (Meaning.TRANSCRIPT, "Transcript"),
-)
+_SUMMARY_LABELS: dict[LabelLanguage, dict[Meaning, str]] = {
+    LabelLanguage.UK: {
+        Meaning.CLIENT_MOOD: "Настрій клієнта",
+        Meaning.EMPLOYEE_MOOD: "Настрій співробітника",
+        Meaning.GENERAL_MOOD: "Загальний настрій",
+        Meaning.RECOMMENDED_ACTIONS: "Рекомендовані дії",
+        Meaning.TRANSCRIPT: "Розшифровка",
+    },
+    LabelLanguage.RU: {
+        Meaning.CLIENT_MOOD: "Настроение клиента",
+        Meaning.EMPLOYEE_MOOD: "Настроение сотрудника",
+        Meaning.GENERAL_MOOD: "Общее настроение",
+        Meaning.RECOMMENDED_ACTIONS: "Рекомендованные действия",
+        Meaning.TRANSCRIPT: "Расшифровка",
+    },
+    LabelLanguage.EN: {
+        Meaning.CLIENT_MOOD: "Client's mood",
+        Meaning.EMPLOYEE_MOOD: "Employee's mood",
+        Meaning.GENERAL_MOOD: "General mood",
+        Meaning.RECOMMENDED_ACTIONS: "Recommended actions",
+        Meaning.TRANSCRIPT: "Transcript",
+    },
+}
 
 
-def _summary_of(parameters: Parameters) -> str:
-    parts = [f"{label}: {value}" for meaning, label in _SUMMARY_PARTS if (value := parameters.text(meaning))]
+def _summary_of(parameters: Parameters, settings: RingostatSettings) -> str:
+    labels = _SUMMARY_LABELS[settings.label_language]
+    parts = [f"{label}: {value}" for meaning, label in labels.items() if (value := parameters.text(meaning))]
     return "\n".join(part for part in (parameters.text(Meaning.SUMMARY), *parts) if part)
 
 
@@ -390,3 +409,27 @@ def _form_id(parameters: Parameters, received_at: datetime | None) -> str:
     when = "" if parameters.has(Meaning.STARTED_AT) or received_at is None else received_at.timestamp()
     again = "" if when == "" else str(int(when) // _FORM_AGAIN_SECONDS)
     return "form-" + hashlib.sha256(f"{again}\n{told}".encode()).hexdigest()[:24]
+
+
+# --- employees --------------------------------------------------------------------------------------------------
+
+
+def to_employee(staff: Staff) -> SourceEmployee:
+    """An employee of the staff list; of no main contacts the phone is where calls go."""
+    main = [one.direction for one in staff.directions.main if one.direction]
+    further = [one.direction for one in staff.directions.additional if one.direction]
+    return SourceEmployee(
+        staff_id=staff.staff_id or staff.id,
+        name=staff.fio,
+        email=staff.email,
+        extension=staff.extension_number,
+        destinations=tuple(main or ([staff.phone] if staff.phone else [])),
+        numbers=tuple(dict.fromkeys(one for one in (*further, staff.phone) if one and one not in main)),
+        departments=tuple(_department(one) for one in staff.departments),
+    )
+
+
+def _department(told: object) -> str:
+    if isinstance(told, Mapping):
+        return str(told.get("name") or told.get("id") or "")
+    return str(told)

@@ -93,12 +93,13 @@ def parse_party(text: str, channel: ChannelConfig) -> Party:
 class Parameters:
     """The parameters of one record, looked up by meaning; names match in any case."""
 
-    __slots__ = ("_channel", "_settings", "_values", "raw")
+    __slots__ = ("_channel", "_names", "_settings", "_values", "raw")
 
     def __init__(self, raw: Mapping[str, str], channel: ChannelConfig, settings: RingostatSettings) -> None:
         self.raw = raw
         self._channel = channel
         self._settings = settings
+        self._names = settings.names
         values: dict[str, str] = {}
         for key, value in raw.items():
             key = key.casefold()
@@ -113,15 +114,15 @@ class Parameters:
     def each(self, meaning: Meaning) -> list[tuple[str, str]]:
         """All names and values that came for ``meaning`` and are not empty, the preferred first."""
         values = self._values
-        return [(name, found) for name in self._settings.names_of(meaning) if (found := values.get(name))]
+        return [(name, found) for name in self._names[meaning] if (found := values.get(name))]
 
     def has(self, meaning: Meaning) -> bool:
         """True if ``meaning`` came and is not empty."""
-        return any(self._values.get(name) for name in self._settings.names_of(meaning))
+        return any(self._values.get(name) for name in self._names[meaning])
 
     def text(self, meaning: Meaning) -> str:
         """The first value that is not empty, "" if none came."""
-        for name in self._settings.names_of(meaning):
+        for name in self._names[meaning]:
             if found := self._values.get(name):
                 return found
         return ""

@@ -1,0 +1,153 @@
+"""The webhook number: Ringostat asks before it rings, the answer names a destination (R2, reference part B).
+
+This is the millisecond path: no pydantic, no exceptions on the ordinary way, each place is read only when the ones
+before it did not tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+import orjson
+
+from hub.core.phone import Phone
+from hub.ports import ChannelConfig, ForwardingAnswer, ForwardingQuestion, RawRequest, Reply
+
+from .config import Meaning, ReplyForm, RingostatSettings, RpcResult
+from .parameters import parse_party
+from .payload import text_of
+
+__all__ = ["forwarding_question", "forwarding_reply"]
+
+_JSON = "application/json"
+_MOST_FIELDS = 200
+
+
+def forwarding_question(request: RawRequest, channel: ChannelConfig, settings: RingostatSettings) -> ForwardingQuestion:
+    """The question in ``request``: total, what cannot be read is a question without a caller.
+
+    Parameters are looked for in a JSON body (root, ``params`` as an object, ``params[0]``), a form body, the query
+    and last the headers, in which ``_`` and ``-`` are equal (reference B.1). Values inside JSON are percent-encoded
+    (B.2) and a hidden caller (``anonymous``, empty) is None.
+    """
+    found: dict[str, str] = {}
+    reply_to = _read_body(request, found)
+    if request.query:
+        _read_pairs(request.query, found)
+    callers = settings.names[Meaning.QUESTION_CALLER]
+    if not any(found.get(name) for name in callers):
+        _read_headers(request, found, settings)
+    return ForwardingQuestion(
+        caller=_phone(found, callers, channel),
+        uuid=_first(found, settings.names[Meaning.QUESTION_ID]),
+        call_id=_call_id(found, settings),
+        line=_phone(found, settings.names[Meaning.QUESTION_LINE], channel),
+        parameters=found,
+        reply_to=reply_to,
+    )
+
+
+def forwarding_reply(question: ForwardingQuestion, answer: ForwardingAnswer, settings: RingostatSettings) -> Reply:
+    """``answer`` in the form that the cabinet expects, always 200 (reference B.3).
+
+    Nothing found is an empty body, or an empty string under the key; never words, which could be dialled.
+    """
+    form = settings.reply_form
+    if form is ReplyForm.PLAIN:
+        return Reply(body=answer.destination.encode())
+    if form is ReplyForm.JSON:
+        return Reply(body=orjson.dumps({settings.reply_key: answer.destination}), content_type=_JSON)
+    as_field = settings.rpc_result is RpcResult.FIELD and settings.reply_key
+    result: Any = {settings.reply_key: answer.destination} if as_field else answer.destination
+    return Reply(body=orjson.dumps({"jsonrpc": "2.0", "id": question.reply_to, "result": result}), content_type=_JSON)
+
+
+def _read_body(request: RawRequest, found: dict[str, str]) -> str | int | None:
+    """Put the body's parameters into ``found``; the id of a JSON-RPC message, None if it is none."""
+    body = request.body
+    if not body:
+        return None
+    try:
+        message = orjson.loads(body)
+    except ValueError:
+        if body.lstrip()[:1] in (b"{", b"["):
+            # a JSON body in another encoding: what is ASCII in it still counts
+            try:
+                message = orjson.loads(body.decode("utf-8-sig", "replace"))
+            except ValueError:
+                return None
+        else:
+            _read_pairs(body, found)
+            return None
+    if isinstance(message, list) and message:
+        message = message[0]
+    if not isinstance(message, dict):
+        # digits alone are JSON too: a form without a name has nothing to tell
+        return None
+    params = message.get("params")
+    if isinstance(params, list):
+        params = next((one for one in params if isinstance(one, dict)), None)
+    if isinstance(params, dict):
+        _read_object(params, found)
+    _read_object(message, found)
+    found.pop("params", None)
+    reply_to = message.get("id") if "jsonrpc" in message or "method" in message else None
+    return reply_to if isinstance(reply_to, str | int) and not isinstance(reply_to, bool) else None
+
+
+def _read_object(values: Mapping[str, Any], found: dict[str, str]) -> None:
+    for key, value in values.items():
+        key = key.casefold()
+        if not found.get(key):
+            text = text_of(value)
+            found[key] = unquote(text) if "%" in text else text
+
+
+def _read_pairs(data: bytes, found: dict[str, str]) -> None:
+    try:
+        pairs = parse_qsl(data.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+    except ValueError:
+        return
+    for key, value in pairs:
+        key = key.casefold()
+        if not found.get(key):
+            text = text_of(value)
+            found[key] = unquote(text) if "%" in text else text
+
+
+def _read_headers(request: RawRequest, found: dict[str, str], settings: RingostatSettings) -> None:
+    names = _header_names(
+        *(
+            settings.names[meaning]
+            for meaning in (Meaning.QUESTION_CALLER, Meaning.QUESTION_LINE, Meaning.QUESTION_ID, Meaning.CALL_ID)
+        )
+    )
+    for header, value in request.headers:
+        name = names.get(header.casefold().replace("-", "_"))
+        if name and not found.get(name):
+            found[name] = unquote(value.strip())
+
+
+@lru_cache(maxsize=64)
+def _header_names(*names: tuple[str, ...]) -> Mapping[str, str]:
+    return {name.replace("-", "_"): name for group in names for name in group}
+
+
+def _call_id(found: Mapping[str, str], settings: RingostatSettings) -> str:
+    own = settings.names[Meaning.QUESTION_ID]
+    # the uuid is that of the question, not of the call
+    return next((found[name] for name in settings.names[Meaning.CALL_ID] if name not in own and found.get(name)), "")
+
+
+def _first(found: Mapping[str, str], names: tuple[str, ...]) -> str:
+    return next((found[name] for name in names if found.get(name)), "")
+
+
+def _phone(found: Mapping[str, str], names: tuple[str, ...], channel: ChannelConfig) -> Phone | None:
+    for name in names:
+        if (value := found.get(name)) and (phone := parse_party(value, channel).phone):
+            return phone
+    return None
