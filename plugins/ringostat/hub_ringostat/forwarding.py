@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, unquote
 
 import orjson
 
-from hub.core.phone import Phone
+from hub.core.phone import Phone, parse_phone
 from hub.ports import ChannelConfig, ForwardingAnswer, ForwardingQuestion, RawRequest, Reply
 
 from .config import Meaning, ReplyForm, RingostatSettings, RpcResult
@@ -100,7 +100,7 @@ def _read_body(request: RawRequest, found: dict[str, str]) -> str | int | None:
 
 def _read_object(values: Mapping[str, Any], found: dict[str, str]) -> None:
     for key, value in values.items():
-        key = key.casefold()
+        key = key.lower()
         if not found.get(key):
             text = text_of(value)
             found[key] = unquote(text) if "%" in text else text
@@ -112,7 +112,7 @@ def _read_pairs(data: bytes, found: dict[str, str]) -> None:
     except ValueError:
         return
     for key, value in pairs:
-        key = key.casefold()
+        key = key.lower()
         if not found.get(key):
             text = text_of(value)
             found[key] = unquote(text) if "%" in text else text
@@ -148,6 +148,12 @@ def _first(found: Mapping[str, str], names: tuple[str, ...]) -> str:
 
 def _phone(found: Mapping[str, str], names: tuple[str, ...], channel: ChannelConfig) -> Phone | None:
     for name in names:
-        if (value := found.get(name)) and (phone := parse_party(value, channel).phone):
+        if not (value := found.get(name)):
+            continue
+        if value.isdecimal():
+            phone = parse_phone(value, channel.region, eight_is_seven=channel.eight_is_seven)
+        else:
+            phone = parse_party(value, channel).phone
+        if phone:
             return phone
     return None
