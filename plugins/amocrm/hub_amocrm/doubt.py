@@ -1,0 +1,333 @@
+"""Finding what a lost answer left in amoCRM (X5): lists, newest first; search is not asked, it lags."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from hub.core.plan import (
+    AddNote,
+    CompleteTask,
+    CreateContact,
+    CreateDeal,
+    CreateTask,
+    RecordCall,
+    StepKey,
+    UpdateContact,
+    UpdateDeal,
+    UpdateTask,
+)
+from hub.core.records import RecordKind, RecordRef
+from hub.ports import Applied, Done, Write
+from hub_amocrm import wire
+from hub_amocrm.body import Bodies, Item
+from hub_amocrm.client import AmoCrmClient
+from hub_amocrm.config import AmoCrmSettings
+from hub_amocrm.mapping import CARDS, emails, tags
+from hub_amocrm.reading import Found, Listed, Records
+from hub_amocrm.wire import Card
+from hub_amocrm.writing import Writer, incoming_done
+
+__all__ = ["Doubt"]
+
+Answer = dict[StepKey, Done]
+RecordT = TypeVar("RecordT")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """Looks for writes whose outcome is unknown."""
+
+    client: AmoCrmClient
+    settings: AmoCrmSettings
+    bodies: Bodies
+    records: Records
+    writer: Writer
+
+    async def find_done(self, writes: Sequence[Write]) -> Mapping[StepKey, Done]:
+        """See `hub.ports.SinkSession.find_done`. Cost: a list per kind of record however many writes there are, plus a
+        page for every 250 records changed since the earliest was sent. Popups are never found: nothing keeps them."""
+        answer: Answer = {}
+        by_kind: dict[str, list[Write]] = {}
+        for write in writes:
+            by_kind.setdefault(write.action.kind, []).append(write)
+        for kind, members in by_kind.items():
+            match kind:
+                case "create_contact":
+                    answer |= await self._contacts(members)
+                case "create_deal":
+                    answer |= await self._deals(members)
+                case "create_task":
+                    answer |= await self._tasks(members)
+                case "record_call":
+                    answer |= await self._notes(members, _is_that_call)
+                case "add_note":
+                    answer |= await self._notes(members, self._is_that_note)
+                case "update_contact" | "update_deal" | "update_task" | "complete_task":
+                    answer |= await self._changes(kind, members)
+                case _:
+                    pass
+        return answer
+
+    def _since(self, writes: Iterable[Write]) -> int:
+        """The earliest moment at which one of ``writes`` may have been applied, in unix seconds."""
+        moments = [write.sent_at for write in writes if write.sent_at is not None]
+        earliest = min(moments, default=datetime(2000, 1, 1, tzinfo=UTC))
+        return int((earliest - self.settings.clock_skew).timestamp())
+
+    # --- created records ----------------------------------------------------------------------------------------
+
+    async def _contacts(self, writes: Sequence[Write]) -> Answer:
+        sweep = await self.records.changed("contacts", self._since(writes))
+        cards = [card for card in sweep.records.values() if isinstance(card, wire.Contact)]
+        found = _assign(writes, cards, self._is_that_contact)
+        answer = {key: _done(RecordKind.CONTACT, card.id) for key, card in found.items()}
+        await self._link_missing(writes, found, answer)
+        return answer
+
+    async def _link_missing(
+        self, writes: Sequence[Write], found: Mapping[StepKey, wire.Contact], answer: Mapping[StepKey, Applied]
+    ) -> None:
+        """The company of a contact is linked by a second request, which may be what was lost."""
+        missing = [
+            write
+            for write in writes
+            if "company" in write.refs and write.key in found and not found[write.key].relations.companies
+        ]
+        if missing:
+            await self.writer.link_companies(missing, answer)
+
+    def _is_that_contact(self, write: Write, card: wire.Contact) -> bool:
+        mark = self._mark(RecordKind.CONTACT, card)
+        if mark is not None:
+            return mark == write.hub_id
+        action = write.action
+        if not isinstance(action, CreateContact):
+            return False
+        is_like = card.name == self.bodies.name(action.name) and set(action.phones) <= set(
+            self.records.reader.phones(card)
+        )
+        return is_like and (card.created_at or 0) >= self._since([write])
+
+    def _mark(self, kind: RecordKind, card: wire.Entity) -> str | None:
+        """Our mark on ``card``, "" if it has none, None if the account has no field for it."""
+        field_id = self.bodies.profile.hub_id_fields.get(kind)
+        if field_id is None:
+            return None
+        values = next((f.values for f in card.custom_fields_values or () if str(f.field_id) == field_id), None)
+        return str(values[0].value) if values else ""
+
+    async def _deals(self, writes: Sequence[Write]) -> Answer:
+        waiting = [w for w in writes if isinstance(w.action, CreateDeal) and w.action.is_unsorted]
+        placed = [w for w in writes if w not in waiting]
+        answer: Answer = {}
+        if waiting:
+            params = [("order[created_at]", "desc"), ("limit", str(self.settings.page_size))]
+            since = self._since(waiting)
+            async for items in self.records.pages(self.client.incoming, params):
+                for item in items:
+                    for write in waiting:
+                        if item.uniq and item.uniq == write.hub_id:
+                            answer |= _only_done(incoming_done(item, write))
+                if any((item.created_at or since) < since for item in items):
+                    break
+            # accepted meanwhile: then it is an ordinary lead that bears our mark
+            placed = [*placed, *(w for w in waiting if w.key not in answer)]
+        if not placed:
+            return answer
+        sweep = await self.records.changed("leads", self._since(placed))
+        leads = [lead for lead in sweep.records.values() if isinstance(lead, wire.Lead)]
+        found = _assign(placed, leads, self._is_that_deal)
+        inner = [w.with_contact for w in placed if w.with_contact is not None and w.key in found]
+        for write in placed:
+            lead = found.get(write.key)
+            if lead is None:
+                continue
+            answer[write.key] = _done(RecordKind.DEAL, lead.id)
+            contacts = sorted(lead.relations.contacts or (), key=lambda contact: not contact.is_main)
+            if write.with_contact is not None and contacts:
+                answer[write.with_contact.key] = _done(RecordKind.CONTACT, contacts[0].id)
+        with_company = [write for write in inner if "company" in write.refs and write.key in answer]
+        if with_company:
+            ids = [done.record.id for write in with_company if (done := answer[write.key]).record is not None]
+            cards = {str(card.id): card for card in await self.records.contacts(ids)}
+            held = {w.key: cards[r.id] for w in with_company if (r := answer[w.key].record) and r.id in cards}
+            await self._link_missing(with_company, held, answer)
+        return answer
+
+    def _is_that_deal(self, write: Write, lead: wire.Lead) -> bool:
+        mark = self._mark(RecordKind.DEAL, lead)
+        if mark is not None:
+            return mark == write.hub_id
+        action = write.action
+        if not isinstance(action, CreateDeal) or lead.name != self.bodies.name(action.name):
+            return False
+        contact = write.refs.get("contact")
+        linked = {str(item.id) for item in lead.relations.contacts or ()}
+        has_contact = contact is None or contact.id in linked
+        return has_contact and (lead.created_at or 0) >= self._since([write])
+
+    async def _tasks(self, writes: Sequence[Write]) -> Answer:
+        sweep = await self.records.changed("tasks", self._since(writes))
+        tasks = [task for task in sweep.records.values() if isinstance(task, wire.Task)]
+        found = _assign(writes, tasks, self._is_that_task)
+        answer = {key: _done(RecordKind.TASK, task.id) for key, task in found.items()}
+        unfinished = [w for w in writes if w.key in found and _should_be_done(w) and not found[w.key].is_completed]
+        if unfinished:
+            # the second request of a completed task may be what was lost
+            await self.writer.complete_created(unfinished, answer)
+        return answer
+
+    def _is_that_task(self, write: Write, task: wire.Task) -> bool:
+        action = write.action
+        if not isinstance(action, CreateTask) or (task.created_at or 0) < self._since([write]):
+            return False
+        wanted = self.bodies.task(write, action)
+        seen = task.model_dump()
+        names = ("text", "entity_id", "entity_type", "task_type_id", "responsible_user_id", "complete_till")
+        return all(seen[name] == wanted[name] for name in names if name in wanted)
+
+    # --- notes --------------------------------------------------------------------------------------------------
+
+    async def _notes(self, writes: Sequence[Write], is_that: Callable[[Write, wire.Note], bool]) -> Answer:
+        answer: Answer = {}
+        by_card: dict[Card, list[Write]] = {}
+        for write in writes:
+            on = write.refs.get("on")
+            if on is not None and on.kind in CARDS:
+                by_card.setdefault(CARDS[on.kind], []).append(write)
+        for card, members in by_card.items():
+            notes = await self._recent_notes(card, members)
+            found = _assign(members, notes, is_that)
+            answer |= {key: _done(RecordKind.NOTE, note.id) for key, note in found.items()}
+        return answer
+
+    async def _recent_notes(self, card: Card, writes: Sequence[Write]) -> list[wire.Note]:
+        since = self._since(writes)
+        is_call = isinstance(writes[0].action, RecordCall)
+        types = ("call_in", "call_out") if is_call else ("common", "extended_service_message")
+        params = [
+            *(("filter[note_type][]", name) for name in types),
+            ("filter[updated_at][from]", str(since)),
+            ("order[updated_at]", "desc"),
+            ("limit", str(self.settings.page_size)),
+        ]
+        found: list[wire.Note] = []
+        async for notes in self.records.pages(lambda page: self.client.notes(card, page), params):
+            fresh = [note for note in notes if (note.updated_at or 0) >= since]
+            found += fresh
+            if len(fresh) < len(notes):
+                break
+        return found
+
+    def _is_that_note(self, write: Write, note: wire.Note) -> bool:
+        action, on = write.action, write.refs.get("on")
+        if not isinstance(action, AddNote) or on is None:
+            return False
+        text = note.parameters.text
+        return str(note.entity_id) == on.id and text == self.bodies.text(action.text)
+
+    # --- changed records ----------------------------------------------------------------------------------------
+
+    async def _changes(self, kind: str, writes: Sequence[Write]) -> Answer:
+        """Changes are looked for in the records themselves: a change that is there already need not be repeated."""
+        names: dict[str, tuple[str, Listed, RecordKind]] = {
+            "update_contact": ("contact", "contacts", RecordKind.CONTACT),
+            "update_deal": ("deal", "leads", RecordKind.DEAL),
+            "update_task": ("task", "tasks", RecordKind.TASK),
+            "complete_task": ("task", "tasks", RecordKind.TASK),
+        }
+        name, collection, record_kind = names[kind]
+        ids = [write.refs[name].id for write in writes if name in write.refs]
+        found = {str(item.id): item for item in await self.records.by_id(collection, ids)}
+        answer: Answer = {}
+        for write in writes:
+            ref = write.refs.get(name)
+            item = found.get(ref.id) if ref is not None else None
+            if item is not None and self._has_change(write, item):
+                answer[write.key] = _done(record_kind, item.id)
+        missing = [w for w in writes if w.key in answer and isinstance(w.action, UpdateContact)]
+        held = {w.key: c for w in missing if isinstance(c := found[w.refs[name].id], wire.Contact)}
+        await self._link_missing(missing, held, answer)
+        return answer
+
+    def _has_change(self, write: Write, item: Found) -> bool:
+        match write.action, item:
+            case UpdateContact() as action, wire.Contact():
+                wanted = self.bodies.changed_contact(write, action, (), ())
+                has_phones = set(action.add_phones) <= set(self.records.reader.phones(item))
+                has_emails = {email.strip().lower() for email in action.add_emails} <= set(emails(item))
+                return has_phones and has_emails and _holds(item, wanted) and _has_tags(item, wanted)
+            case UpdateDeal() as action, wire.Lead():
+                wanted = self.bodies.changed_deal(write, action)
+                return _holds(item, wanted) and _has_tags(item, wanted)
+            case UpdateTask() as action, wire.Task():
+                return _holds(item, self.bodies.changed_task(write, action))
+            case CompleteTask(), wire.Task():
+                return bool(item.is_completed)
+            case _:
+                return False
+
+
+def _should_be_done(write: Write) -> bool:
+    return isinstance(write.action, CreateTask) and write.action.completed_at is not None
+
+
+def _is_that_call(write: Write, note: wire.Note) -> bool:
+    on = write.refs.get("on")
+    is_there = on is not None and str(note.entity_id) == on.id
+    return is_there and isinstance(write.action, RecordCall) and note.parameters.uniq == write.action.uniq
+
+
+def _done(kind: RecordKind, record_id: int) -> Done:
+    return Done(record=RecordRef(kind=kind, id=str(record_id)))
+
+
+def _only_done(answer: Mapping[StepKey, Applied]) -> Answer:
+    return {key: done for key, done in answer.items() if isinstance(done, Done)}
+
+
+def _assign(
+    writes: Sequence[Write], records: Sequence[RecordT], is_that: Callable[[Write, RecordT], bool]
+) -> dict[StepKey, RecordT]:
+    """Each record answers for one write at most, so that two equal notes need two notes in the CRM."""
+    left = list(records)
+    found: dict[StepKey, RecordT] = {}
+    for write in writes:
+        index = next((i for i, record in enumerate(left) if is_that(write, record)), None)
+        if index is not None:
+            found[write.key] = left.pop(index)
+    return found
+
+
+def _holds(record: Found, wanted: Item) -> bool:
+    """Whether every plain value of ``wanted``, and every custom field in it, stands in the record."""
+    seen = record.model_dump(include=set(wanted) - {"custom_fields_values", "tags_to_add"})
+    if any(wanted[name] != value for name, value in seen.items() if name in wanted):
+        return False
+    if isinstance(record, wire.Task):
+        return True
+    held = {str(f.field_id): f for f in record.custom_fields_values or ()}
+    held |= {f.field_code: f for f in record.custom_fields_values or () if f.field_code}
+    for field in wanted.get("custom_fields_values", ()):
+        name = str(field.get("field_id") or field.get("field_code"))
+        if name in ("PHONE", "EMAIL"):
+            continue  # compared as numbers and addresses by the caller
+        values = held[name].values if name in held else None
+        if {_plain(v["value"]) for v in field["values"]} != {_plain(v.value) for v in values or ()}:
+            return False
+    return True
+
+
+def _plain(value: object) -> str:
+    """A value as text, numbers without their spelling: numeric fields are read as strings (6.1)."""
+    try:
+        return str(float(str(value)))
+    except ValueError:
+        return str(value)
+
+
+def _has_tags(card: wire.Entity, wanted: Item) -> bool:
+    return {tag["name"] for tag in wanted.get("tags_to_add", ())} <= set(tags(card))

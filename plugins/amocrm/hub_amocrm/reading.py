@@ -1,0 +1,303 @@
+"""Reading records: by id, by change time without loss, and by search."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, TypeAlias, TypeVar, cast
+
+from pydantic import BaseModel
+
+from hub.core.interaction import Identity
+from hub.core.records import RecordKind, RecordRef
+from hub.ports import Changes
+from hub_amocrm import wire
+from hub_amocrm.client import AmoCrmClient, Page, Params
+from hub_amocrm.config import AmoCrmSettings
+from hub_amocrm.mapping import Reader, emails
+from hub_amocrm.wire import Card
+
+__all__ = ["COLLECTIONS", "Collected", "Found", "Listed", "Records", "Sweep", "chunks", "to_changes"]
+
+Listed: TypeAlias = Literal["contacts", "companies", "leads", "tasks"]
+Found: TypeAlias = wire.Contact | wire.Company | wire.Lead | wire.Task
+COLLECTIONS: dict[RecordKind, Listed] = {
+    RecordKind.CONTACT: "contacts",
+    RecordKind.COMPANY: "companies",
+    RecordKind.DEAL: "leads",
+    RecordKind.TASK: "tasks",
+}
+_DELETIONS: dict[Listed, str] = {
+    "contacts": "contact_deleted",
+    "companies": "company_deleted",
+    "leads": "lead_deleted",
+    "tasks": "task_deleted",
+}
+ItemT = TypeVar("ItemT")
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+def chunks(items: Sequence[ItemT], size: int) -> Iterable[Sequence[ItemT]]:
+    """``items`` in runs of at most ``size``."""
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+@dataclass(slots=True)
+class Collected:
+    """Records of every kind, each once, the latest reading last."""
+
+    contacts: dict[int, wire.Contact]
+    companies: dict[int, wire.Company]
+    leads: dict[int, wire.Lead]
+    tasks: dict[int, wire.Task]
+
+    @classmethod
+    def empty(cls) -> Collected:
+        return cls({}, {}, {}, {})
+
+    def add(self, items: Iterable[Found]) -> None:
+        for item in items:
+            match item:
+                case wire.Contact():
+                    self.contacts[item.id] = item
+                case wire.Company():
+                    self.companies[item.id] = item
+                case wire.Lead():
+                    self.leads[item.id] = item
+                case wire.Task():
+                    self.tasks[item.id] = item
+
+    def refs(self) -> set[RecordRef]:
+        return {
+            *(RecordRef(kind=RecordKind.CONTACT, id=str(i)) for i in self.contacts),
+            *(RecordRef(kind=RecordKind.COMPANY, id=str(i)) for i in self.companies),
+            *(RecordRef(kind=RecordKind.DEAL, id=str(i)) for i in self.leads),
+            *(RecordRef(kind=RecordKind.TASK, id=str(i)) for i in self.tasks),
+        }
+
+
+def to_changes(
+    found: Collected,
+    reader: Reader,
+    *,
+    deleted: Iterable[RecordRef] = (),
+    touched: Iterable[RecordRef] = (),
+    cursor: str = "",
+    as_of: datetime | None = None,
+    progress: float | None = None,
+) -> Changes:
+    """``found`` in the hub's words; what amoCRM marks as deleted is told as deleted."""
+    gone = {ref for kind, cards in _cards(found) for ref in _deleted(kind, cards)}
+    return Changes(
+        contacts=tuple(reader.contact(item) for item in found.contacts.values() if not item.is_deleted),
+        companies=tuple(reader.company(item) for item in found.companies.values() if not item.is_deleted),
+        deals=tuple(reader.deal(item) for item in found.leads.values() if not item.is_deleted),
+        tasks=tuple(reader.task(item) for item in found.tasks.values()),
+        deleted=tuple({*deleted, *gone}),
+        touched=tuple(touched),
+        cursor=cursor,
+        as_of=as_of,
+        progress=progress,
+    )
+
+
+def _cards(found: Collected) -> Iterable[tuple[RecordKind, Iterable[wire.Entity]]]:
+    yield RecordKind.CONTACT, found.contacts.values()
+    yield RecordKind.COMPANY, found.companies.values()
+    yield RecordKind.DEAL, found.leads.values()
+
+
+def _deleted(kind: RecordKind, cards: Iterable[wire.Entity]) -> Iterable[RecordRef]:
+    return (RecordRef(kind=kind, id=str(card.id)) for card in cards if card.is_deleted)
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What a reading by change time brought: the records by id, the newest change seen, pages read."""
+
+    records: dict[int, Found]
+    newest: int
+    pages: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Records:
+    """Reads one account's records; filters are trusted only where the account has them, and re-checked (1.2)."""
+
+    client: AmoCrmClient
+    settings: AmoCrmSettings
+    reader: Reader
+    has_filters: bool
+
+    def lister(self, collection: Listed) -> Callable[[Params], Awaitable[Page[Found]]]:
+        listers = {
+            "contacts": self.client.contacts,
+            "companies": self.client.companies,
+            "leads": self.client.leads,
+            "tasks": self.client.tasks,
+        }
+        return cast("Callable[[Params], Awaitable[Page[Found]]]", listers[collection])
+
+    # --- by id --------------------------------------------------------------------------------------------------
+
+    async def contacts(self, ids: Sequence[str]) -> list[wire.Contact]:
+        return [item for item in await self.by_id("contacts", ids) if isinstance(item, wire.Contact)]
+
+    async def by_id(self, collection: Listed, ids: Sequence[str]) -> list[Found]:
+        """The records of ``ids`` that exist; one request for many where the account has filters."""
+        found: list[Found] = []
+        if not self.has_filters and collection != "tasks":
+            for record_id in ids:
+                one = await self._one(collection, record_id)
+                if one is not None:
+                    found.append(one)
+            return found
+        lister = self.lister(collection)
+        for chunk in chunks(list(dict.fromkeys(ids)), self.settings.ids_per_request):
+            params = [("filter[id][]", record_id) for record_id in chunk]
+            page = await lister([*params, ("limit", str(self.settings.page_size))])
+            wanted = set(chunk)
+            found += [item for item in page.items if str(item.id) in wanted]
+        return found
+
+    async def _one(self, collection: Listed, record_id: str) -> Found | None:
+        match collection:
+            case "contacts":
+                return await self.client.contact(record_id)
+            case "companies":
+                return await self.client.company(record_id)
+            case _:
+                return await self.client.lead(record_id)
+
+    async def read(self, refs: Sequence[RecordRef]) -> Changes:
+        """The records as they are now; those that do not exist come back as deleted."""
+        found = Collected.empty()
+        asked: set[RecordRef] = set()
+        for kind, collection in COLLECTIONS.items():
+            ids = [ref.id for ref in refs if ref.kind is kind]
+            if ids:
+                found.add(await self.by_id(collection, ids))
+                asked |= {ref for ref in refs if ref.kind is kind}
+        return to_changes(found, self.reader, deleted=asked - found.refs())
+
+    # --- by change time -----------------------------------------------------------------------------------------
+
+    async def changed(self, collection: Listed, since: int) -> Sweep:
+        """Every record of ``collection`` changed at ``since`` (unix seconds) or later, whatever happens meanwhile.
+
+        Newest first, so that an edit during the reading moves records down (read twice) and never past us. A record
+        that is edited before its page was read jumps above us, and a deletion draws the rest up: after several pages
+        the top is read again, and so is everything if the event log has a deletion since. One page needs neither.
+        """
+        sweep = await self._sweep(collection, since)
+        records, newest = dict(sweep.records), sweep.newest
+        seen_deletions: set[str] = set()
+        pages = sweep.pages
+        while pages > 1:
+            closing = await self._sweep(collection, newest)
+            deletions = await self._deletions(collection, sweep.newest)
+            records |= closing.records
+            newest, pages = max(newest, closing.newest), closing.pages
+            if deletions - seen_deletions:
+                seen_deletions |= deletions
+                again = await self._sweep(collection, since)
+                records |= again.records
+                newest, pages = max(newest, again.newest), again.pages
+        return Sweep(records, newest, sweep.pages)
+
+    async def _sweep(self, collection: Listed, since: int) -> Sweep:
+        params: list[tuple[str, str]] = [("limit", str(self.settings.page_size))]
+        if self.has_filters or collection == "tasks":
+            params.append(("filter[updated_at][from]", str(since)))
+        # tasks know no order by change: their filter alone bounds the list
+        is_ordered = collection != "tasks"
+        params.append(("order[updated_at]", "desc") if is_ordered else ("order[id]", "desc"))
+        records: dict[int, Found] = {}
+        newest, pages = since, 0
+        async for page in self.pages(self.lister(collection), params):
+            pages += 1
+            fresh = [item for item in page if (item.updated_at or 0) >= since]
+            for item in fresh:
+                records.setdefault(item.id, item)  # the first reading is the later change when it was moved down
+                newest = max(newest, item.updated_at or 0)
+            if is_ordered and len(fresh) < len(page):
+                break
+        return Sweep(records, newest, pages)
+
+    async def _deletions(self, collection: Listed, since: int) -> set[str]:
+        types = f"{_DELETIONS[collection]},entity_merged"
+        params = [("filter[type]", types), ("filter[created_at][from]", str(since))]
+        page = await self.client.events([*params, ("limit", str(self.settings.events_page_size))])
+        return {event.id for event in page.items if event.created_at >= since}
+
+    async def pages(
+        self, lister: Callable[[Params], Awaitable[Page[ModelT]]], params: Params, first: int = 1
+    ) -> AsyncIterator[tuple[ModelT, ...]]:
+        """Page after page; stops at an empty one and at one that repeats its predecessor (a vendor's bug)."""
+        number, last = first, ()  # type: int, tuple[ModelT, ...]
+        while True:
+            page = await lister([*params, ("page", str(number))])
+            if not page.items or page.items == last:
+                return
+            yield page.items
+            if not page.has_more:
+                return
+            number, last = number + 1, page.items
+
+    # --- by search ----------------------------------------------------------------------------------------------
+
+    async def search(self, identity: Identity) -> Changes:
+        """The client's records by ``query``, compared again here: it also hits other fields and 7-digit tails, and lags
+        behind writes by a second or more (19)."""
+        found = Collected.empty()
+        for phone in identity.phones:
+            for card in await self._query(phone[1:][-self.settings.search_digits :]):
+                if phone in self.reader.phones(card):
+                    found.add([card])
+        wanted = {email.strip().lower() for email in identity.emails}
+        for email in sorted(wanted):
+            for card in await self._query(email):
+                if email in emails(card):
+                    found.add([card])
+        await self.add_open_work(found)
+        return to_changes(found, self.reader)
+
+    async def _query(self, text: str) -> list[wire.Contact | wire.Company]:
+        params = [("query", text), ("limit", str(self.settings.page_size))]
+        found: list[wire.Contact | wire.Company] = []
+        async for contacts in self.pages(self.client.contacts, params):
+            found += contacts
+        async for companies in self.pages(self.client.companies, params):
+            found += companies
+        return found
+
+    async def add_open_work(self, found: Collected) -> None:
+        """The deals of the cards in ``found``, and the open tasks on all of them."""
+        cards: list[wire.Entity] = [*found.contacts.values(), *found.companies.values()]
+        deal_ids = [str(deal.id) for card in cards for deal in card.relations.leads or ()]
+        if deal_ids:
+            found.add(await self.by_id("leads", deal_ids))
+        owners: list[tuple[Card, Collection[int]]] = [
+            ("contacts", found.contacts),
+            ("companies", found.companies),
+            ("leads", found.leads),
+        ]
+        for card_word, ids in owners:
+            if ids:
+                found.add(await self.open_tasks(card_word, [str(i) for i in ids]))
+
+    async def open_tasks(self, card: Card, ids: Sequence[str]) -> list[wire.Task]:
+        """GET /tasks of these cards, open ones only."""
+        found: list[wire.Task] = []
+        for chunk in chunks(ids, self.settings.ids_per_request):
+            owners = [("filter[entity_id][]", record_id) for record_id in chunk]
+            params = [("filter[is_completed]", "0"), ("filter[entity_type]", card), *owners]
+            wanted = set(chunk)
+            async for tasks in self.pages(self.client.tasks, [*params, ("limit", str(self.settings.page_size))]):
+                found += [
+                    task
+                    for task in tasks
+                    if not task.is_completed and task.entity_type == card and str(task.entity_id) in wanted
+                ]
+        return found

@@ -1,0 +1,136 @@
+"""amoCRM as a `hub.ports.Sink`, connected by OAuth in the browser or by a long-lived token."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from urllib.parse import urlencode, urlsplit
+
+import httpx
+from pydantic import BaseModel
+
+from hub.core.records import RecordKind
+from hub.errors import AccessError, ConfigurationError, NeedsCredentials
+from hub.ports import Changes, ConnectionContext, OAuthGrant, Pace, RawRequest, SinkCapabilities
+from hub_amocrm.auth import TOKEN_PATH, Credentials, read_claims, read_pair, to_unavailable
+from hub_amocrm.config import AmoCrmSettings, is_loopback
+from hub_amocrm.problem import Sent, raise_for
+from hub_amocrm.profile import Profile
+from hub_amocrm.session import AmoCrmSession
+from hub_amocrm.webhook import check_account, decode, read_changes
+from hub_amocrm.writing import ACTIONS
+
+__all__ = ["AmoCrmSink"]
+
+_PACE_SOURCE = (
+    "7 requests a second for one integration: https://www.amocrm.ru/developers/content/api/recommendations, "
+    "https://developers.kommo.com/docs/limitations; one is left for the account's other uses"
+)
+
+
+class AmoCrmSink:
+    """The plugin's sink; keeps nothing but which account each connection turned out to be."""
+
+    name = "amocrm"
+    settings_model: type[BaseModel] = AmoCrmSettings
+
+    def __init__(self) -> None:
+        #: account id and sub-domain by project and connection, for webhooks of a long-lived token
+        self._accounts: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def capabilities(self, settings: BaseModel) -> SinkCapabilities:
+        """What amoCRM can do; it can neither merge nor delete."""
+        own = _own(settings)
+        sizes = dict.fromkeys(ACTIONS, own.batch_size) | {"notify": own.popup_batch_size}
+        return SinkCapabilities(
+            actions=ACTIONS,
+            batch_sizes=sizes,
+            pace=Pace(
+                requests=own.requests_per_second, per=timedelta(seconds=1), scope="integration", source=_PACE_SOURCE
+            ),
+            has_combined_create=True,
+            has_companies=True,
+            has_unsorted=True,
+            can_merge=False,
+            barrier_kinds=frozenset({RecordKind.CONTACT, RecordKind.COMPANY, RecordKind.DEAL, RecordKind.TASK}),
+        )
+
+    def open(self, context: ConnectionContext) -> AmoCrmSession:
+        """A session; the account is asked only when the session is used."""
+
+        def remember(profile: Profile) -> None:
+            self._accounts[context.project, context.name] = (profile.account_id, profile.subdomain)
+
+        return AmoCrmSession(context, _own(context.settings), remember)
+
+    def parse_webhook(self, request: RawRequest, context: ConnectionContext) -> Changes:
+        """Records to read again, and records that are gone; contents are not trusted (20.2)."""
+        tree = decode(request.body)
+        settings = _own(context.settings)
+        known_id, known_name = self._accounts.get((context.project, context.name), ("", ""))
+        host = urlsplit(settings.address).hostname or ""
+        name = known_name or ("" if is_loopback(host) else host.split(".", 1)[0])
+        check_account(tree, settings.account_id or known_id, name)
+        return read_changes(tree)
+
+    # --- OAuth (4.1, 4.2) ---------------------------------------------------------------------------------------
+
+    def consent_url(self, settings: BaseModel, redirect_uri: str, state: str) -> str:
+        """GET https://www.amocrm.ru/oauth?client_id=…&state=…; amoCRM knows the redirect address from the card.
+
+        https://www.amocrm.ru/developers/content/oauth/step-by-step
+        """
+        own = _own(settings)
+        if not own.client_id:
+            raise ConfigurationError("the integration's ID is missing", path="client_id")
+        query = {"client_id": own.client_id, "state": state}
+        if own.consent_mode:
+            query["mode"] = own.consent_mode
+        return f"{own.consent_address}?{urlencode(query)}"
+
+    async def exchange(self, context: ConnectionContext, grant: OAuthGrant) -> AmoCrmSettings:
+        """POST /oauth2/access_token on the host in ``referer``, once that host proved to be the vendor's.
+
+        The code lives 20 minutes and works once; the pair is stored before anything else is done with it.
+        """
+        own = _own(context.settings)
+        host = grant.parameters.get("referer", "").strip().lower()
+        if not host or not own.allows_host(host):
+            raise AccessError("the redirect names a host that is not amoCRM's", endpoint="oauth callback")
+        told = grant.parameters.get("client_id", "")
+        if told and told != own.client_id:
+            raise AccessError("the redirect belongs to another integration", endpoint="oauth callback")
+        if not grant.code:
+            raise NeedsCredentials(f"access was not granted: {grant.parameters.get('error', 'no code')}")
+        address = own.address_of(host)
+        body = {
+            "client_id": own.client_id,
+            "client_secret": own.client_secret.get_secret_value(),
+            "grant_type": "authorization_code",
+            "code": grant.code,
+            "redirect_uri": grant.redirect_uri,
+        }
+        sent = Sent(operation=f"POST {TOKEN_PATH}")
+        try:
+            request = context.http.build_request("POST", f"{address}{TOKEN_PATH}", json=body)
+            response = await context.http.send(request, auth=None, follow_redirects=False)
+        except httpx.TransportError as err:
+            raise to_unavailable(err, sent) from err
+        if response.status_code in (400, 401, 404, 422):
+            raise NeedsCredentials(
+                f"amoCRM refused the code ({response.status_code}): check the ID, the secret key and the redirect "
+                "address in the integration's card, then connect again",
+                operation=sent.operation,
+            )
+        if not response.is_success:
+            raise_for(response.status_code, response.headers, response.content, sent)
+        pair = read_pair(response)
+        await Credentials(context, own).store(pair, address=address, redirect_uri=grant.redirect_uri)
+        account_id = str(read_claims(pair.access_token).get("account_id") or "")
+        return own.model_copy(update={"address": address, "account_id": account_id or own.account_id})
+
+
+def _own(settings: BaseModel) -> AmoCrmSettings:
+    """The connection's settings as this plugin's; the hub hands them over as a plain model."""
+    if not isinstance(settings, AmoCrmSettings):
+        raise TypeError(f"amoCRM needs AmoCrmSettings, not {type(settings).__name__}")
+    return settings

@@ -1,0 +1,282 @@
+"""amoCRM's own names and shapes, API v4; loose in what is ignored, strict in what is read.
+
+PHP habits are met by unions: an empty object arrives as ``[]``, an empty list as ``null`` (reference 22).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "Account",
+    "Card",
+    "Company",
+    "Complex",
+    "Contact",
+    "Created",
+    "Event",
+    "FieldDefinition",
+    "FieldValue",
+    "FieldValues",
+    "Incoming",
+    "Lead",
+    "Note",
+    "Pipeline",
+    "Status",
+    "Subdomain",
+    "Task",
+    "TokenPair",
+    "User",
+    "Webhook",
+]
+
+
+#: cards, in amoCRM's plural words (6.3)
+Card: TypeAlias = Literal["contacts", "companies", "leads"]
+
+
+class Wire(BaseModel):
+    model_config = ConfigDict(extra="ignore", populate_by_name=True)
+
+
+class Linked(Wire):
+    id: int
+    is_main: bool | None = None
+
+
+class Tag(Wire):
+    id: int | None = None
+    name: str | None = None
+
+
+class FieldValue(Wire):
+    value: Any = None
+    enum_id: int | None = None
+    enum_code: str | None = None
+
+
+class FieldValues(Wire):
+    field_id: int
+    field_code: str | None = None
+    field_type: str | None = None
+    values: list[FieldValue] | None = None
+
+
+class Relations(Wire):
+    tags: list[Tag] | None = None
+    companies: list[Linked] | None = None
+    contacts: list[Linked] | None = None
+    leads: list[Linked] | None = None
+
+
+class Entity(Wire):
+    id: int
+    name: str | None = None
+    responsible_user_id: int | None = None
+    created_by: int | None = None
+    created_at: int | None = None
+    updated_at: int | None = None
+    is_deleted: bool | None = None
+    custom_fields_values: list[FieldValues] | None = None
+    embedded: Relations | list[Any] | None = Field(default=None, alias="_embedded")
+
+    @property
+    def relations(self) -> Relations:
+        return self.embedded if isinstance(self.embedded, Relations) else Relations()
+
+
+class Contact(Entity):
+    is_unsorted: bool | None = None
+
+
+class Company(Entity):
+    pass
+
+
+class Lead(Entity):
+    price: float | None = None
+    status_id: int | None = None
+    pipeline_id: int | None = None
+    closed_at: int | None = None
+
+
+class TaskResult(Wire):
+    text: str | None = None
+
+
+class Task(Wire):
+    id: int
+    text: str | None = None
+    complete_till: int | None = None
+    task_type_id: int | None = None
+    entity_id: int | None = None
+    entity_type: str | None = None
+    responsible_user_id: int | None = None
+    is_completed: bool | None = None
+    #: ``[]`` or null while the task is open
+    result: TaskResult | list[Any] | None = None
+    created_at: int | None = None
+    updated_at: int | None = None
+
+
+class NoteParameters(Wire):
+    uniq: str | None = None
+    text: str | None = None
+
+
+class Note(Wire):
+    id: int
+    entity_id: int | None = None
+    note_type: str | None = None
+    params: NoteParameters | list[Any] | None = None
+    created_at: int | None = None
+    updated_at: int | None = None
+
+    @property
+    def parameters(self) -> NoteParameters:
+        return self.params if isinstance(self.params, NoteParameters) else NoteParameters()
+
+
+class Event(Wire):
+    id: str
+    type: str
+    entity_id: int | None = None
+    entity_type: str | None = None
+    created_at: int
+    value_after: Any = None
+    value_before: Any = None
+
+
+class IncomingMetadata(Wire):
+    uniq: str | None = None
+
+
+class Incoming(Wire):
+    """An incoming lead that nobody accepted yet."""
+
+    uid: str
+    created_at: int | None = None
+    metadata: IncomingMetadata | list[Any] | None = None
+    request_id: str | int | None = None
+    embedded: Relations | list[Any] | None = Field(default=None, alias="_embedded")
+
+    @property
+    def relations(self) -> Relations:
+        return self.embedded if isinstance(self.embedded, Relations) else Relations()
+
+    @property
+    def uniq(self) -> str:
+        return (self.metadata.uniq or "") if isinstance(self.metadata, IncomingMetadata) else ""
+
+
+class Choice(Wire):
+    id: int | None = None
+    value: str | None = None
+
+
+class FieldDefinition(Wire):
+    id: int
+    name: str = ""
+    code: str | None = None
+    type: str = "text"
+    enums: list[Choice] | None = None
+
+
+class Status(Wire):
+    id: int
+    name: str = ""
+    sort: int = 0
+    #: 1 = the stage of incoming leads
+    type: int = 0
+
+
+class PipelineParts(Wire):
+    statuses: list[Status] | None = None
+
+
+class Pipeline(Wire):
+    id: int
+    name: str = ""
+    sort: int = 0
+    is_main: bool = False
+    is_unsorted_on: bool = False
+    is_archive: bool = False
+    embedded: PipelineParts = Field(default_factory=PipelineParts, alias="_embedded")
+
+
+class Rights(Wire):
+    is_admin: bool = False
+    is_active: bool = True
+
+
+class User(Wire):
+    id: int
+    name: str | None = None
+    email: str | None = None
+    phone_number: str | None = None
+    rights: Rights = Field(default_factory=Rights)
+
+
+class TaskType(Wire):
+    id: int
+    name: str = ""
+    code: str | None = None
+
+
+class DateSettings(Wire):
+    timezone: str | None = None
+
+
+class AccountParts(Wire):
+    task_types: list[TaskType] | None = None
+    datetime_settings: DateSettings | list[Any] | None = None
+
+
+class Account(Wire):
+    id: int
+    name: str = ""
+    subdomain: str = ""
+    current_user_id: int | None = None
+    is_unsorted_on: bool = False
+    is_api_filter_enabled: bool | None = None
+    embedded: AccountParts = Field(default_factory=AccountParts, alias="_embedded")
+
+    @property
+    def timezone(self) -> str:
+        found = self.embedded.datetime_settings
+        return (found.timezone if isinstance(found, DateSettings) else None) or "UTC"
+
+
+class Webhook(Wire):
+    destination: str = ""
+    disabled: bool = False
+    settings: list[str] | None = None
+
+
+class Created(Wire):
+    """One item of the answer to a create or a batch change."""
+
+    id: int
+    request_id: str | int | None = None
+
+
+class Complex(Wire):
+    """One item of the answer of ``leads/complex``: a bare array, ``request_id`` an array too."""
+
+    id: int
+    contact_id: int | None = None
+    company_id: int | None = None
+    request_id: list[str | int] | str | int | None = None
+    merged: bool = False
+
+
+class TokenPair(Wire):
+    access_token: str = Field(repr=False)
+    refresh_token: str = Field(default="", repr=False)
+    expires_in: int = 86400
+
+
+class Subdomain(Wire):
+    domain: str = ""
