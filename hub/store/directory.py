@@ -1,0 +1,362 @@
+"""The local directory: who has this number, whose client it is, what is open (H6, DESIGN 5).
+
+It answers forwarding and decisions without asking the CRM. It is filled by imports (in a child process), feeds,
+webhooks and our own writes, in any order, and can be rebuilt at any time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from hub.core.interaction import Identity
+from hub.core.phone import Phone
+from hub.core.records import Company, Contact, Deal, RecordKind, RecordRef, Task
+from hub.ports import Changes
+from hub.store import codec
+from hub.store.directory_file import KINDS, Record, connect, load_record
+from hub.store.directory_fold import fold_records, keys_of, records_of
+from hub.store.holdings import Holdings
+from hub.store.schema import microseconds, moment
+
+__all__ = ["Directory"]
+
+#: records per transaction: an import holds the file for milliseconds, so that our own writes get their turn
+SLICE = 100
+
+_KIND_OF = {number: kind for kind, number in KINDS.items()}
+_CONTACT, _COMPANY = KINDS[RecordKind.CONTACT], KINDS[RecordKind.COMPANY]
+_DEAL, _TASK = KINDS[RecordKind.DEAL], KINDS[RecordKind.TASK]
+
+_BY_KEY = (
+    "SELECT record.kind, record.id, record.seen, record.body FROM holder"
+    " JOIN record ON record.account = holder.account AND record.kind = holder.kind AND record.id = holder.id"
+    " WHERE holder.account = ? AND holder.key_kind = ? AND holder.key = ?"
+)
+_BY_LINK = (
+    "SELECT DISTINCT link.kind, link.id, record.seen, record.body FROM link"
+    " LEFT JOIN record ON record.account = link.account AND record.kind = link.kind AND record.id = link.id"
+    " WHERE link.account = ? AND link.on_kind = ? AND link.on_id = ?"
+)
+
+
+class Directory:
+    """The directory of all connections, in one file.
+
+    Reading takes microseconds and may be done on the event loop. Writing may wait for another process (an import)
+    that writes, so the loop uses `fold_async`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer: sqlite3.Connection | None = None
+        self._write_lock = threading.Lock()
+        self._pool: ThreadPoolExecutor | None = None
+        self._local = threading.local()
+        self._readers: list[sqlite3.Connection] = []
+        self._accounts: dict[tuple[str, str], int] = {}
+
+    # --- opening and closing ------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Open the file, or make it."""
+        self._writer = connect(self._path)
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="hub-directory")
+
+    def close(self) -> None:
+        """Finish what was begun and release everything; may be called twice."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True)
+            self._pool = None
+        for driver in (*self._readers, self._writer):
+            if driver is not None:
+                driver.close()
+        self._readers.clear()
+        self._local = threading.local()
+        self._accounts.clear()
+        self._writer = None
+
+    def __enter__(self) -> Directory:
+        self.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- writing ------------------------------------------------------------------------------------------------
+
+    def fold(
+        self,
+        project: str,
+        connection: str,
+        changes: Changes,
+        seen_at: datetime,
+        *,
+        marks: Mapping[str, str] | None = None,
+    ) -> None:
+        """Take in ``changes``, read from the CRM (or done in it) at ``seen_at``; of each record the newest stays.
+
+        ``seen_at`` is the moment at which the request *began*. ``marks`` are stored together with the last of it
+        (`mark`). Visible to every reader, of every process, when it returns.
+        """
+        records, deleted, touched = records_of(changes), changes.deleted, changes.touched
+        with self._writing() as driver:
+            account = self._account_to_write(driver, project, connection)
+            key_fields = self._key_fields(driver, account)
+            for start in range(0, max(len(records), 1), SLICE):
+                is_last = start + SLICE >= len(records)
+                driver.execute("BEGIN IMMEDIATE")
+                fold_records(
+                    driver,
+                    account,
+                    records[start : start + SLICE],
+                    deleted if is_last else (),
+                    touched if is_last else (),
+                    seen_at=seen_at,
+                    key_fields=key_fields,
+                )
+                if is_last:
+                    if changes.as_of is not None:
+                        driver.execute(
+                            "UPDATE account SET as_of = max(coalesce(as_of, ?1), ?1) WHERE id = ?2",
+                            (microseconds(changes.as_of), account),
+                        )
+                    self._set_marks(driver, account, marks or {})
+                driver.execute("COMMIT")
+
+    async def fold_async(
+        self,
+        project: str,
+        connection: str,
+        changes: Changes,
+        seen_at: datetime,
+        *,
+        marks: Mapping[str, str] | None = None,
+    ) -> None:
+        """`fold` in the directory's own thread, in the order of the calls."""
+        await asyncio.get_running_loop().run_in_executor(
+            self._pool, lambda: self.fold(project, connection, changes, seen_at, marks=marks)
+        )
+
+    def set_mark(self, project: str, connection: str, name: str, value: str) -> None:
+        """Remember ``value`` with the directory's own content: it is gone when the file is."""
+        with self._writing() as driver:
+            account = self._account_to_write(driver, project, connection)
+            driver.execute("BEGIN IMMEDIATE")
+            self._set_marks(driver, account, {name: value})
+            driver.execute("COMMIT")
+
+    def set_key_fields(self, project: str, connection: str, fields: Iterable[str]) -> None:
+        """By which custom fields (the CRM's ids) records are found besides phones and e-mails (J4).
+
+        Goes through all records of the connection if that is a change: for set-up, not for the loop.
+        """
+        wanted = sorted(set(fields))
+        with self._writing() as driver:
+            account = self._account_to_write(driver, project, connection)
+            if self._key_fields(driver, account) == wanted:
+                return
+            driver.execute("BEGIN IMMEDIATE")
+            driver.execute("UPDATE account SET key_fields = ? WHERE id = ?", (codec.dump_json(wanted), account))
+            driver.execute(
+                "DELETE FROM holder WHERE account = ? AND key_kind >= 'field:' AND key_kind < 'field;'", (account,)
+            )
+            rows = driver.execute(
+                "SELECT kind, id, body FROM record WHERE account = ? AND kind IN (?, ?) AND body IS NOT NULL",
+                (account, _CONTACT, _COMPANY),
+            )
+            for kind, id, body in rows.fetchall() if wanted else ():
+                for key in keys_of(load_record(kind, body), wanted):
+                    driver.execute("INSERT OR IGNORE INTO holder VALUES (?, ?, ?, ?, ?)", (account, *key, kind, id))
+            driver.execute("COMMIT")
+
+    def forget(self, project: str, connection: str) -> None:
+        """Drop everything of one connection, before it is imported anew or because it is gone."""
+        with self._writing() as driver:
+            account = self._account_to_write(driver, project, connection)
+            driver.execute("BEGIN IMMEDIATE")
+            for table in ("record", "holder", "link", "touched", "mark"):
+                driver.execute(f"DELETE FROM {table} WHERE account = ?", (account,))  # noqa: S608 — fixed names
+            driver.execute("UPDATE account SET as_of = NULL WHERE id = ?", (account,))
+            driver.execute("COMMIT")
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._write_lock:
+            if self._writer is None:
+                raise RuntimeError("the directory is not open")
+            try:
+                yield self._writer
+            finally:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+
+    @staticmethod
+    def _set_marks(driver: sqlite3.Connection, account: int, marks: Mapping[str, str]) -> None:
+        driver.executemany(
+            "INSERT OR REPLACE INTO mark VALUES (?, ?, ?)", [(account, name, value) for name, value in marks.items()]
+        )
+
+    @staticmethod
+    def _key_fields(driver: sqlite3.Connection, account: int) -> list[str]:
+        found = driver.execute("SELECT key_fields FROM account WHERE id = ?", (account,)).fetchone()
+        return list(codec.load_json(found[0]))
+
+    def _account_to_write(self, driver: sqlite3.Connection, project: str, connection: str) -> int:
+        driver.execute("INSERT OR IGNORE INTO account (project, connection) VALUES (?, ?)", (project, connection))
+        found = self._account(driver, project, connection)
+        assert found is not None
+        return found
+
+    # --- reading ------------------------------------------------------------------------------------------------
+
+    def lookup(
+        self,
+        project: str,
+        connection: str,
+        who: Identity | Phone,
+        *,
+        field_ids: Mapping[str, str] | None = None,
+    ) -> Holdings:
+        """Everything of the client: holders of any of the keys, their deals, the open tasks on those.
+
+        ``field_ids`` names the CRM's custom field for a field of the identity; without it that field is not
+        looked for.
+        """
+        keys = [("phone", who)] if isinstance(who, str) else _keys(who, field_ids or {})
+        with self._reading() as driver:
+            account = self._account(driver, project, connection)
+            if account is None:
+                return Holdings()
+            as_of = driver.execute("SELECT as_of FROM account WHERE id = ?", (account,)).fetchone()[0]
+            found = _Collected()
+            for key in keys:
+                found.take(driver.execute(_BY_KEY, (account, *key)))
+            for kind, id in list(found.records):
+                found.take(driver.execute(_BY_LINK, (account, kind, id)))
+            for kind, id in list(found.records):
+                if kind == _DEAL:
+                    found.take(driver.execute(_BY_LINK, (account, kind, id)))
+        return found.holdings(as_of)
+
+    def get(self, project: str, connection: str, ref: RecordRef) -> Record | None:
+        """One record; None if the directory does not have it."""
+        with self._reading() as driver:
+            row = driver.execute(
+                "SELECT body FROM record WHERE account = ? AND kind = ? AND id = ?",
+                (self._account(driver, project, connection), KINDS[ref.kind], ref.id),
+            ).fetchone()
+        return None if row is None or row[0] is None else load_record(KINDS[ref.kind], row[0])
+
+    def mark(self, project: str, connection: str, name: str) -> str:
+        """What `set_mark` or `fold` remembered, "" if nothing."""
+        with self._reading() as driver:
+            row = driver.execute(
+                "SELECT value FROM mark WHERE account = ? AND name = ?",
+                (self._account(driver, project, connection), name),
+            ).fetchone()
+        return "" if row is None else str(row[0])
+
+    def as_of(self, project: str, connection: str) -> datetime | None:
+        """Up to when the connection's feed is complete; None if it never was."""
+        with self._reading() as driver:
+            row = driver.execute(
+                "SELECT as_of FROM account WHERE project = ? AND connection = ?", (project, connection)
+            ).fetchone()
+        return None if row is None or row[0] is None else moment(row[0])
+
+    def touched(self, project: str, connection: str, limit: int = 250) -> Sequence[RecordRef]:
+        """Records that changed, nobody knows how: read them and fold the answer; the longest waiting first."""
+        with self._reading() as driver:
+            rows = driver.execute(
+                "SELECT kind, id FROM touched WHERE account = ? ORDER BY at, kind, id LIMIT ?",
+                (self._account(driver, project, connection), limit),
+            ).fetchall()
+        return [RecordRef(kind=_KIND_OF[kind], id=id) for kind, id in rows]
+
+    def counts(self, project: str, connection: str) -> Mapping[RecordKind, int]:
+        """How many records of each kind there are; reads them all, so not for the loop."""
+        with self._reading() as driver:
+            rows = driver.execute(
+                "SELECT kind, count(*) FROM record WHERE account = ? AND body IS NOT NULL GROUP BY kind",
+                (self._account(driver, project, connection),),
+            ).fetchall()
+        return {_KIND_OF[kind]: count for kind, count in rows}
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """One consistent state, on a connection of the calling thread's own."""
+        driver: sqlite3.Connection | None = getattr(self._local, "driver", None)
+        if driver is None:
+            if self._writer is None:
+                raise RuntimeError("the directory is not open")
+            driver = self._local.driver = connect(self._path, is_reader=True)
+            self._readers.append(driver)
+        driver.execute("BEGIN")
+        try:
+            yield driver
+        finally:
+            driver.execute("ROLLBACK")
+
+    def _account(self, driver: sqlite3.Connection, project: str, connection: str) -> int | None:
+        known = self._accounts.get((project, connection))
+        if known is None:
+            row = driver.execute(
+                "SELECT id FROM account WHERE project = ? AND connection = ?", (project, connection)
+            ).fetchone()
+            if row is None:
+                return None
+            known = self._accounts[project, connection] = int(row[0])
+        return known
+
+
+def _keys(identity: Identity, field_ids: Mapping[str, str]) -> Collection[tuple[str, str]]:
+    keys = [("phone", str(phone)) for phone in identity.phones]
+    keys += [("email", email.strip().lower()) for email in identity.emails]
+    keys += [
+        (f"field:{field_ids[name]}", value.strip())
+        for name, value in identity.fields.items()
+        if name in field_ids and value.strip()
+    ]
+    return list(dict.fromkeys(keys))
+
+
+class _Collected:
+    """What a look-up has found so far, each record once."""
+
+    __slots__ = ("missing", "oldest", "records")
+
+    def __init__(self) -> None:
+        self.records: dict[tuple[int, str], Record] = {}
+        self.missing: dict[tuple[int, str], None] = {}
+        self.oldest: int | None = None
+
+    def take(self, rows: Iterable[tuple[int, str, int | None, bytes | None]]) -> None:
+        for kind, id, seen, body in rows:
+            if (kind, id) in self.records:
+                continue
+            if body is not None:
+                self.records[kind, id] = load_record(kind, body)
+                assert seen is not None
+                self.oldest = seen if self.oldest is None else min(self.oldest, seen)
+            elif seen is None:
+                self.missing[kind, id] = None
+
+    def holdings(self, as_of: int | None) -> Holdings:
+        # a feed that is complete up to a moment vouches for everything that was read before it
+        seen = max((known for known in (self.oldest, as_of) if known is not None), default=None)
+        found = self.records.values()
+        return Holdings(
+            contacts=tuple(item for item in found if isinstance(item, Contact)),
+            companies=tuple(item for item in found if isinstance(item, Company)),
+            deals=tuple(item for item in found if isinstance(item, Deal)),
+            tasks=tuple(item for item in found if isinstance(item, Task)),
+            seen_at=None if seen is None else moment(seen),
+            missing=tuple(RecordRef(kind=_KIND_OF[kind], id=id) for kind, id in self.missing),
+        )

@@ -1,0 +1,154 @@
+"""The file ``directory.db``: its tables, how it is opened, how records lie in it.
+
+It holds nothing that could not be read from the CRMs again, so it is written with ``synchronous = NORMAL``, and a
+file of another layout is thrown away. It is sqlite3 without Core: a look-up has some ten microseconds (DESIGN 11).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from hub.core.records import Company, Contact, Deal, RecordKind, Task
+from hub.store import codec
+
+__all__ = ["KINDS", "Record", "connect", "dump_record", "load_record"]
+
+Record: TypeAlias = Contact | Company | Deal | Task
+
+#: raised whenever the tables below change: older files are rebuilt from the CRM
+LAYOUT = 1
+
+#: kinds as small numbers, in keys that stand there a million times
+KINDS: Final[Mapping[RecordKind, int]] = {
+    RecordKind.CONTACT: 1,
+    RecordKind.COMPANY: 2,
+    RecordKind.DEAL: 3,
+    RecordKind.TASK: 4,
+    RecordKind.NOTE: 5,
+}
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS account (
+    id INTEGER PRIMARY KEY,
+    project TEXT NOT NULL,
+    connection TEXT NOT NULL,
+    as_of INTEGER,                      -- the feed is complete up to here
+    key_fields BLOB NOT NULL DEFAULT '[]',
+    UNIQUE (project, connection)
+);
+CREATE TABLE IF NOT EXISTS record (
+    account INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    version INTEGER NOT NULL,           -- when the CRM changed it, as far as is known
+    seen INTEGER NOT NULL,              -- when that was read
+    body BLOB,                          -- NULL: deleted, so that an older page cannot bring it back
+    PRIMARY KEY (account, kind, id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS holder (
+    account INTEGER NOT NULL,
+    key_kind TEXT NOT NULL,
+    key TEXT NOT NULL,
+    kind INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    PRIMARY KEY (account, key_kind, key, kind, id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS link (
+    account INTEGER NOT NULL,
+    on_kind INTEGER NOT NULL,
+    on_id TEXT NOT NULL,
+    kind INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    told_by INTEGER NOT NULL,           -- the kind of the record that told of the link
+    PRIMARY KEY (account, on_kind, on_id, kind, id, told_by)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS touched (
+    account INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (account, kind, id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS mark (
+    account INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (account, name)
+) WITHOUT ROWID;
+"""
+
+_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = NORMAL",
+    "PRAGMA temp_store = MEMORY",
+    # small on purpose: the system's own page cache serves the rest, and it is not counted as ours
+    "PRAGMA cache_size = -8000",
+    "PRAGMA mmap_size = 0",
+    "PRAGMA journal_size_limit = 67108864",
+)
+
+
+def connect(path: Path, *, is_reader: bool = False) -> sqlite3.Connection:
+    """A connection in autocommit; a writer brings the tables with it and rebuilds a file of another layout."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    driver = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=15, cached_statements=256)
+    for pragma in _PRAGMAS:
+        driver.execute(pragma).close()
+    if is_reader:
+        driver.execute("PRAGMA query_only = ON").close()
+        return driver
+    driver.execute("BEGIN IMMEDIATE")
+    layout = driver.execute("PRAGMA user_version").fetchone()[0]
+    if layout not in (0, LAYOUT):
+        for (name,) in driver.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            driver.execute(f'DROP TABLE "{name}"')
+    for statement in _TABLES.split(";\n"):
+        driver.execute(statement)
+    driver.execute(f"PRAGMA user_version = {LAYOUT}")
+    driver.execute("COMMIT")
+    return driver
+
+
+_CODECS: Final[Mapping[int, codec.Codec[Any]]] = {
+    KINDS[RecordKind.CONTACT]: codec.CONTACT,
+    KINDS[RecordKind.COMPANY]: codec.COMPANY,
+    KINDS[RecordKind.DEAL]: codec.DEAL,
+    KINDS[RecordKind.TASK]: codec.TASK,
+}
+
+
+def _defaults(type_: type) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for item in dataclasses.fields(type_):
+        if item.default is not dataclasses.MISSING:
+            found[item.name] = item.default
+        elif item.default_factory is not dataclasses.MISSING:
+            found[item.name] = item.default_factory()
+    return found
+
+
+_FIELDS: Final[Mapping[type, tuple[str, ...]]] = {
+    type_: tuple(item.name for item in dataclasses.fields(type_)) for type_ in (Contact, Company, Deal, Task)
+}
+_DEFAULTS: Final[Mapping[type, Mapping[str, Any]]] = {
+    type_: _defaults(type_) for type_ in (Contact, Company, Deal, Task)
+}
+_NOTHING = object()
+
+
+def dump_record(record: Record) -> bytes:
+    """``record`` as JSON without what is at its default: half the size, twice the speed."""
+    type_ = type(record)
+    defaults = _DEFAULTS[type_]
+    values = {name: getattr(record, name) for name in _FIELDS[type_]}
+    return codec.dump_json({name: value for name, value in values.items() if value != defaults.get(name, _NOTHING)})
+
+
+def load_record(kind: int, body: bytes) -> Record:
+    """The record that `dump_record` wrote."""
+    found: Record = _CODECS[kind].load(body)
+    return found
