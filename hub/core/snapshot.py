@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from hub.core.records import Catalogue, Company, Contact, Deal, EmployeeId, Task
+from hub.core.records import Catalogue, Company, Contact, Deal, EmployeeId, RecordRef, Task
 
 __all__ = ["History", "Snapshot"]
 
@@ -22,6 +22,10 @@ class History:
     last_talked_at: datetime | None = None
     #: keys of steps of this client that are done and may matter to the decision (open call-backs, merges)
     open_task_keys: Mapping[str, str] = field(default_factory=dict)
+    #: employees whose outgoing call has reached the client before (A15)
+    called_by: frozenset[EmployeeId] = frozenset()
+    #: what earlier decisions about this same interaction made or completed, by step key; a revision looks past it
+    own: Mapping[str, RecordRef] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

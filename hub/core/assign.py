@@ -1,0 +1,240 @@
+"""Who: the responsible by case, the senior, the head, the next in turn, the deputy (A10, A13, J3, X11)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from hub.core.outcome import Outcome, WordList
+from hub.core.plan import Candidate, Reason
+from hub.core.records import EmployeeId
+from hub.core.rota import Rota, next_in_turn
+
+if TYPE_CHECKING:
+    from hub.core.facts import Facts
+    from hub.core.policy import Policy
+    from hub.core.section import Group
+
+__all__ = ["WORDS", "Assigned", "assign", "is_absent", "standing_in"]
+
+#: words for somebody, besides employees' ids and ``turn:<group>``
+WORDS: Mapping[str, str] = {
+    "answerer": "who answered",
+    "caller": "who called out",
+    "employee": "who acted: who answered, else who called",
+    "responsible": "the open deal's responsible, else the contact's",
+    "deal_responsible": "the open deal's responsible",
+    "contact_responsible": "the contact's responsible, else the company's",
+    "dialled_owner": "whose number was dialled",
+    "last_talked": "who talked to the client before",
+    "owner": "to whom the new deal belongs",
+    "senior": "the senior",
+    "head": "the head",
+    "quality": "quality control",
+    "administrator": "the administrator",
+    "turn": "the next of the group in turn",
+    "receives_new": "everybody who receives new clients",
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class Assigned:
+    """The people of one decision; words are resolved once and remembered."""
+
+    facts: Facts
+    policy: Policy
+    rota: Rota
+    now: datetime
+    group: str
+    #: to whom new records belong
+    owner: EmployeeId | None = None
+    contact_owner: EmployeeId | None = None
+    #: whom the interaction counts for (A10, A13)
+    responsible: EmployeeId | None = None
+    candidates: list[Candidate] = field(default_factory=list)
+    turns: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    _taken: dict[str, EmployeeId | None] = field(default_factory=dict)
+
+    def choose(self, words: WordList, role: str) -> EmployeeId | None:
+        """The first of ``words`` whom there is and whom the CRM accepts; the others become candidates passed over."""
+        inactive = self.facts.snapshot.inactive
+        for word in words:
+            found = self.named(word)
+            if found is None:
+                continue
+            if found in inactive:
+                self._pass_over(found, role, "inactive", word)
+                continue
+            chosen = Candidate(
+                employee=found, role=role, is_chosen=True, reason=Reason(code="chosen", values={"as": word})
+            )
+            self.candidates.append(chosen)
+            return found
+        return None
+
+    def acting(self, words: WordList, role: str) -> EmployeeId | None:
+        """As `choose`, but while the chosen one is absent their deputy acts (X11)."""
+        found = self.choose(words, role)
+        if found is None:
+            return None
+        deputy = standing_in(found, self.policy, self.now, self.facts.snapshot.inactive)
+        if deputy is None or deputy == found:
+            return found
+        self._pass_over(found, role, "absent", "")
+        reason = Reason(code="deputy", values={"of": found}, requirement="X11")
+        self.candidates.append(Candidate(employee=deputy, role=role, is_chosen=True, reason=reason))
+        return deputy
+
+    def everybody(self, words: WordList, role: str) -> tuple[EmployeeId, ...]:
+        """All whom ``words`` name, each once, in order; for notices."""
+        found: dict[EmployeeId, None] = {}
+        for word in words:
+            if word == "receives_new":
+                for employee in self.policy.employees:
+                    if employee.receives_new:
+                        found.setdefault(EmployeeId(employee.id))
+                continue
+            one = self.acting(tuple(word.split("|")), role)
+            if one is not None:
+                found.setdefault(one)
+        return tuple(found)
+
+    def named(self, word: str) -> EmployeeId | None:
+        """Whom one word names, None if nobody."""
+        facts = self.facts
+        match word:
+            case "answerer":
+                return facts.answered_by
+            case "caller":
+                return facts.caller
+            case "employee":
+                return facts.employee
+            case "responsible":
+                return facts.responsible
+            case "deal_responsible":
+                return facts.deal_responsible
+            case "contact_responsible":
+                return facts.contact_responsible
+            case "dialled_owner":
+                return facts.dialled_owner
+            case "last_talked":
+                return facts.last_talked
+            case "owner":
+                return self.owner
+            case "senior" | "head" | "quality" | "administrator":
+                return self._by_role(word)
+            case "receives_new":
+                return next((EmployeeId(one.id) for one in self.policy.employees if one.receives_new), None)
+        prefix, _, group = word.partition(":")
+        if prefix == "turn":
+            return self._turn(group or self.group)
+        return EmployeeId(word) if word in self.policy.people.by_id else None
+
+    def _by_role(self, role: str) -> EmployeeId | None:
+        """The first of a role whom the CRM accepts."""
+        found = self.policy.roles.get(role, ())
+        return next((one for one in found if one not in self.facts.snapshot.inactive), None)
+
+    def _turn(self, name: str) -> EmployeeId | None:
+        if name not in self._taken:
+            self._taken[name] = self._take_turn(name)
+        return self._taken[name]
+
+    def _take_turn(self, name: str) -> EmployeeId | None:
+        from hub.core.section import Group
+
+        group = self.policy.assignment.groups.get(name) or Group()
+        earlier = self.rota.chosen.get(name)
+        if earlier is not None and earlier not in self.facts.snapshot.inactive:
+            return earlier
+        eligible = self._eligible(group)
+        if group.sticky and self.facts.last_talked in {one for one, _ in eligible}:
+            return self.facts.last_talked
+        if not eligible:
+            return self.choose(tuple(word for word in group.fallback if not word.startswith("turn")), "fallback")
+        chosen, self.turns[name] = next_in_turn(self.rota.turns.get(name, {}), eligible)
+        return chosen
+
+    def _eligible(self, group: Group) -> list[tuple[EmployeeId, int]]:
+        members = self.policy.members(group)
+        eligible = []
+        for employee in members:
+            me = EmployeeId(employee.id)
+            load = self.rota.loads.get(me, 0)
+            hours = self.policy.hours_of(employee.schedule) or self.policy.company_hours
+            if me in self.facts.snapshot.inactive:
+                self._pass_over(me, "turn", "inactive", "")
+            elif is_absent(me, self.policy, self.now):
+                self._pass_over(me, "turn", "absent", "")
+            elif group.on_shift_only and not hours.is_open(self.now):
+                self._pass_over(me, "turn", "off_shift", "")
+            elif employee.capacity is not None and load >= employee.capacity:
+                self._pass_over(me, "turn", "at_capacity", str(load))
+            elif not set(group.skills) <= set(employee.skills):
+                self._pass_over(me, "turn", "lacks_skill", ", ".join(group.skills))
+            else:
+                eligible.append((me, employee.weight))
+        return eligible
+
+    def _pass_over(self, employee: EmployeeId, role: str, code: str, detail: str) -> None:
+        reason = Reason(code=code, values={"detail": detail} if detail else {})
+        self.candidates.append(Candidate(employee=employee, role=role, is_chosen=False, reason=reason))
+
+
+def assign(facts: Facts, outcome: Outcome, rota: Rota, policy: Policy, now: datetime) -> Assigned:
+    """The people whom ``outcome`` needs; nobody is chosen, and no turn taken, if it drops the interaction."""
+    people = Assigned(facts=facts, policy=policy, rota=rota, now=now, group=outcome.group or policy.assignment.group)
+    if outcome.drop:
+        return people
+    if facts.is_new_client or (outcome.deal in {"create", "create_another"} and _makes_deal(facts, outcome)):
+        people.owner = people.choose(outcome.responsible or _by_case(facts), "owner")
+        words = outcome.contact_responsible
+        people.contact_owner = people.choose(words, "contact_owner") if words else people.owner
+    if facts.is_new_client:
+        people.responsible = people.owner
+    elif facts.is_answered and facts.employee and _existing(outcome, policy) == "answerer":
+        people.responsible = people.choose(("answerer", "responsible", "senior"), "responsible")
+    else:
+        people.responsible = people.choose(("responsible", "owner", "senior"), "responsible")
+    return people
+
+
+def _makes_deal(facts: Facts, outcome: Outcome) -> bool:
+    return outcome.deal == "create_another" or not facts.has_open_deal
+
+
+def _existing(outcome: Outcome, policy: Policy) -> str:
+    return outcome.existing or policy.assignment.existing_answered
+
+
+def _by_case(facts: Facts) -> WordList:
+    """A13 where neither matrix nor rule says it."""
+    if facts.is_answered:
+        return ("answerer", "caller", "senior")
+    if facts.direction == "outbound":
+        return ("caller", "senior")
+    return ("dialled_owner", "senior") if facts.is_new_client else ("responsible", "senior")
+
+
+def is_absent(employee: EmployeeId, policy: Policy, now: datetime) -> bool:
+    """True while ``employee`` is away (X11)."""
+    return any(begin <= now < end for begin, end, _ in policy.absences.get(employee, ()))
+
+
+def standing_in(
+    employee: EmployeeId, policy: Policy, now: datetime, inactive: frozenset[EmployeeId]
+) -> EmployeeId | None:
+    """Who acts for ``employee`` now: themselves, or the first present of the chain of deputies; None if nobody does."""
+    seen = {employee}
+    current = employee
+    while True:
+        away = next((away for away in policy.absences.get(current, ()) if away[0] <= now < away[1]), None)
+        if away is None:
+            return None if current in inactive else current
+        deputy = EmployeeId(away[2])
+        if not deputy or deputy in seen:
+            return None
+        seen.add(deputy)
+        current = deputy

@@ -1,0 +1,148 @@
+"""What is wrong with a policy, told with file, line, path and what is allowed (H11)."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from hub.errors import ConfigurationError
+
+__all__ = ["complain", "line_of"]
+
+_HEADER = re.compile(r"^\s*(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(#.*)?$")
+_ASSIGNMENT = re.compile(
+    r"^\s*((?:[A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*'))*)\s*="
+)
+_NAME = re.compile(r"[A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*'")
+
+Path = Sequence[str | int]
+
+
+def complain(err: ValidationError, model: type[BaseModel], text: str, file: str) -> ConfigurationError:
+    """The first problem of ``err`` as the administrator should read it; the number of further ones follows."""
+    problems = err.errors()
+    first = problems[0]
+    path = _readable([part for part in first["loc"] if isinstance(part, str | int)])
+    said = _problem(first, model)
+    if len(problems) > 1:
+        said = f"{said} (and {len(problems) - 1} more)"
+    return ConfigurationError(said, path=".".join(map(str, path)), file=file, line=line_of(text, path))
+
+
+def _problem(error: Any, model: type[BaseModel]) -> str:
+    path = error["loc"]
+    if error["type"] == "extra_forbidden":
+        allowed = sorted(_fields_at(model, path[:-1]))
+        near = difflib.get_close_matches(str(path[-1]), allowed, n=1)
+        hint = f", did you mean {near[0]}?" if near else ""
+        return f"{str(path[-1])!r} is not known here{hint} Allowed: {', '.join(allowed) or 'nothing more'}".replace(
+            "here Allowed", "here. Allowed"
+        )
+    if error["type"] == "missing":
+        return f"{str(path[-1])!r} is missing"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "value_error":
+        return message
+    return f"{message}, not {error['input']!r}" if not isinstance(error["input"], dict | list) else message
+
+
+def _readable(path: list[str | int]) -> list[str | int]:
+    """``path`` without the names of alternatives that pydantic adds to it."""
+    return [
+        part
+        for part in path
+        if not (isinstance(part, str) and (part in {"str", "date", "datetime"} or part[:1].isupper()))
+    ]
+
+
+def _fields_at(model: Any, path: Path) -> set[str]:
+    """The fields allowed at ``path`` below ``model``."""
+    if not path:
+        return _names(model)
+    step, rest = path[0], path[1:]
+    for candidate in _models(model):
+        if isinstance(step, str) and step in candidate.model_fields:
+            return _fields_at(candidate.model_fields[step].annotation, rest)
+        if step == candidate.__name__:
+            return _fields_at(candidate, rest)
+        by_alias = [found for found in candidate.model_fields.values() if found.alias == step]
+        if by_alias:
+            return _fields_at(by_alias[0].annotation, rest)
+    inner = _inner(model)
+    return _fields_at(inner, rest) if inner is not None else set()
+
+
+def _names(annotation: Any) -> set[str]:
+    return {found.alias or name for model in _models(annotation) for name, found in model.model_fields.items()}
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return [model for part in typing.get_args(annotation) for model in _models(part)]
+    return []
+
+
+def _inner(annotation: Any) -> Any:
+    """What lies in a list or table."""
+    origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (typing.Union, types.UnionType):
+        return next((found for part in parts if (found := _inner(part)) is not None), None)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return parts[1]
+    if isinstance(origin, type) and issubclass(origin, Sequence):
+        return parts[0]
+    return None
+
+
+def line_of(text: str, path: Path) -> int | None:
+    """The line of ``text`` that says what stands at ``path``, or its nearest beginning; None if none does."""
+    counts: dict[tuple[str | int, ...], int] = {}
+    here: tuple[str | int, ...] = ()
+    best, depth = None, 0
+    for number, line in enumerate(text.splitlines(), 1):
+        header = _HEADER.match(line)
+        if header:
+            here = _opened(_split(header[2]), header[1] == "[[", counts)
+            found = here
+        else:
+            assigned = _ASSIGNMENT.match(line)
+            if not assigned:
+                continue
+            found = (*here, *_split(assigned[1]))
+        agreed = _agreed(found, path)
+        if agreed > depth and agreed == len(found):
+            best, depth = number, agreed
+    return best
+
+
+def _opened(names: list[str], is_array: bool, counts: dict[tuple[str | int, ...], int]) -> tuple[str | int, ...]:
+    """The path that a header opens, with the number of each list's last item."""
+    where: tuple[str | int, ...] = ()
+    for index, name in enumerate(names):
+        where = (*where, name)
+        if is_array and index == len(names) - 1:
+            counts[where] = counts.get(where, -1) + 1
+        if where in counts:
+            where = (*where, counts[where])
+    return where
+
+
+def _split(text: str) -> list[str]:
+    return [name.strip("\"'") for name in _NAME.findall(text)]
+
+
+def _agreed(found: Path, path: Path) -> int:
+    count = 0
+    for one, other in zip(found, path, strict=False):
+        if str(one) != str(other):
+            return count
+        count += 1
+    return count

@@ -1,0 +1,233 @@
+"""Working hours: when a company or an employee is there, and when a deadline falls (A4, X11)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property, lru_cache
+from itertools import pairwise
+from zoneinfo import ZoneInfo, available_timezones
+
+import holidays
+from pydantic import field_validator
+
+from hub.core.part import Part
+
+__all__ = ["ALWAYS", "DayTimes", "Hours", "Schedule", "parse_times", "zone_of"]
+
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_TIMES = re.compile(r"\s*(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})\s*")
+#: nobody plans a deadline further than this many closed days ahead
+_HORIZON_DAYS = 400
+
+#: stretches of one day in minutes since midnight, in order, none overlapping
+DayTimes = tuple[tuple[int, int], ...]
+
+
+def parse_times(text: str) -> tuple[int, int]:
+    """``"09:00-18:00"`` as minutes since midnight; the end may be ``24:00``. Raises ValueError."""
+    found = _TIMES.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} are no hours; write them as 09:00-18:00")
+    first, last = int(found[1]) * 60 + int(found[2]), int(found[3]) * 60 + int(found[4])
+    if int(found[2]) > 59 or int(found[4]) > 59 or first > 1440 or last > 1440:
+        raise ValueError(f"{text!r}: the clock ends at 24:00")
+    return first, last
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """The IANA zone called ``name``; raises ValueError."""
+    if name not in _zones():
+        raise ValueError(f"{name!r} is no time zone; write it as Europe/Kyiv (IANA)")
+    return ZoneInfo(name)
+
+
+@lru_cache(1)
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def _stretches(texts: Sequence[str], what: str) -> DayTimes:
+    found = sorted(parse_times(text) for text in texts)
+    for first, last in found:
+        if first >= last:
+            raise ValueError(f"{what}: hours end before they begin; a night shift is written as two stretches")
+    for (_, end), (begin, _) in pairwise(found):
+        if begin < end:
+            raise ValueError(f"{what}: hours overlap")
+    return tuple(found)
+
+
+def _days_of(text: str) -> list[str]:
+    names: list[str] = []
+    for part in (piece.strip().lower() for piece in text.split(",")):
+        first, dash, last = part.partition("-")
+        wanted = (first, last if dash else first)
+        if not all(day in _DAYS for day in wanted):
+            raise ValueError(f"{text!r} are no days; write mon, tue, wed, thu, fri, sat, sun, or a range as mon-fri")
+        begin, end = (_DAYS.index(day) for day in wanted)
+        names += _DAYS[begin : end + 1] if begin <= end else _DAYS[begin:] + _DAYS[: end + 1]
+    return names
+
+
+class Schedule(Part):
+    """Working hours by day of the week, with breaks, public holidays and single exceptions."""
+
+    #: days to stretches: {"mon-fri" = ["09:00-18:00"], "sat" = ["10:00-15:00"]}
+    hours: Mapping[str, tuple[str, ...]]
+    #: taken out of every working day
+    breaks: tuple[str, ...] = ()
+    #: country whose public holidays are closed, ISO 3166 ("" = none)
+    holidays: str = ""
+    #: single days that are closed
+    closed: tuple[date, ...] = ()
+    #: single days with hours of their own, by date as 2026-12-31
+    special: Mapping[str, tuple[str, ...]] = {}
+    #: IANA zone, "" = the project's
+    time_zone: str = ""
+
+    @field_validator("hours")
+    @classmethod
+    def _hours_make_sense(cls, value: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
+        seen: set[str] = set()
+        for days, texts in value.items():
+            names = _days_of(days)
+            twice = seen.intersection(names)
+            if twice:
+                raise ValueError(f"{days!r}: {min(twice)} has hours already")
+            seen.update(names)
+            _stretches(texts, days)
+        return value
+
+    @field_validator("breaks")
+    @classmethod
+    def _breaks_make_sense(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        _stretches(value, "breaks")
+        return value
+
+    @field_validator("special")
+    @classmethod
+    def _special_make_sense(cls, value: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
+        for day, texts in value.items():
+            try:
+                date.fromisoformat(day)
+            except ValueError:
+                raise ValueError(f"{day!r} is no date; write it as 2026-12-31") from None
+            _stretches(texts, day)
+        return value
+
+    @field_validator("holidays")
+    @classmethod
+    def _country_is_known(cls, value: str) -> str:
+        if value and value not in holidays.list_supported_countries():
+            raise ValueError(f"{value!r}: no public holidays are known for it; write a country as UA (ISO 3166)")
+        return value
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone_is_known(cls, value: str) -> str:
+        if value:
+            zone_of(value)
+        return value
+
+    def in_zone(self, default_zone: str) -> Hours:
+        """The schedule ready to be asked."""
+        return _hours(self.model_dump_json(), self.time_zone or default_zone)
+
+
+@lru_cache(256)
+def _hours(schedule: str, zone: str) -> Hours:
+    read = Schedule.model_validate_json(schedule)
+    pauses = _stretches(read.breaks, "breaks")
+    week: list[DayTimes] = [()] * 7
+    for days, texts in read.hours.items():
+        for name in _days_of(days):
+            week[_DAYS.index(name)] = _without(_stretches(texts, days), pauses)
+    special = {date.fromisoformat(day): _stretches(texts, day) for day, texts in read.special.items()}
+    special.update(dict.fromkeys(read.closed, ()))
+    return Hours(zone=zone_of(zone), week=tuple(week), special=special, country=read.holidays)
+
+
+def _without(stretches: DayTimes, pauses: DayTimes) -> DayTimes:
+    left = list(stretches)
+    for begin, end in pauses:
+        cut: list[tuple[int, int]] = []
+        for first, last in left:
+            cut += [piece for piece in ((first, min(last, begin)), (max(first, end), last)) if piece[0] < piece[1]]
+        left = cut
+    return tuple(left)
+
+
+@lru_cache(512)
+def _holidays(country: str, year: int) -> frozenset[date]:
+    return frozenset(holidays.country_holidays(country, years=year))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hours:
+    """A schedule in its time zone. An empty `week` is never open."""
+
+    zone: ZoneInfo
+    week: tuple[DayTimes, ...]
+    special: Mapping[date, DayTimes]
+    country: str = ""
+
+    def times_on(self, day: date) -> DayTimes:
+        """The working stretches of one local day."""
+        found = self.special.get(day)
+        if found is not None:
+            return found
+        if self.country and day in _holidays(self.country, day.year):
+            return ()
+        return self.week[day.weekday()]
+
+    def is_open(self, at: datetime) -> bool:
+        """True if ``at`` lies in working time; the first minute counts, the last does not."""
+        local = at.astimezone(self.zone)
+        minute = local.hour * 60 + local.minute
+        return any(first <= minute < last for first, last in self.times_on(local.date()))
+
+    @cached_property
+    def is_ever_open(self) -> bool:
+        """False for a schedule without hours."""
+        return any(self.week) or any(self.special.values())
+
+    def stretches(self, since: datetime) -> list[tuple[datetime, datetime]]:
+        """The working stretches of the day of ``since`` and the days after it that end later, as UTC instants."""
+        return list(self._walk(since, _HORIZON_DAYS))
+
+    def _walk(self, since: datetime, days: int) -> Iterator[tuple[datetime, datetime]]:
+        day = since.astimezone(self.zone).date()
+        for _ in range(days):
+            for first, last in self.times_on(day):
+                begin, end = self._instant(day, first), self._instant(day, last)
+                if end > since:
+                    yield max(begin, since), end
+            if day >= date.max - timedelta(days=1):
+                return
+            day += timedelta(days=1)
+
+    def _instant(self, day: date, minute: int) -> datetime:
+        midnight = datetime.combine(day, time(), tzinfo=self.zone)
+        return (
+            midnight.replace(hour=minute // 60, minute=minute % 60) if minute < 1440 else midnight + timedelta(days=1)
+        ).astimezone(UTC)
+
+    def next_opening(self, since: datetime) -> datetime:
+        """``since`` itself if it is open then, else the next opening; ``since`` if there is none within a year."""
+        return next((begin for begin, _ in self._walk(since.astimezone(UTC), _HORIZON_DAYS)), since.astimezone(UTC))
+
+    def after(self, since: datetime, working: timedelta) -> datetime:
+        """The instant when ``working`` of working time has passed since ``since`` (A4)."""
+        left = working
+        for begin, end in self._walk(since.astimezone(UTC), _HORIZON_DAYS):
+            if end - begin >= left:
+                return begin + left
+            left -= end - begin
+        return since.astimezone(UTC) + working
+
+
+#: open at every hour of every day
+ALWAYS = Hours(zone=ZoneInfo("UTC"), week=(((0, 1440),),) * 7, special={})

@@ -1,0 +1,276 @@
+"""Texts of tasks, notes and fields: Jinja2 in its sandbox, in the project's language.
+
+A text names values by the words of `VALUES`. One that fails to render falls back to a plain one with a warning; the
+action still happens (DESIGN 6).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
+from zoneinfo import ZoneInfo
+
+from jinja2 import TemplateError, meta
+from jinja2.exceptions import SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from pydantic import field_validator
+
+from hub.core.part import Part
+from hub.core.phone import Phone
+from hub.core.records import EmployeeId
+
+if TYPE_CHECKING:
+    from hub.core.facts import Facts
+    from hub.core.interaction import Leg
+
+__all__ = ["VALUES", "Language", "LocalText", "Speaker", "Translated", "check_text", "say"]
+
+Language = Literal["ru", "uk", "en"]
+_LONGEST_TEXT = 20_000
+_LONGEST_REPEAT = 10_000
+_PLAIN_VALUE = re.compile(r"\s*\{\{\s*([a-z_0-9]+)\s*\}\}\s*")
+
+
+class Translated(Part):
+    """One text in the languages that the product speaks; a missing one falls back to the others in this order."""
+
+    ru: str = ""
+    uk: str = ""
+    en: str = ""
+
+    @field_validator("ru", "uk", "en")
+    @classmethod
+    def _renders(cls, value: str) -> str:
+        check_text(value)
+        return value
+
+    def in_language(self, language: Language) -> str:
+        """The text for a project that speaks ``language``."""
+        return getattr(self, language) or self.ru or self.uk or self.en
+
+
+#: a text, or one text for each language
+LocalText = str | Translated
+
+
+def say(text: LocalText, language: Language) -> str:
+    """``text`` as the project's language has it."""
+    return text if isinstance(text, str) else text.in_language(language)
+
+
+class _Environment(ImmutableSandboxedEnvironment):
+    """Jinja2's sandbox, with a limit on how much one expression can blow up."""
+
+    intercepted_binops = frozenset({"*", "**", "%"})
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        if operator == "**" or (operator == "%" and isinstance(left, str)):
+            raise SecurityError(f"{operator} is not allowed here")
+        if operator == "*" and not (isinstance(left, int | float) and isinstance(right, int | float)):
+            size = max((len(item) for item in (left, right) if hasattr(item, "__len__")), default=0)
+            times = max((item for item in (left, right) if isinstance(item, int)), default=0)
+            if size * times > _LONGEST_REPEAT:
+                raise SecurityError("the text would become too long")
+        return super().call_binop(context, operator, left, right)
+
+
+_ENVIRONMENT = _Environment(autoescape=False, trim_blocks=True, lstrip_blocks=True)
+
+Compiled = Callable[["Speaker"], str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speaker:
+    """Everything that texts may name, of one decision; values are made only when a text asks for them."""
+
+    facts: Facts
+    language: Language
+    zone: ZoneInfo
+    names: Mapping[EmployeeId, str]
+    #: whom the interaction counts for, and whom the task or note at hand is for
+    responsible: EmployeeId | None = None
+    assignee: EmployeeId | None = None
+
+    def name_of(self, employee: EmployeeId | None) -> str:
+        """The employee's name to show, "" for nobody."""
+        return "" if employee is None else self.names.get(employee, "") or str(employee)
+
+    def word(self, code: str) -> str:
+        """A word of the product in the project's language."""
+        return _WORDS[code].get(self.language, code)
+
+    def local(self, at: datetime | None) -> str:
+        """A moment as people of the project write it."""
+        return "" if at is None else at.astimezone(self.zone).strftime("%d.%m.%Y %H:%M")
+
+
+@lru_cache(4096)
+def _compile(text: str) -> Compiled:
+    if "{" not in text:
+        return lambda speaker: text
+    plain = _PLAIN_VALUE.fullmatch(text)
+    if plain and plain[1] in VALUES:
+        read = VALUES[plain[1]]
+        return lambda speaker: str(read(speaker) or "")
+    asked = sorted(meta.find_undeclared_variables(_ENVIRONMENT.parse(text)))
+    for name in asked:
+        if name not in VALUES:
+            raise ValueError(f"{name!r} is no value of a text; allowed: {', '.join(sorted(VALUES))}")
+    template, readers = _ENVIRONMENT.from_string(text), tuple((name, VALUES[name]) for name in asked)
+    return lambda speaker: template.render({name: read(speaker) for name, read in readers}).strip()
+
+
+def check_text(text: str) -> None:
+    """Raises ValueError if ``text`` cannot be read as a template or names an unknown value."""
+    try:
+        _compile(text)
+    except TemplateError as err:
+        raise ValueError(f"the text does not render: {err}") from None
+
+
+def render(text: str, speaker: Speaker) -> str | None:
+    """``text`` with its values; None if it does not render."""
+    try:
+        return _compile(text)(speaker)[:_LONGEST_TEXT]
+    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RecursionError):
+        return None
+
+
+_WORDS: Mapping[str, Mapping[str, str]] = {
+    "answered": {"ru": "разговор состоялся", "uk": "розмова відбулася", "en": "answered"},
+    "missed": {"ru": "пропущенный", "uk": "пропущений", "en": "missed"},
+    "busy": {"ru": "занято", "uk": "зайнято", "en": "busy"},
+    "voicemail": {"ru": "голосовая почта", "uk": "голосова пошта", "en": "voicemail"},
+    "failed": {"ru": "не удалось соединить", "uk": "не вдалося з’єднати", "en": "failed"},
+    "client_missed": {"ru": "клиент не ответил", "uk": "клієнт не відповів", "en": "the client did not answer"},
+    "no_answer": {"ru": "нет ответа", "uk": "немає відповіді", "en": "no answer"},
+    "pending": {"ru": "идёт", "uk": "триває", "en": "in progress"},
+    "inbound": {"ru": "входящий", "uk": "вхідний", "en": "inbound"},
+    "outbound": {"ru": "исходящий", "uk": "вихідний", "en": "outbound"},
+    "hidden": {"ru": "скрытый номер", "uk": "прихований номер", "en": "hidden number"},
+    "unknown": {"ru": "неизвестно", "uk": "невідомо", "en": "unknown"},
+    "rung": {"ru": "не ответил(а)", "uk": "не відповів(-ла)", "en": "did not answer"},
+    "talked": {"ru": "разговор", "uk": "розмова", "en": "talked"},
+    "line": {"ru": "Набранный номер", "uk": "Набраний номер", "en": "Dialled number"},
+    "department": {"ru": "Отдел", "uk": "Відділ", "en": "Department"},
+    "page": {"ru": "Страница", "uk": "Сторінка", "en": "Page"},
+    "source": {"ru": "Источник", "uk": "Джерело", "en": "Source"},
+}
+
+
+def _client(speaker: Speaker) -> str:
+    facts = speaker.facts
+    found = facts.contact or facts.company
+    known = found.name if found is not None else ""
+    return known or facts.client_name or facts.phone or facts.email or speaker.word("hidden")
+
+
+def _status(speaker: Speaker) -> str:
+    facts = speaker.facts
+    if facts.direction == "outbound" and facts.disposition == "missed":
+        return speaker.word("no_answer")
+    return speaker.word(facts.disposition) if facts.disposition else ""
+
+
+def _place(leg: Leg) -> str:
+    place = leg.destination
+    return place.name or place.login or place.phone or place.extension or place.email or place.staff_id
+
+
+def _clock(seconds: int) -> str:
+    return f"{max(seconds, 0) // 60}:{max(seconds, 0) % 60:02d}"
+
+
+def _legs(speaker: Speaker) -> str:
+    """Each employee's part in order, those rung in vain too (A1, A6)."""
+    lines = []
+    for leg, employee in zip(speaker.facts.legs, speaker.facts.leg_employees, strict=True):
+        who = (speaker.name_of(employee) if employee else _place(leg)) or speaker.word("unknown")
+        if leg.is_answered:
+            recording = f" {leg.recording}" if leg.recording else ""
+            lines.append(f"{who}: {speaker.word('talked')} {_clock(leg.talk_seconds)}{recording}")
+        else:
+            lines.append(f"{who}: {speaker.word('rung')}")
+    return "\n".join(lines)
+
+
+def _attribution(speaker: Speaker) -> str:
+    """The call-tracking data that came, one a line (R7)."""
+    facts, found = speaker.facts, speaker.facts.attribution
+    rows = (
+        (speaker.word("line"), facts.line),
+        (speaker.word("department"), facts.department),
+        (speaker.word("source"), found.source),
+        ("utm_source", found.utm_source),
+        ("utm_medium", found.utm_medium),
+        ("utm_campaign", found.utm_campaign),
+        ("utm_content", found.utm_content),
+        ("utm_term", found.utm_term),
+        (speaker.word("page"), found.landing_page or facts.page),
+    )
+    return "\n".join(f"{name}: {value}" for name, value in rows if value)
+
+
+def _rung(speaker: Speaker) -> str:
+    return ", ".join(speaker.name_of(employee) for employee in speaker.facts.rung)
+
+
+#: every value that a text may name
+VALUES: Mapping[str, Callable[[Speaker], Any]] = {
+    "client": _client,
+    "phone": lambda speaker: speaker.facts.phone,
+    "email": lambda speaker: speaker.facts.email,
+    "status": _status,
+    "direction": lambda speaker: speaker.word(speaker.facts.direction) if speaker.facts.direction else "",
+    "is_answered": lambda speaker: speaker.facts.is_answered,
+    "is_voicemail": lambda speaker: speaker.facts.is_voicemail,
+    "is_callback": lambda speaker: speaker.facts.is_callback,
+    "is_new_client": lambda speaker: speaker.facts.is_new_client,
+    "kind": lambda speaker: speaker.facts.kind,
+    "channel": lambda speaker: speaker.facts.channel,
+    "employee": lambda speaker: speaker.name_of(speaker.facts.employee),
+    "answered_by": lambda speaker: speaker.name_of(speaker.facts.answered_by),
+    "answered_at": lambda speaker: speaker.facts.answered_at or speaker.word("unknown"),
+    "responsible": lambda speaker: speaker.name_of(speaker.responsible),
+    "assignee": lambda speaker: speaker.name_of(speaker.assignee),
+    "dialled_owner": lambda speaker: speaker.name_of(speaker.facts.dialled_owner),
+    "line": lambda speaker: speaker.facts.line,
+    "department": lambda speaker: speaker.facts.department,
+    "scheme": lambda speaker: speaker.facts.scheme,
+    "recording": lambda speaker: speaker.facts.recording,
+    "talk_seconds": lambda speaker: speaker.facts.talk_seconds,
+    "waiting_seconds": lambda speaker: speaker.facts.waiting_seconds,
+    "talk": lambda speaker: _clock(speaker.facts.talk_seconds),
+    "when": lambda speaker: speaker.local(speaker.facts.interaction.started_at),
+    "legs": _legs,
+    "rung": _rung,
+    "attribution": _attribution,
+    "source": lambda speaker: speaker.facts.attribution.source,
+    "utm_source": lambda speaker: speaker.facts.attribution.utm_source,
+    "utm_medium": lambda speaker: speaker.facts.attribution.utm_medium,
+    "utm_campaign": lambda speaker: speaker.facts.attribution.utm_campaign,
+    "utm_content": lambda speaker: speaker.facts.attribution.utm_content,
+    "utm_term": lambda speaker: speaker.facts.attribution.utm_term,
+    "ga_client_id": lambda speaker: speaker.facts.attribution.ga_client_id,
+    "landing_page": lambda speaker: speaker.facts.attribution.landing_page,
+    "referrer": lambda speaker: speaker.facts.attribution.referrer,
+    "pool": lambda speaker: speaker.facts.attribution.pool,
+    "form_name": lambda speaker: speaker.facts.form_name,
+    "page": lambda speaker: speaker.facts.page,
+    "text": lambda speaker: speaker.facts.text,
+    "summary": lambda speaker: speaker.facts.summary,
+    "rating": lambda speaker: speaker.facts.rating,
+    "card_url": lambda speaker: speaker.facts.card_url,
+    "deal": lambda speaker: speaker.facts.deal.name if speaker.facts.deal else "",
+    "parameters": lambda speaker: speaker.facts.parameters,
+    "identity": lambda speaker: speaker.facts.interaction.client.fields,
+}
+
+
+def plain_text(title: str, phone: Phone | str) -> str:
+    """What stands where a text did not render."""
+    return f"{title} {phone}".strip()
