@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, TypeVar
 
 import pluggy
 
@@ -17,6 +17,8 @@ from hub.ports import Rule, Sink, Source
 __all__ = ["Failure", "Plugins", "load_plugins"]
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _HOOKS = ("register_sources", "register_rules", "register_sinks")
 
@@ -50,7 +52,7 @@ class Plugins:
         return _get(self.sinks, name, "CRM")
 
 
-def _get(known: dict[str, Any], name: str, word: str) -> Any:
+def _get(known: Mapping[str, T], name: str, word: str) -> T:
     try:
         return known[name]
     except KeyError:
@@ -108,16 +110,17 @@ def _register(manager: pluggy.PluginManager, plugins: Plugins, name: str, loaded
 
 
 def _keep(plugins: Plugins, name: str, hook: str, thing: Any) -> None:
-    protocol, known = {
+    doors: dict[str, tuple[Any, dict[str, Any]]] = {
         "register_sources": (Source, plugins.sources),
         "register_sinks": (Sink, plugins.sinks),
         "register_rules": (Rule, plugins.rules),
-    }[hook]
+    }
+    protocol, known = doors[hook]
     if not isinstance(thing, protocol):
         raise ConfigurationError(f"{thing!r} is not a {protocol.__name__}: a member of the protocol is missing")
     if thing.name in known:
         raise ConfigurationError(f"two plugins register {thing.name!r} by {hook}")
-    known[thing.name] = thing  # type: ignore[index]  # the dict and the protocol belong together, see above
+    known[thing.name] = thing
     plugins.trace.append((name, f"{hook}: {thing.name}"))
 
 

@@ -303,5 +303,7 @@ class Plan:
     explanation: Explanation = Explanation()
     #: the state of turns after this decision, by group; {} if no turn was taken
     turns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    #: whom this decision took from which group: deciding again takes no second turn (C8)
+    chosen: Mapping[str, EmployeeId] = field(default_factory=dict)
     #: when the hub has to look at this client again (overdue call-back ...), by key
     due: Mapping[str, datetime] = field(default_factory=dict)

@@ -36,6 +36,8 @@ class LiveConnection:
     inactive: frozenset[EmployeeId] = frozenset()
     bound: Mapping[tuple[str, str], str] = field(default_factory=dict)
     names: Mapping[EmployeeId, str] = field(default_factory=dict)
+    #: the CRM's field ids of the policy's further identity fields (J4), by their names
+    key_field_ids: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -132,7 +134,7 @@ class Projects:
                 channels[channel.name] = self._channel(channel, policy)
             except (ConfigurationError, ValueError) as err:
                 problems[channel.name] = str(err)
-        order = [] if policy is None else list(policy.crm_order)
+        order = [] if policy is None else [found.name for found in policy.crm]
         connections = sorted(
             projects.list_connections(conn, self._cipher, row.name),
             key=lambda found: (order.index(found.name) if found.name in order else len(order), found.name),
@@ -159,13 +161,15 @@ class Projects:
 
     def _channel(self, row: Channel, policy: Policy | None) -> ChannelConfig:
         source = self._plugins.source(row.source)
+        of_policy = policy.channels.get(row.name) if policy else None
+        settings = {**row.settings, **(of_policy.settings if of_policy else {})}
         return ChannelConfig(
             project=row.project,
             name=row.name,
             source=row.source,
-            settings=source.settings_model.model_validate(dict(row.settings)),
-            region=policy.region if policy else "UA",
-            time_zone=policy.time_zone if policy else "UTC",
+            settings=source.settings_model.model_validate(settings),
+            region=policy.project.region if policy else "UA",
+            time_zone=policy.project.time_zone if policy else "UTC",
             eight_is_seven=policy.eight_is_seven if policy else False,
         )
 
@@ -176,17 +180,27 @@ class Projects:
         names = {crm_user(user.id): user.name for user in by_id.values()}
         inactive = {crm_user(user.id) for user in by_id.values() if not user.is_active}
         for employee in policy.employees if policy else ():
-            names[employee.id] = employee.name
-            user_id = users.get(employee.id)
+            employee_id = EmployeeId(employee.id)
+            names[employee_id] = employee.name
+            user_id = users.get(employee_id)
             if user_id is None or (user_id in by_id and not by_id[user_id].is_active):
-                inactive.add(employee.id)
-        bound = {
+                inactive.add(employee_id)
+        bound: dict[tuple[str, str], str] = {
             (found.kind, found.name): found.value
             for found in bindings.list_bindings(conn, row.project, row.name)
             if found.value and found.kind != "employee"
         }
+        catalogue = row.catalogue or Catalogue()
+        further = [key for key in (policy.identity.keys if policy else ()) if key not in ("phone", "email", "name")]
+        key_field_ids = {
+            key: found.id
+            for key in further
+            for found in catalogue.fields
+            if key.casefold() in (found.name.casefold(), found.code.casefold())
+        }
         return LiveConnection(
             row=row,
+            key_field_ids=key_field_ids,
             users=users,
             employees=employees,
             inactive=frozenset(inactive),

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from hub.core.records import RecordKind, RecordRef
+from hub.core.records import Catalogue, Company, Contact, Deal, RecordKind, RecordRef, Task
 from hub.core.revise import StepState
 from hub.core.snapshot import Snapshot
 from hub.store.steps import Step
@@ -27,6 +27,23 @@ def without(snapshot: Snapshot, own: Iterable[Step]) -> Snapshot:
         companies=companies,
         deals=tuple(found for found in snapshot.deals if found.ref not in gone),
         tasks=tuple(found for found in snapshot.tasks if found.ref not in gone and found.on not in gone),
+    )
+
+
+def lean(snapshot: Snapshot) -> Snapshot:
+    """What of ``snapshot`` is worth keeping with the decision: the catalogue is kept once, with the connection."""
+    records: list[Contact | Company | Deal | Task] = [
+        *snapshot.contacts,
+        *snapshot.companies,
+        *snapshot.deals,
+        *snapshot.tasks,
+    ]
+    mentioned = {record.responsible for record in records if record.responsible is not None}
+    return replace(
+        snapshot,
+        catalogue=Catalogue(),
+        names={employee: name for employee, name in snapshot.names.items() if employee in mentioned},
+        inactive=snapshot.inactive & mentioned,
     )
 
 

@@ -6,13 +6,13 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from hub.clock import Clock
 from hub.core.records import RecordKind
 from hub.errors import Banned, NeedsCredentials, Unavailable, VendorError
-from hub.ports import Changes, SinkCapabilities, SinkSession
+from hub.ports import Changes, ConnectionContext, SinkCapabilities, SinkSession
 from hub.runtime.pace import Pacer
 from hub.runtime.resolve import Names
 from hub.store.directory import Directory
@@ -50,6 +50,7 @@ class Account:
     name: str
     sink: str
     session: SinkSession
+    context: ConnectionContext
     capabilities: SinkCapabilities
     pacer: Pacer
     directory: Directory
@@ -75,6 +76,22 @@ class Account:
     def fold(self, changes: Changes, seen_at: datetime) -> None:
         """Let the directory know."""
         self.directory.fold(self.project, self.name, changes, seen_at)
+
+    def fold_own(self, changes: Changes, done_at: datetime) -> None:
+        """Let the directory know of our own write, and how far the steps are folded (DESIGN 3)."""
+        self.directory.fold(
+            self.project, self.name, changes, done_at, marks={"steps": done_at.isoformat()}
+        )
+
+    def folded_until(self) -> datetime:
+        """Steps done before this instant are in the directory."""
+        text = self.directory.mark(self.project, self.name, "steps")
+        return datetime.fromisoformat(text) if text else datetime(1970, 1, 1, tzinfo=UTC)
+
+    async def close(self) -> None:
+        """Release the session and its connections."""
+        await self.session.close()
+        await self.context.http.aclose()
 
     def succeeded(self) -> None:
         """The vendor answered."""

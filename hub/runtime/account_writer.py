@@ -8,19 +8,21 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from sqlalchemy import Connection
 
 from hub.clock import Clock
+from hub.core.interaction import InteractionId
 from hub.core.plan import StepKey
 from hub.core.records import RecordRef
 from hub.core.revise import StepState
+from hub.engine.checkpoints import checkpoint
 from hub.errors import Banned, NeedsCredentials, Rejected, Stale, Throttled, Unavailable, VendorError
 from hub.ports import Applied, Changes, Done, Refused, Write
 from hub.runtime.account import Account
 from hub.runtime.barrier import Barrier
 from hub.runtime.batches import Batch, Unit, blocked, form_batches
-from hub.runtime.checkpoints import checkpoint
 from hub.runtime.doubt import Doubt
 from hub.runtime.effects import effect
 from hub.runtime.pace import Urgency, counted, urgency
@@ -73,14 +75,12 @@ class AccountWriter:
         wake_lane: Callable[[Lane], None],
         refresh_names: Callable[[], None],
         may_write: Callable[[], bool],
-        publish: Callable[[str, str, Mapping[str, str]], None],
     ) -> None:
         self.account, self._store, self._clock, self._timing = account, store, clock, timing
         self._barrier = barrier
         self._doubt = Doubt(account, store, clock, self._finish)
         self._wake_lane, self._refresh_names = wake_lane, refresh_names
         self._may_write = may_write
-        self._publish = publish
         self._wakeup = asyncio.Event()
         self._busy: set[int] = set()
         #: batch size allowed to steps that took part in a refused or timed-out request
@@ -157,7 +157,7 @@ class AccountWriter:
             self._busy |= ids
             task = asyncio.create_task(self._send_guarded(batch), name=f"write {account.name} {batch.kind}")
             self._running.add(task)
-            task.add_done_callback(lambda ended, ids=ids: self._ended(ended, ids))
+            task.add_done_callback(partial(self._ended, ids=ids))
 
     def _look(self, conn: Connection, now: datetime) -> tuple[list[Step], dict[StepKey, StepState]]:
         account = self.account
@@ -392,7 +392,7 @@ class AccountWriter:
         checkpoint("writer.stored")
         for _, _, changes, _ in outcome.done:
             if changes != Changes():
-                self.account.fold(changes, now)
+                self.account.fold_own(changes, now)
         checkpoint("writer.folded")
         for step, _, _, _ in outcome.done:
             self._limits.pop(step.id, None)
@@ -457,14 +457,14 @@ class AccountWriter:
                 work.put(conn, found, WorkState.OPEN, now=now, note=note)
         return lanes
 
-    async def _decide_again(self, changed: set[str]) -> None:
+    async def _decide_again(self, changed: set[InteractionId]) -> None:
         """The CRM is no longer what the decision saw: nothing of it leaves, the lane decides anew."""
         now, account = self._clock.now(), self.account
 
         def reopen(conn: Connection) -> list[Lane]:
             lanes = []
             for interaction_id in sorted(changed):
-                found = work.get(conn, interaction_id, account.name)  # type: ignore[arg-type]  # keys are ids
+                found = work.get(conn, interaction_id, account.name)
                 if found is not None:
                     work.put(conn, found, WorkState.OPEN, now=now, note="the CRM changed before it was written")
                     lanes.append(Lane(client_id=found.client_id, connection=found.connection, project=found.project))

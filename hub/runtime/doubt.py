@@ -12,10 +12,10 @@ from sqlalchemy import Connection
 from hub.clock import Clock
 from hub.core.plan import CreateDeal, NewRecord, StepKey
 from hub.core.records import RecordRef
+from hub.engine.checkpoints import checkpoint
 from hub.errors import Throttled, VendorError
 from hub.ports import Done, Write
 from hub.runtime.account import Account
-from hub.runtime.checkpoints import checkpoint
 from hub.runtime.effects import effect
 from hub.runtime.pace import Urgency, counted, urgency
 from hub.runtime.resolve import Unresolved, resolve

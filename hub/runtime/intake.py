@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
+from hub.engine.checkpoints import checkpoint
 from hub.ports import RawRequest
-from hub.runtime.checkpoints import checkpoint
 from hub.store import inbox
 from hub.store.engine import Store
 from hub.store.inbox import InboxKind
@@ -35,7 +35,7 @@ class Intake:
     """Stores what came in and wakes the reading of it."""
 
     def __init__(self, store: Store, wake: Callable[[], None]) -> None:
-        self._store, self._wake = store, wake
+        self._store, self.wake = store, wake
 
     async def accept(self, *, project: str, channel: str, kind: InboxKind, request: RawRequest) -> int:
         """The id of the stored row; returns only after the commit. Raises what the database raises."""
@@ -43,5 +43,5 @@ class Intake:
             lambda conn: inbox.add(conn, project=project, channel=channel, kind=kind, request=request)
         )
         checkpoint("inbox.stored")
-        self._wake()
+        self.wake()
         return row

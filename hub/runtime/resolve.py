@@ -144,18 +144,18 @@ def resolve(
                 found[field_id] = value
         return found
 
-    def place(pipeline_name: str, stage_name: str) -> dict[str, str | None]:
+    def place(pipeline_name: str, stage_name: str) -> tuple[str | None, str | None]:
         pipeline = names.pipeline(pipeline_name)
         if pipeline is None:
             missing.append(f"the CRM has no pipeline {pipeline_name!r}: the main one was taken")
             pipeline, stage_name = names.pipeline(""), ""
         if pipeline is None:
-            return {}
+            return None, None
         stage = names.stage(pipeline, stage_name)
         if stage is None:
             missing.append(f"pipeline {pipeline.name!r} has no stage {stage_name!r}: its first one was taken")
             stage = names.stage(pipeline, "")
-        return {"pipeline_id": pipeline.id, "stage_id": stage.id if stage else None}
+        return pipeline.id, stage.id if stage else None
 
     write: Write
     match action:
@@ -178,6 +178,7 @@ def resolve(
                 fields=fields(RecordKind.CONTACT, action.fields),
             )
         case CreateDeal():
+            pipeline_id, stage_id = place(action.pipeline, action.stage)
             write = Write(
                 key=key,
                 action=action,
@@ -186,10 +187,12 @@ def resolve(
                 user=user(action.responsible),
                 fields=fields(RecordKind.DEAL, action.fields),
                 with_contact=with_contact,
-                **place(action.pipeline, action.stage),
+                pipeline_id=pipeline_id,
+                stage_id=stage_id,
             )
         case UpdateDeal():
-            moved = place(action.pipeline, action.stage) if action.pipeline or action.stage else {}
+            is_moved = bool(action.pipeline or action.stage)
+            pipeline_id, stage_id = place(action.pipeline, action.stage) if is_moved else (None, None)
             write = Write(
                 key=key,
                 action=action,
@@ -197,7 +200,8 @@ def resolve(
                 refs=ref("deal", action.deal),
                 user=user(action.responsible),
                 fields=fields(RecordKind.DEAL, action.fields),
-                **moved,
+                pipeline_id=pipeline_id,
+                stage_id=stage_id,
             )
         case CreateTask():
             type_id = names.task_type(action.type) if action.type else None

@@ -38,3 +38,8 @@ class Services:
     changed: Callable[[], None] = lambda: None
     #: wake the lanes after a replay
     sweep: Callable[[], None] = lambda: None
+
+    def close(self) -> None:
+        """Release the databases; may be called twice."""
+        self.directory.close()
+        self.store.close()

@@ -7,6 +7,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, Row, and_, func, insert, select, update
 
@@ -64,63 +65,35 @@ class Step:
     note: str
 
 
-_COLUMNS = (
-    step.c.id,
-    step.c.project,
-    step.c.connection,
-    step.c.key,
-    step.c.interaction_id,
-    step.c.client_id,
-    step.c.action,
-    step.c["class"],
-    step.c.position,
-    step.c.state,
-    step.c.needs,
-    step.c.hub_id,
-    step.c.attempts,
-    step.c.doubt_checks,
-    step.c.not_before,
-    step.c.batch_id,
-    step.c.created_at,
-    step.c.sent_at,
-    step.c.ended_at,
-    step.c.record_kind,
-    step.c.record_id,
-    step.c.note,
-)
-
-
 def hub_id_of(project: str, connection: str, key: StepKey) -> str:
     """The short id by which the CRM's record of a step is found again; the same for the same step, for ever."""
     digest = hashlib.sha256(f"{project}\n{connection}\n{key}".encode()).hexdigest()
     return f"hub-{digest[:20]}"
 
 
-def _step(row: Row[tuple[object, ...]]) -> Step:
-    (id_, project, connection, key, interaction, client, action, urgency, position, state, needed, *rest) = row
-    (hub_id, attempts, checks, not_before, batch, created, sent, ended, kind, record_id, note) = rest
+def _step(row: Row[Any]) -> Step:
     return Step(
-        id=id_,
-        project=project,
-        connection=connection,
-        key=StepKey(key),
-        interaction_id=InteractionId(interaction),
-        client_id=ClientId(client),
-        action=codec.load_action(action),
-        urgency=urgency,
-        position=position,
-        state=StepState(state),
-        needs=tuple(StepKey(name) for name in json.loads(needed)),
-        hub_id=hub_id,
-        attempts=attempts,
-        doubt_checks=checks,
-        not_before=not_before,
-        batch_id=batch,
-        created_at=created,
-        sent_at=sent,
-        ended_at=ended,
-        record=RecordRef(kind=RecordKind(kind), id=record_id) if kind and record_id else None,
-        note=note,
+        id=row.id,
+        project=row.project,
+        connection=row.connection,
+        key=StepKey(row.key),
+        interaction_id=InteractionId(row.interaction_id),
+        client_id=ClientId(row.client_id),
+        action=codec.load_action(row.action),
+        urgency=row._mapping["class"],
+        position=row.position,
+        state=StepState(row.state),
+        needs=tuple(StepKey(name) for name in json.loads(row.needs)),
+        hub_id=row.hub_id,
+        attempts=row.attempts,
+        doubt_checks=row.doubt_checks,
+        not_before=row.not_before,
+        batch_id=row.batch_id,
+        created_at=row.created_at,
+        sent_at=row.sent_at,
+        ended_at=row.ended_at,
+        record=RecordRef(kind=RecordKind(row.record_kind), id=row.record_id) if row.record_id else None,
+        note=row.note,
     )
 
 
@@ -203,16 +176,14 @@ def by_keys(conn: Connection, project: str, connection: str, keys: Collection[St
     if not keys:
         return {}
     rows = conn.execute(
-        select(*_COLUMNS).where(
-            step.c.project == project, step.c.connection == connection, step.c.key.in_(sorted(keys))
-        )
+        select(step).where(step.c.project == project, step.c.connection == connection, step.c.key.in_(sorted(keys)))
     )
-    return {found.key: found for found in map(_step, rows)}
+    return {found.key: found for found in (_step(row) for row in rows)}
 
 
 def of_interaction(conn: Connection, interaction_id: InteractionId, connection: str | None = None) -> list[Step]:
     """The interaction's steps, in the order in which they were decided."""
-    statement = select(*_COLUMNS).where(step.c.interaction_id == interaction_id)
+    statement = select(step).where(step.c.interaction_id == interaction_id)
     if connection is not None:
         statement = statement.where(step.c.connection == connection)
     return [_step(row) for row in conn.execute(statement.order_by(step.c.connection, step.c.id))]
@@ -220,7 +191,7 @@ def of_interaction(conn: Connection, interaction_id: InteractionId, connection: 
 
 def of_client(conn: Connection, client_id: ClientId, connection: str, kind: str | None = None) -> list[Step]:
     """The client's steps in one CRM, oldest first."""
-    statement = select(*_COLUMNS).where(step.c.client_id == client_id, step.c.connection == connection)
+    statement = select(step).where(step.c.client_id == client_id, step.c.connection == connection)
     if kind is not None:
         statement = statement.where(step.c.kind == kind)
     return [_step(row) for row in conn.execute(statement.order_by(step.c.id))]
@@ -242,7 +213,7 @@ def waiting(conn: Connection, project: str, connection: str, now: datetime, limi
     Only of interactions whose decision stands: one that is to be decided again keeps its steps back.
     """
     rows = conn.execute(
-        select(*_COLUMNS)
+        select(step)
         .join(work, and_(work.c.interaction_id == step.c.interaction_id, work.c.connection == step.c.connection))
         .where(
             work.c.state == WorkState.WRITING.value,
@@ -260,7 +231,7 @@ def waiting(conn: Connection, project: str, connection: str, now: datetime, limi
 def due_doubts(conn: Connection, project: str, connection: str, now: datetime, limit: int = 500) -> list[Step]:
     """Steps in doubt that may be looked for now."""
     rows = conn.execute(
-        select(*_COLUMNS)
+        select(step)
         .where(
             step.c.connection == connection,
             step.c.project == project,

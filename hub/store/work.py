@@ -252,3 +252,8 @@ def reopen(conn: Connection, interaction_id: InteractionId, connection: str, now
         .values(state=WorkState.OPEN.value, decided_revision=0, updated_at=now, note="")
     )
     return bool(result.rowcount)
+
+
+def rekey(conn: Connection, joined: ClientId, kept: ClientId) -> None:
+    """The interactions of a client that turned out to be another go on in the other's lane (DESIGN 2.2)."""
+    conn.execute(update(work).where(work.c.client_id == joined).values(client_id=kept))

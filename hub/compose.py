@@ -1,0 +1,361 @@
+"""The composition root: settings in, a running hub out. Nothing else builds these things."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import httpx
+from sqlalchemy import Connection
+
+from hub import rules
+from hub.clock import Clock, SystemClock
+from hub.core.interaction import Identity
+from hub.engine.advance import Advance
+from hub.engine.lanes import Lanes
+from hub.engine.projects import LiveConnection, LiveProject, Projects
+from hub.errors import ConfigurationError, Unavailable, VendorError
+from hub.plugins import load_plugins
+from hub.ports import ConnectionContext, Pace
+from hub.runtime.account import Account, Health
+from hub.runtime.account_writer import AccountWriter, WriterTiming
+from hub.runtime.barrier import Barrier
+from hub.runtime.ingest import Ingest
+from hub.runtime.intake import Intake
+from hub.runtime.pace import PacedTransport, Pacer, Urgency, urgency
+from hub.runtime.resolve import Names
+from hub.runtime.services import Services
+from hub.settings import Settings
+from hub.store import codec, events, projects, steps
+from hub.store.connection_state import ConnectionStates
+from hub.store.crypto import load_cipher
+from hub.store.directory import Directory
+from hub.store.engine import Store
+from hub.store.projects import Status
+from hub.store.work import Lane
+
+__all__ = ["Hub", "build_services", "open_account"]
+
+log = logging.getLogger(__name__)
+
+#: how often changes that another process made (`hub replay`, `policy import`) are looked for
+NOTICE_EVERY = timedelta(milliseconds=300)
+
+
+def build_services(settings: Settings, clock: Clock | None = None) -> Services:
+    """Everything that commands and the web need, opened; nothing runs yet. Close with `Services.close`."""
+    clock = clock or SystemClock()
+    plugins = load_plugins(settings.plugins, builtin=(("hub", rules),))
+    cipher = load_cipher(
+        settings.secret_key.get_secret_value(),
+        data_directory=settings.data_directory,
+        is_production=settings.is_production,
+    )
+    store = Store(settings.database, clock=clock)
+    store.open()
+    directory = Directory(settings.directory_path)
+    directory.open()
+    found = Projects(store, cipher, plugins)
+    found.reload_now()
+    return Services(
+        settings=settings,
+        clock=clock,
+        store=store,
+        cipher=cipher,
+        plugins=plugins,
+        projects=found,
+        directory=directory,
+        states=ConnectionStates(store, cipher),
+        intake=Intake(store, lambda: None),
+    )
+
+
+def open_account(
+    services: Services,
+    project: LiveProject,
+    connection: LiveConnection,
+    *,
+    pacers: dict[tuple[str, ...], Pacer],
+    on_health: Callable[[str, str, Health, str], None] = lambda *_: None,
+) -> Account:
+    """The run-time side of one connection. Raises ConfigurationError if its plugin or settings do not fit."""
+    row = connection.row
+    sink = services.plugins.sink(row.sink)
+    try:
+        settings = sink.settings_model.model_validate(dict(row.settings))
+    except ValueError as err:
+        raise ConfigurationError(str(err), path=f"connection {row.name}") from err
+    capabilities = sink.capabilities(settings)
+    pacer = _pacer(pacers, capabilities.pace, row.sink, project.name, row.name, services.clock)
+    timing = project.policy.timing if project.policy else None
+    seconds = timing.request_timeout.total_seconds() if timing else 20.0
+    http = httpx.AsyncClient(
+        transport=PacedTransport(httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=16)), pacer),
+        timeout=httpx.Timeout(connect=min(10.0, seconds), read=seconds, write=seconds, pool=seconds),
+        follow_redirects=False,
+    )
+    public = services.settings.public_url
+    context = ConnectionContext(
+        project=project.name,
+        name=row.name,
+        settings=settings,
+        http=http,
+        state=services.states.of(project.name, row.name),
+        clock=services.clock,
+        region=project.policy.project.region if project.policy else "UA",
+        eight_is_seven=project.policy.eight_is_seven if project.policy else False,
+        public_url=public,
+        webhook_url=f"{public}/crm/{project.name}/{row.name}/{row.secret}" if public else "",
+    )
+    health = Health(row.status.value)
+    return Account(
+        project=project.name,
+        name=row.name,
+        sink=row.sink,
+        session=sink.open(context),
+        context=context,
+        capabilities=capabilities,
+        pacer=pacer,
+        directory=services.directory,
+        clock=services.clock,
+        on_health=on_health,
+        names=names_of(connection),
+        health=Health.READY if health is Health.RETRYING else health,
+        health_reason=row.status_reason,
+        is_imported=row.imported_at is not None,
+        request_timeout=timedelta(seconds=seconds),
+    )
+
+
+def names_of(connection: LiveConnection) -> Names:
+    """What the connection's names stand for now."""
+    return Names(catalogue=connection.catalogue, users=connection.users, bound=connection.bound)
+
+
+def _pacer(
+    pacers: dict[tuple[str, ...], Pacer], pace: Pace, sink: str, project: str, connection: str, clock: Clock
+) -> Pacer:
+    key = (sink, project, connection) if pace.scope == "account" else (sink,)
+    if key not in pacers or pacers[key].pace != pace:
+        pacers[key] = Pacer(pace, clock)
+    return pacers[key]
+
+
+@dataclass(slots=True)
+class _Running:
+    """One connection's tasks."""
+
+    account: Account
+    writer: AccountWriter
+    tasks: list[asyncio.Task[None]]
+    fingerprint: tuple[object, ...]
+
+
+class Hub:
+    """A running hub: ``async with Hub(settings) as hub`` starts everything but the web server."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self.services = build_services(settings, clock)
+        self._running: dict[tuple[str, str], _Running] = {}
+        self._pacers: dict[tuple[str, ...], Pacer] = {}
+        self._background: set[asyncio.Task[None]] = set()
+        self._changed = asyncio.Event()
+        services = self.services
+        self.advance = Advance(
+            services.store,
+            services.clock,
+            services.projects,
+            services.directory,
+            search=self._search,
+            wake_writer=self._wake_writer,
+        )
+        self.lanes = Lanes(services.store, services.clock, self.advance)
+        self.ingest = Ingest(
+            services.store,
+            services.clock,
+            services.projects,
+            services.plugins,
+            wake_lane=self.lanes.wake,
+            wake_lane_at=self.lanes.wake_at,
+            arrived=lambda _: None,
+            crm_told=lambda _: None,
+        )
+        services.intake.wake = self.ingest.wake
+        services.changed = self._changed.set
+        services.sweep = self._changed.set
+
+    # --- life ---------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Hub:
+        await self._follow_connections()
+        self._start(self.lanes.run(), "lanes")
+        self._start(self.ingest.run(), "ingest")
+        self._start(self._notice_forever(), "changes")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for key in list(self._running):
+            await self._stop_connection(key)
+        for task in list(self._background):
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        self.services.close()
+
+    def _start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=name)
+        self._background.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._background.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.critical("%s stopped", task.get_name(), exc_info=task.exception(), extra={"action": "hub.broken"})
+
+    async def _notice_forever(self) -> None:
+        """Take over what the console or another process changed: projects, channels, connections, replays."""
+        services = self.services
+        seen = await services.store.data_version()
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(NOTICE_EVERY.total_seconds()):
+                    await self._changed.wait()
+            version = await services.store.data_version()
+            if version == seen and not self._changed.is_set():
+                continue
+            seen = version
+            self._changed.clear()
+            await services.projects.reload()
+            await self._follow_connections()
+            self.ingest.wake()
+            for run in self._running.values():
+                run.writer.wake()
+
+    # --- connections --------------------------------------------------------------------------------------------
+
+    async def _follow_connections(self) -> None:
+        """Start what is new, stop what is gone, restart what changed its settings, refresh everybody's names."""
+        wanted: dict[tuple[str, str], tuple[LiveProject, LiveConnection]] = {
+            (project.name, connection.name): (project, connection)
+            for project in self.services.projects.all()
+            for connection in project.connections
+            if connection.row.status is not Status.OFF
+        }
+        for key in self._running.keys() - wanted.keys():
+            await self._stop_connection(key)
+        for key, (project, connection) in wanted.items():
+            fingerprint = (connection.row.sink, str(dict(connection.row.settings)), project.policy_version)
+            run = self._running.get(key)
+            if run is not None and run.fingerprint != fingerprint:
+                await self._stop_connection(key)
+                run = None
+            if run is None:
+                await self._start_connection(project, connection, fingerprint)
+                continue
+            run.account.names = names_of(connection)
+            run.account.is_imported = connection.row.imported_at is not None
+            stored = Health(connection.row.status.value)
+            if stored is Health.READY and not run.account.health.may_ask:
+                run.account.resume()
+                run.writer.wake()
+
+    async def _start_connection(
+        self, project: LiveProject, connection: LiveConnection, fingerprint: tuple[object, ...]
+    ) -> None:
+        services = self.services
+        key = (project.name, connection.name)
+        try:
+            account = open_account(services, project, connection, pacers=self._pacers, on_health=self._health_changed)
+        except ConfigurationError as err:
+            self._health_changed(*key, Health.MISCONFIGURED, str(err))
+            return
+        policy = project.policy
+        timing = WriterTiming(doubt_wait=policy.timing.doubt_wait) if policy else WriterTiming()
+        await self._replay_effects(account)
+        barrier = Barrier(
+            account,
+            services.store,
+            services.clock,
+            view=self.advance.views,
+            life=timing.barrier_life,
+            overlap=timing.clock_skew,
+        )
+        writer = AccountWriter(
+            account,
+            services.store,
+            services.clock,
+            timing,
+            barrier=barrier,
+            wake_lane=self.lanes.wake,
+            refresh_names=services.changed,
+            may_write=partial(self._may_write, project.name),
+        )
+        services.accounts[key] = account
+        task = self._start(writer.run(), f"writer {project.name}/{connection.name}")
+        self._running[key] = _Running(account=account, writer=writer, tasks=[task], fingerprint=fingerprint)
+
+    async def _replay_effects(self, account: Account) -> None:
+        """Fold into the directory what was done and perhaps not folded before the last stop (DESIGN 3)."""
+        services = self.services
+        mark = account.folded_until()
+        effects = await services.store.read(
+            lambda conn: steps.since(conn, account.project, account.name, mark - timedelta(minutes=1))
+        )
+        for ended, body in effects:
+            account.fold_own(codec.load_changes(body), ended)
+
+    async def _stop_connection(self, key: tuple[str, str]) -> None:
+        run = self._running.pop(key)
+        self.services.accounts.pop(key, None)
+        for task in run.tasks:
+            task.cancel()
+        await asyncio.gather(*run.tasks, return_exceptions=True)
+        await run.account.close()
+
+    # --- what the parts ask of each other -----------------------------------------------------------------------
+
+    def _may_write(self, project: str) -> bool:
+        live = self.services.projects.find(project)
+        return live is not None and live.is_writing
+
+    def _wake_writer(self, project: str, connection: str) -> None:
+        run = self._running.get((project, connection))
+        if run is not None:
+            run.writer.wake()
+
+    def _health_changed(self, project: str, connection: str, health: Health, reason: str) -> None:
+        """Store it, show it, and let the writer look."""
+        now = self.services.clock.now()
+
+        def store(conn: Connection) -> None:
+            changed = projects.set_status(conn, project, connection, Status(health.value), now=now, reason=reason)
+            if changed:
+                body = {"connection": connection, "health": health.value, "reason": reason}
+                events.append(conn, project=project, kind="connection", body=body, now=now)
+
+        async def write() -> None:
+            await self.services.store.write(store)
+
+        self._start(write(), "health")
+        self._wake_writer(project, connection)
+
+    async def _search(self, lane: Lane, identity: Identity) -> None:
+        """Ask the CRM's search for one client, while the directory cannot be relied on."""
+        run = self._running.get((lane.project, lane.connection))
+        if run is None or not run.account.may_ask:
+            raise Unavailable("the connection cannot be asked now", connection=lane.connection, maybe_applied=False)
+        began = self.services.clock.now()
+        try:
+            with urgency(Urgency.RECORD):
+                changes = await run.account.session.search(identity)
+        except VendorError as error:
+            run.account.failed(error)
+            raise
+        run.account.succeeded()
+        run.account.fold(changes, began)

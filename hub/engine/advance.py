@@ -1,0 +1,315 @@
+"""``advance(client, crm)``: the only unit of ordered work (DESIGN 2.4). Decides; writes to no CRM; idempotent."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+
+from sqlalchemy import Connection
+
+from hub.clock import Clock
+from hub.core.decide import decide
+from hub.core.interaction import Identity, InteractionId
+from hub.core.plan import Action, Nothing, Plan, StepKey
+from hub.core.records import RecordRef
+from hub.core.revise import Known, StepState, revise
+from hub.core.rota import Rota
+from hub.core.snapshot import History, Snapshot
+from hub.engine.checkpoints import checkpoint
+from hub.engine.projects import LiveConnection, LiveProject, Projects
+from hub.engine.snapshots import digest, lean, made_records, without
+from hub.errors import VendorError
+from hub.store import clients, decisions, dues, interactions, rota, steps, work
+from hub.store.directory import Directory
+from hub.store.dues import Due
+from hub.store.engine import Store
+from hub.store.holdings import assemble
+from hub.store.interactions import Stored
+from hub.store.steps import Step
+from hub.store.work import Lane, Work, WorkState
+
+__all__ = ["Advance"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """Everything of one interaction that a decision needs from the store, read in one go."""
+
+    work: Work
+    stored: Stored | None
+    counts: Mapping[str, int]
+    own: Sequence[Step]
+    history: History
+    rota: Rota
+    rota_version: int
+
+
+class Advance:
+    """Takes the lane's oldest unfinished interaction as far as it goes without the CRM's answer."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        projects: Projects,
+        directory: Directory,
+        *,
+        search: Callable[[Lane, Identity], Awaitable[None]],
+        wake_writer: Callable[[str, str], None],
+    ) -> None:
+        self._store, self._clock, self._projects, self._directory = store, clock, projects, directory
+        self._search, self._wake_writer = search, wake_writer
+
+    async def __call__(self, lane: Lane) -> datetime | None:
+        """Advance ``lane``; when to look again, None = when somebody wakes it."""
+        while True:
+            project = self._projects.find(lane.project)
+            connection = project.connection(lane.connection) if project else None
+            if project is None or project.policy is None or connection is None or project.row.is_paused:
+                return None
+            now = self._clock.now()
+            seen = await self._store.read(lambda conn: self._look(conn, lane))
+            if seen is None:
+                return None
+            if seen.work.state is WorkState.WRITING:
+                if any(StepState(state).is_outstanding for state in seen.counts):
+                    return None
+                await self._store.write(partial(self._end, seen=seen, now=now))
+                continue
+            assert seen.work.decide_at is not None
+            if seen.work.decide_at > now:
+                return seen.work.decide_at
+            if any(state in seen.counts for state in (StepState.SENT.value, StepState.IN_DOUBT.value)):
+                return None
+            if seen.stored is None:
+                return None
+            try:
+                snapshot = await self._snapshot(lane, connection, seen, now)
+            except VendorError as err:
+                log.debug("lane %s waits for %s: %s", lane.client_id, lane.connection, err)
+                return now + timedelta(seconds=5)
+            plan = decide(seen.stored.interaction, snapshot, seen.rota, project.policy, now, client_id=lane.client_id)
+            checkpoint("advance.decided")
+            is_stored = await self._store.write(
+                partial(self._keep, lane=lane, project=project, seen=seen, plan=plan, snapshot=snapshot, now=now)
+            )
+            checkpoint("advance.stored")
+            if not is_stored:
+                continue
+            if project.is_writing:
+                self._wake_writer(lane.project, lane.connection)
+
+    # --- reading ------------------------------------------------------------------------------------------------
+
+    def _look(self, conn: Connection, lane: Lane) -> _Seen | None:
+        found = work.head(conn, lane)
+        if found is None:
+            return None
+        counts = steps.outstanding(conn, found.interaction_id, lane.connection)
+        if found.state is WorkState.WRITING:
+            return _Seen(
+                work=found,
+                stored=None,
+                counts=counts,
+                own=(),
+                history=History(),
+                rota=Rota(),
+                rota_version=0,
+            )
+        stored = interactions.find(conn, found.interaction_id)
+        turns, version = rota.load(conn, lane.project)
+        return _Seen(
+            work=found,
+            stored=stored,
+            counts=counts,
+            own=steps.of_interaction(conn, found.interaction_id, lane.connection),
+            history=self._history(conn, lane, found),
+            rota=Rota(turns=turns),
+            rota_version=version,
+        )
+
+    def _history(self, conn: Connection, lane: Lane, found: Work) -> History:
+        client = clients.get(conn, lane.client_id)
+        made = {
+            str(step.key): step.record.id
+            for step in steps.of_client(conn, lane.client_id, lane.connection, kind="create_task")
+            if step.record is not None and step.state is StepState.DONE and step.interaction_id != found.interaction_id
+        }
+        return History(
+            interactions=interactions.count_of_client(conn, lane.client_id, before=found.sequence),
+            last_talked=client.last_talked,
+            last_talked_at=client.last_talked_at,
+            open_task_keys=made,
+        )
+
+    async def _snapshot(self, lane: Lane, connection: LiveConnection, seen: _Seen, now: datetime) -> Snapshot:
+        """The client's records; asks the CRM's search only while the directory is not complete."""
+        assert seen.stored is not None
+        identity = seen.stored.interaction.client
+        snapshot = self._take(lane, connection, seen, identity, now)
+        if not snapshot.is_complete and not (snapshot.contacts or snapshot.companies) and not identity.is_empty:
+            await self._search(lane, identity)
+            snapshot = self._take(lane, connection, seen, identity, now)
+        return snapshot
+
+    def _take(self, lane: Lane, connection: LiveConnection, seen: _Seen, identity: Identity, now: datetime) -> Snapshot:
+        holdings = self._directory.lookup(lane.project, lane.connection, identity, field_ids=connection.key_field_ids)
+        snapshot = assemble(
+            holdings,
+            connection=lane.connection,
+            taken_at=now,
+            catalogue=connection.catalogue,
+            employees=connection.employees,
+            names=connection.names,
+            history=seen.history,
+            is_complete=connection.row.imported_at is not None,
+        )
+        snapshot = replace(snapshot, inactive=connection.inactive)
+        open_tasks = {task.id for task in snapshot.tasks if task.is_open}
+        still = {key: id for key, id in snapshot.history.open_task_keys.items() if id in open_tasks}
+        snapshot = replace(snapshot, history=replace(snapshot.history, open_task_keys=still))
+        return without(snapshot, seen.own)
+
+    async def views(self, works: Sequence[Work]) -> dict[InteractionId, str]:
+        """The digest of what a decision about each of ``works`` would see now, for the barrier."""
+
+        def read(conn: Connection) -> list[tuple[Work, _Seen]]:
+            found = []
+            for item in works:
+                lane = Lane(client_id=item.client_id, connection=item.connection, project=item.project)
+                stored = interactions.find(conn, item.interaction_id)
+                seen = _Seen(
+                    work=item,
+                    stored=stored,
+                    counts={},
+                    own=steps.of_interaction(conn, item.interaction_id, lane.connection),
+                    history=History(),
+                    rota=Rota(),
+                    rota_version=0,
+                )
+                found.append((item, seen))
+            return found
+
+        now = self._clock.now()
+        views: dict[InteractionId, str] = {}
+        for item, seen in await self._store.read(read):
+            project = self._projects.find(item.project)
+            connection = project.connection(item.connection) if project else None
+            if connection is None or seen.stored is None:
+                continue
+            lane = Lane(client_id=item.client_id, connection=item.connection, project=item.project)
+            snapshot = self._take(lane, connection, seen, seen.stored.interaction.client, now)
+            views[item.interaction_id] = digest(snapshot)
+        return views
+
+    # --- storing ------------------------------------------------------------------------------------------------
+
+    def _end(self, conn: Connection, seen: _Seen, now: datetime) -> None:
+        """All steps have ended: the interaction is finished, or it needs attention; the lane goes on either way."""
+        refused = seen.counts.get(StepState.REJECTED.value, 0)
+        found = work.get(conn, seen.work.interaction_id, seen.work.connection)
+        if found is None or found.state is not WorkState.WRITING:
+            return
+        if found.revision > found.decided_revision:
+            work.put(conn, found, WorkState.OPEN, now=now)
+        elif refused:
+            work.put(conn, found, WorkState.ATTENTION, now=now, note=f"{refused} of its actions were refused")
+        else:
+            work.put(conn, found, WorkState.FINISHED, now=now)
+
+    def _keep(
+        self,
+        conn: Connection,
+        lane: Lane,
+        project: LiveProject,
+        seen: _Seen,
+        plan: Plan,
+        snapshot: Snapshot,
+        now: datetime,
+    ) -> bool:
+        """Store plan, steps and turns in one transaction; False if somebody else was faster: decide again."""
+        assert seen.stored is not None
+        found = work.get(conn, seen.work.interaction_id, lane.connection)
+        if found is None or found.state is not WorkState.OPEN or found.revision != seen.work.revision:
+            return False
+        if plan.turns and not rota.advance(conn, lane.project, plan.turns, seen.rota_version):
+            return False
+        is_writing = project.is_writing
+        decisions.add(
+            conn,
+            interaction_id=found.interaction_id,
+            connection=lane.connection,
+            project=lane.project,
+            revision=found.revision,
+            policy_version=project.policy_version,
+            now=now,
+            snapshot=lean(snapshot),
+            plan=plan,
+            purpose="decision" if is_writing else "shadow",
+        )
+        if plan.talked is not None:
+            clients.set_last_talked(conn, lane.client_id, plan.talked, seen.stored.interaction.moment)
+        if not is_writing:
+            work.put(
+                conn,
+                found,
+                WorkState.FINISHED,
+                now=now,
+                decided_revision=found.revision,
+                seen=digest(snapshot),
+                note="shadow: decided, not written",
+            )
+            return True
+        self._keep_steps(conn, lane, found, plan.actions, now)
+        for key, at in plan.due.items():
+            dues.put(conn, Due(project=lane.project, client_id=lane.client_id, key=key, at=at))
+        work.put(conn, found, WorkState.WRITING, now=now, decided_revision=found.revision, seen=digest(snapshot))
+        return True
+
+    def _keep_steps(self, conn: Connection, lane: Lane, found: Work, actions: Sequence[Action], now: datetime) -> None:
+        own = {step.key: step for step in steps.of_interaction(conn, found.interaction_id, lane.connection)}
+        shared = steps.by_keys(conn, lane.project, lane.connection, {action.key for action in actions})
+        gone = self._gone(lane, [*own.values(), *shared.values()])
+        known: dict[StepKey, Known] = {
+            step.key: Known(
+                key=step.key,
+                state=step.state,
+                action=step.action,
+                record=step.record,
+                is_record_alive=step.record not in gone,
+                is_own=step.interaction_id == found.interaction_id,
+            )
+            for step in {**shared, **own}.values()
+        }
+        change = revise(actions, known, found.revision)
+        steps.withdraw(conn, lane.project, lane.connection, change.withdrawn, now)
+        urgency = 1
+        for action in change.replaced:
+            steps.replace_action(
+                conn,
+                action,
+                project=lane.project,
+                connection=lane.connection,
+                interaction_id=found.interaction_id,
+                urgency=urgency,
+            )
+        steps.add(
+            conn,
+            [action for action in change.added if not isinstance(action, Nothing)],
+            project=lane.project,
+            connection=lane.connection,
+            interaction_id=found.interaction_id,
+            client_id=lane.client_id,
+            urgency=urgency,
+            now=now,
+            first_position=len(own),
+        )
+
+    def _gone(self, lane: Lane, known: Sequence[Step]) -> set[RecordRef]:
+        """Contacts and deals that the hub made and that are no longer in the CRM."""
+        return {ref for ref in made_records(known) if self._directory.get(lane.project, lane.connection, ref) is None}

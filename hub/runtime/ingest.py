@@ -1,0 +1,299 @@
+"""Ingest: the inbox is read in order, parsed, merged and given its client; no CRM is asked (DESIGN 2.2, 2.3)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from hub.clock import Clock
+from hub.core.interaction import Call, Chat, Form, Interaction, InteractionId, Message, ProjectId
+from hub.core.merge import CallFragment, Moment, fold
+from hub.core.policy import Policy
+from hub.engine.checkpoints import checkpoint
+from hub.engine.projects import LiveProject, Projects
+from hub.errors import AccessError, ConfigurationError, PayloadError
+from hub.plugins import Plugins
+from hub.ports import Ignored, Parsed
+from hub.runtime.forms import parse_form
+from hub.store import clients, identifier, inbox, interactions, projects, work
+from hub.store.clients import JoinRules
+from hub.store.engine import Store
+from hub.store.inbox import InboxStatus, Received
+from hub.store.interactions import Stored
+from hub.store.work import Lane
+
+__all__ = ["Arrived", "Ingest", "join_rules", "store_parsed"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """What one inbox row changed, for the lanes, the popups and the live views."""
+
+    stored: Stored
+    #: the fragment that told it; None for forms, chats and messages
+    fragment: CallFragment | None
+    connections: tuple[str, ...]
+
+
+def join_rules(policy: Policy | None) -> JoinRules:
+    """The policy's `identity` as the store's identity resolution reads it (J4, X12)."""
+    if policy is None:
+        return JoinRules()
+    identity = policy.identity
+    return JoinRules(
+        join=identity.join,
+        kinds=tuple(key if key in ("phone", "email") else f"field:{key}" for key in identity.keys),
+        ignore_absent=identity.absent_key == "ignore",
+        shared=policy.shared_numbers,
+    )
+
+
+def decide_at(
+    call: Call, before: datetime | None, *, now: datetime, settle: timedelta, is_further: bool
+) -> datetime | None:
+    """When ``call`` may be decided (DESIGN 2.3); None while it goes on.
+
+    An answered call at once; a missed or transferred one after ``settle``, cut short by a further record, so that
+    "leg 1 no answer, leg 2 answered" makes no false call-back. Once set, the moment only comes nearer.
+    """
+    if not call.is_final:
+        return before
+    if is_further and before is not None:
+        return min(before, now)
+    moment = now if call.is_answered and not call.is_transferred else now + settle
+    return moment if before is None else min(before, moment)
+
+
+def store_parsed(
+    conn: Connection,
+    found: Parsed,
+    *,
+    project: LiveProject,
+    channel: str,
+    source: str,
+    inbox_id: int | None,
+    received_at: datetime,
+    now: datetime,
+) -> Arrived | None:
+    """Put what a source told into the store, in the caller's transaction; None if it told nothing new."""
+    if isinstance(found, Ignored):
+        return None
+    before = interactions.find_external(conn, project.name, channel, found.external_id)
+    interaction_id = before.id if before else identifier.new_interaction_id(now)
+    fragment: CallFragment | None = None
+    interaction: Interaction
+    ready: datetime | None
+    if isinstance(found, CallFragment):
+        fragment = found
+        # the row of the interaction must exist before its fragments; a repeated delivery changes nothing
+        if not interactions.add_fragment(conn, interaction_id, found, inbox_id=inbox_id, received_at=received_at):
+            return None
+        known = interactions.fragments(conn, interaction_id)
+        first = interactions.first_received(conn, interaction_id) or received_at
+        interaction = fold(
+            known,
+            id=interaction_id,
+            project=ProjectId(project.name),
+            channel=channel,
+            source=source,
+            received_at=first,
+        )
+        settle = project.policy.timing.settle if project.policy else timedelta(seconds=3)
+        ready = decide_at(
+            interaction,
+            before.decide_at if before else None,
+            now=now,
+            settle=settle,
+            is_further=found.moment is Moment.ENDED,
+        )
+    else:
+        if before is not None:
+            return None
+        interaction = _own(found, interaction_id, project.name, channel, source)
+        ready = now if interaction.is_final else None
+    resolved = clients.resolve(
+        conn,
+        project.name,
+        interaction.client,
+        join_rules(project.policy),
+        now=now,
+        current=before.client_id if before else None,
+    )
+    for joined in resolved.joined:
+        work.rekey(conn, joined, resolved.client_id)
+    stored = interactions.put(
+        conn,
+        interaction,
+        client_id=resolved.client_id,
+        received_at=before.received_at if before else received_at,
+        decide_at=ready,
+    )
+    names = tuple(connection.name for connection in project.connections)
+    if stored.decide_at is not None and stored.is_changed:
+        work.add(
+            conn,
+            interaction_id=interaction_id,
+            project=project.name,
+            client_id=resolved.client_id,
+            sequence=stored.sequence,
+            connections=names,
+            now=now,
+        )
+    return Arrived(stored=stored, fragment=fragment, connections=names)
+
+
+def _own(
+    found: Form | Chat | Message, id: InteractionId, project: str, channel: str, source: str
+) -> Form | Chat | Message:
+    return replace(found, id=id, project=ProjectId(project), channel=channel, source=source)
+
+
+class Ingest:
+    """Reads the inbox until it is empty, then waits to be woken."""
+
+    #: how many rows are read at once
+    BATCH = 200
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        projects: Projects,
+        plugins: Plugins,
+        *,
+        wake_lane: Callable[[Lane], None],
+        wake_lane_at: Callable[[Lane, datetime], None],
+        arrived: Callable[[Arrived], None],
+        crm_told: Callable[[Received], None],
+    ) -> None:
+        self._store, self._clock, self._projects, self._plugins = store, clock, projects, plugins
+        self._wake_lane, self._wake_lane_at = wake_lane, wake_lane_at
+        self._arrived, self._crm_told = arrived, crm_told
+        self._wakeup = asyncio.Event()
+
+    def wake(self) -> None:
+        """There is something new in the inbox."""
+        self._wakeup.set()
+
+    async def run(self) -> None:
+        """Read until cancelled."""
+        while True:
+            self._wakeup.clear()
+            while await self.read_some():
+                pass
+            try:
+                async with asyncio.timeout(1.0):
+                    await self._wakeup.wait()
+            except TimeoutError:
+                pass
+
+    async def read_some(self) -> int:
+        """Read up to `BATCH` rows; how many there were."""
+        rows = await self._store.read(lambda conn: inbox.unread(conn, limit=self.BATCH))
+        if rows:
+            # their order is kept: the writer takes them as they were given, and shares one commit among them
+            await asyncio.gather(*(self._read_one(row) for row in rows))
+        return len(rows)
+
+    async def _read_one(self, row: Received) -> None:
+        now = self._clock.now()
+        if row.kind == "crm":
+            self._crm_told(row)
+            await self._mark(row, InboxStatus.DONE)
+            return
+        try:
+            project = self._projects.get(row.project)
+            parsed = self._parse(project, row)
+        except PayloadError as err:
+            log.warning(
+                "inbox %d of %s/%s cannot be read: %s",
+                row.id,
+                row.project,
+                row.channel,
+                err.field or "unknown field",
+                extra={"action": "inbox.unreadable"},
+            )
+            await self._mark(row, InboxStatus.UNREADABLE, field=err.field, note=str(err))
+            return
+        except (ConfigurationError, AccessError) as err:
+            await self._mark(row, InboxStatus.FAILED, note=str(err))
+            return
+        except Exception as err:
+            # a source that breaks on a request is the plugin's fault; the request is kept and shown (H11)
+            log.exception("source of %s/%s broke", row.project, row.channel, extra={"action": "source.broken"})
+            await self._mark(row, InboxStatus.UNREADABLE, note=f"the plugin failed: {type(err).__name__}: {err}")
+            return
+        checkpoint("ingest.parsed")
+        source = project.channels[row.channel].source
+        arrived = await self._store.write(
+            lambda conn: self._store_row(conn, row, parsed, project=project, source=source, now=now)
+        )
+        checkpoint("ingest.stored")
+        for item in arrived:
+            self.announce(item)
+
+    def announce(self, item: Arrived) -> None:
+        """Wake the lanes of what came, at once or when it is ripe."""
+        stored = item.stored
+        if stored.decide_at is not None and stored.is_changed:
+            now = self._clock.now()
+            for name in item.connections:
+                lane = Lane(client_id=stored.client_id, connection=name, project=stored.interaction.project)
+                if stored.decide_at <= now:
+                    self._wake_lane(lane)
+                else:
+                    self._wake_lane_at(lane, stored.decide_at)
+        self._arrived(item)
+
+    def _parse(self, project: LiveProject, row: Received) -> Sequence[Parsed]:
+        if row.channel not in project.channels:
+            problem = project.problems.get(row.channel, "there is no such channel")
+            raise ConfigurationError(f"channel {row.channel!r}: {problem}", path="channels")
+        channel = project.channels[row.channel]
+        if row.kind == "form":
+            return [parse_form(row.request, channel)]
+        source = self._plugins.source(channel.source)
+        source.verify(row.request, channel)
+        return source.parse(row.request, channel)
+
+    def _store_row(
+        self,
+        conn: Connection,
+        row: Received,
+        parsed: Sequence[Parsed],
+        *,
+        project: LiveProject,
+        source: str,
+        now: datetime,
+    ) -> list[Arrived]:
+        found: list[Arrived] = []
+        for item in parsed:
+            arrived = store_parsed(
+                conn,
+                item,
+                project=project,
+                channel=row.channel,
+                source=source,
+                inbox_id=row.id,
+                received_at=row.request.received_at,
+                now=now,
+            )
+            if arrived is not None:
+                found.append(arrived)
+        projects.touch_channel(conn, row.project, row.channel, row.request.received_at)
+        reasons = [item.reason for item in parsed if isinstance(item, Ignored)]
+        status = InboxStatus.IGNORED if reasons and len(reasons) == len(parsed) else InboxStatus.DONE
+        first = found[0].stored.id if found else None
+        inbox.mark(conn, row.id, status, now=now, interaction_id=first, note="; ".join(reasons))
+        return found
+
+    async def _mark(self, row: Received, status: InboxStatus, *, field: str = "", note: str = "") -> None:
+        now = self._clock.now()
+        await self._store.write(lambda conn: inbox.mark(conn, row.id, status, now=now, field=field, note=note))
