@@ -1,0 +1,157 @@
+"""A whole small company for end-to-end tests: the amoCRM sandbox over loopback, a project, a running hub."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hub_amocrm.sandbox import Sandbox
+
+from hub.compose import Hub, open_account
+from hub.ports import RawRequest
+from hub.settings import Settings
+from hub.store import bindings, policies, projects, work
+from hub.store.bindings import Binding
+from hub.store.projects import Status
+
+PROJECT, CHANNEL, CRM = "auto", "ringostat", "amocrm"
+
+EMPLOYEES = """
+[[employees]]
+id = "irina"
+name = "Ирина Белова"
+email = "irina@nordtea.example"
+roles = ["senior"]
+logins = ["examplecom_irina"]
+destinations = ["examplecom_irina"]
+
+[[employees]]
+id = "oleg"
+name = "Олег Громов"
+email = "oleg@nordtea.example"
+logins = ["examplecom_oleg"]
+destinations = ["examplecom_oleg"]
+mobiles = ["067 123 45 67"]
+
+[[employees]]
+id = "anna"
+name = "Анна Котова"
+email = "anna@nordtea.example"
+logins = ["examplecom_anna"]
+destinations = ["examplecom_anna"]
+"""
+
+USERS = {"irina": "8800101", "oleg": "8800102", "anna": "8800103"}
+
+
+def preset(name: str) -> str:
+    """The text of a preset with this company's employees."""
+    text = (Path(__file__).parents[2] / "hub" / "presets" / f"{name}.toml").read_text(encoding="utf-8")
+    return text + EMPLOYEES
+
+
+@dataclass(slots=True)
+class World:
+    """What a test holds in its hands."""
+
+    hub: Hub
+    sandbox: Sandbox
+    address: str
+
+    async def webhook(self, moment: str, values: Mapping[str, str]) -> None:
+        """One webhook of the telephony, as JSON."""
+        request = RawRequest(
+            method="POST",
+            query=f"moment={moment}".encode(),
+            headers=(("content-type", "application/json"),),
+            body=json.dumps(dict(values)).encode(),
+            received_at=self.hub.services.clock.now(),
+        )
+        await self.hub.services.intake.accept(project=PROJECT, channel=CHANNEL, kind="hook", request=request)
+
+    async def until(self, holds: Callable[[], bool], seconds: float = 20) -> None:
+        """Wait until ``holds``; fails with the state of the work after ``seconds``."""
+        end = time.monotonic() + seconds
+        while not holds():
+            if time.monotonic() > end:
+                states = await self.hub.services.store.read(work.count_states)
+                raise AssertionError(f"not reached within {seconds} s; work: {states}; {self.sandbox.stats()}")
+            await asyncio.sleep(0.02)
+
+    async def settled(self, interactions: int, seconds: float = 30) -> None:
+        """Wait until so many interactions are finished or need attention."""
+
+        def ended() -> bool:
+            states = self.hub.services.store.read_now(work.count_states)
+            return (
+                sum(count for (_, state), count in states.items() if state in ("finished", "attention")) >= interactions
+            )
+
+        await self.until(ended, seconds)
+
+    def records(self) -> Mapping[str, Any]:
+        """What the CRM holds."""
+        return self.sandbox.records()
+
+    def calls(self) -> list[dict[str, Any]]:
+        """The call records in the CRM."""
+        return [note for note in self.records()["notes"] if note["note_type"] in ("call_in", "call_out")]
+
+
+def prepare(hub: Hub, sandbox_address: str, token: str, policy: str, *, mode: str = "live") -> None:
+    """A project with one channel and one connected CRM, as the set-up would leave it."""
+    services = hub.services
+    store, cipher, now = services.store, services.cipher, services.clock.now()
+    store.write_now(lambda conn: projects.add_project(conn, PROJECT, now=now, mode=mode))  # type: ignore[arg-type]
+    store.write_now(lambda conn: policies.publish(conn, PROJECT, text=policy, author="test", based_on=None, now=now))
+    store.write_now(
+        lambda conn: projects.add_channel(
+            conn, cipher, project=PROJECT, name=CHANNEL, source="ringostat", settings={}, now=now
+        )
+    )
+    settings = {"address": sandbox_address, "long_lived_token": token, "is_loopback_allowed": True}
+    store.write_now(
+        lambda conn: projects.add_connection(
+            conn, cipher, project=PROJECT, name=CRM, sink="amocrm", settings=settings, now=now
+        )
+    )
+    services.projects.reload_now()
+
+
+async def connect(hub: Hub) -> None:
+    """Read the account's catalogue and bind the employees by hand."""
+    services = hub.services
+    project = services.projects.get(PROJECT)
+    account = open_account(services, project, project.connections[0], pacers={})
+    try:
+        catalogue = await account.session.connect()
+    finally:
+        await account.close()
+    now = services.clock.now()
+
+    def store(conn: Any) -> None:
+        projects.set_catalogue(conn, PROJECT, CRM, catalogue, now)
+        bindings.put(conn, PROJECT, CRM, [Binding(kind="employee", name=k, value=v) for k, v in USERS.items()])
+        projects.set_status(conn, PROJECT, CRM, Status.READY, now=now)
+        projects.set_import(conn, PROJECT, CRM, cursor="", progress=1.0, finished_at=now)
+
+    await services.store.write(store)
+    await services.projects.reload()
+
+
+@asynccontextmanager
+async def world(
+    tmp_path: Path, sandbox: Sandbox, address: str, *, policy: str = "", mode: str = "live"
+) -> AsyncIterator[World]:
+    """A running hub beside a fresh sandbox."""
+    hub = Hub(Settings(environment="development", data_directory=tmp_path / "var"))
+    prepare(hub, address, sandbox.long_lived_token(), policy or preset("zoho-standard"), mode=mode)
+    await connect(hub)
+    async with hub:
+        yield World(hub=hub, sandbox=sandbox, address=address)
