@@ -123,6 +123,7 @@ class Bodies:
             "call_responsible": _user(write.user),
             "called_at": moment,
             "duration": 0,
+            "link": "",
             "service_code": self.settings.service_name,
             "uniq": write.hub_id,
             "is_call_event_needed": False,
