@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["Facts", "establish", "without_own"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# not frozen, and never changed: freezing makes each of these many attributes several times as dear to set
+@dataclass(slots=True, kw_only=True, eq=False)
 class Facts:
     """The answers that the matrix and the rules ask for; `hub.core.field.FIELDS` tells what each means."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from hub.core.interaction import Call, ClientId, Direction, Disposition
@@ -467,7 +468,15 @@ def _shown_facts(facts: Facts) -> tuple[Fact, ...]:
     shown = []
     for name, is_of_crm in _SHOWN:
         value = getattr(facts, name)
-        if value or name in {"is_new_client", "has_open_deal"}:
-            text = ("true" if value else "false") if isinstance(value, bool) else str(value)
-            shown.append(Fact(name=name, value=text, seen_at=seen_at if is_of_crm else None))
+        if value or name in _ALWAYS_SHOWN:
+            shown.append(_fact(name, value, seen_at if is_of_crm else None))
     return tuple(shown)
+
+
+_ALWAYS_SHOWN = frozenset({"is_new_client", "has_open_deal"})
+
+
+@lru_cache(4096)
+def _fact(name: str, value: object, seen_at: datetime | None) -> Fact:
+    text = ("true" if value else "false") if isinstance(value, bool) else str(value)
+    return Fact(name=name, value=text, seen_at=seen_at)

@@ -7,14 +7,14 @@ action still happens (DESIGN 6).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo
 
-from jinja2 import TemplateError, meta
+from jinja2 import TemplateError, meta, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import field_validator
@@ -78,7 +78,16 @@ class _Environment(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
 
-_ENVIRONMENT = _Environment(autoescape=False, trim_blocks=True, lstrip_blocks=True)
+def _nothing_for_none(value: Any) -> Any:
+    return "" if value is None else value
+
+
+_ENVIRONMENT = _Environment(
+    autoescape=False,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    finalize=_nothing_for_none,
+)
 
 Compiled = Callable[["Speaker"], str]
 
@@ -115,13 +124,69 @@ def _compile(text: str) -> Compiled:
     plain = _PLAIN_VALUE.fullmatch(text)
     if plain and plain[1] in VALUES:
         read = VALUES[plain[1]]
-        return lambda speaker: str(read(speaker) or "")
-    asked = sorted(meta.find_undeclared_variables(_ENVIRONMENT.parse(text)))
+        return lambda speaker: _written(read(speaker)).strip()
+    parsed = _ENVIRONMENT.parse(text)
+    asked = sorted(meta.find_undeclared_variables(parsed))
     for name in asked:
         if name not in VALUES:
             raise ValueError(f"{name!r} is no value of a text; allowed: {', '.join(sorted(VALUES))}")
+    quick = _quick(parsed.body)
+    if quick is not None:
+        return lambda speaker: quick(speaker).strip()
     template, readers = _ENVIRONMENT.from_string(text), tuple((name, VALUES[name]) for name in asked)
     return lambda speaker: template.render({name: read(speaker) for name, read in readers}).strip()
+
+
+_FILTERS: Mapping[str, Callable[[str], str]] = {
+    "capitalize": str.capitalize,
+    "lower": str.lower,
+    "upper": str.upper,
+    "trim": str.strip,
+}
+
+
+def _quick(body: Sequence[nodes.Node]) -> Compiled | None:
+    """``body`` as a plain function if it only prints values and asks whether there are any, else None.
+
+    Nearly all texts are of this kind, and Jinja2's context alone costs more than the rest of a decision.
+    """
+    parts: list[Compiled] = []
+    for node in body:
+        if isinstance(node, nodes.Output):
+            found = [_quick_piece(piece) for piece in node.nodes]
+        elif isinstance(node, nodes.If) and isinstance(node.test, nodes.Name) and not node.elif_:
+            found = [_quick_choice(node.test.name, _quick(node.body), _quick(node.else_))]
+        else:
+            return None
+        for piece in found:
+            if piece is None:
+                return None
+            parts.append(piece)
+    return lambda speaker: "".join([part(speaker) for part in parts])
+
+
+def _quick_piece(node: nodes.Node) -> Compiled | None:
+    if isinstance(node, nodes.TemplateData):
+        data = node.data
+        return lambda speaker: data
+    if isinstance(node, nodes.Name):
+        read = VALUES[node.name]
+        return lambda speaker: _written(read(speaker))
+    if isinstance(node, nodes.Filter) and node.name in _FILTERS and not (node.args or node.kwargs):
+        inner, change = _quick_piece(node.node) if node.node is not None else None, _FILTERS[node.name]
+        return None if inner is None else lambda speaker: change(inner(speaker))
+    return None
+
+
+def _written(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _quick_choice(name: str, then: Compiled | None, otherwise: Compiled | None) -> Compiled | None:
+    if then is None or otherwise is None:
+        return None
+    read = VALUES[name]
+    return lambda speaker: then(speaker) if read(speaker) else otherwise(speaker)
 
 
 def check_text(text: str) -> None:
@@ -167,6 +232,12 @@ def _client(speaker: Speaker) -> str:
     found = facts.contact or facts.company
     known = found.name if found is not None else ""
     return known or facts.client_name or facts.phone or facts.email or speaker.word("hidden")
+
+
+def _who(speaker: Speaker) -> str:
+    """The client's name with their number; the number alone where there is no name."""
+    name, phone = _client(speaker), speaker.facts.phone
+    return name if name == phone or not phone else f"{name} {phone}"
 
 
 def _status(speaker: Speaker) -> str:
@@ -222,6 +293,7 @@ def _rung(speaker: Speaker) -> str:
 #: every value that a text may name
 VALUES: Mapping[str, Callable[[Speaker], Any]] = {
     "client": _client,
+    "who": _who,
     "phone": lambda speaker: speaker.facts.phone,
     "email": lambda speaker: speaker.facts.email,
     "status": _status,
