@@ -369,7 +369,8 @@ def _ending(one: CallFragment, *, was_taken: bool) -> Disposition:
 def _seen_at(one: CallFragment) -> datetime | None:
     """When the destination of ``one`` was first heard of, as nearly as it tells."""
     if one.moment is Moment.ENDED and one.happened_at:
-        return one.happened_at - timedelta(seconds=one.talk_seconds or 0)
+        # told at the end; of one rung in vain only that it was before
+        return one.happened_at - timedelta(seconds=one.talk_seconds) if one.talk_seconds else None
     if one.happened_at or not one.started_at:
         return one.happened_at
     return one.started_at + timedelta(seconds=one.waiting_seconds or 0)

@@ -38,6 +38,8 @@ _FORMATS = (
     "%Y.%m.%d %H:%M:%S",
 )
 
+_FIRST_YEAR, _LAST_YEAR = 1990, 2100
+
 #: how far the clock of a call's id may be from its beginning after a wrong zone is taken out
 _SAME_MOMENT = timedelta(seconds=20)
 _ZONE_STEP = timedelta(minutes=30)
@@ -182,6 +184,8 @@ class Parameters:
 
     def _instant(self, text: str, call_id: str) -> datetime:
         told = _parse_time(text, self._settings.date_format)
+        if not _FIRST_YEAR <= told.year <= _LAST_YEAR:
+            raise ValueError("no call was made then")
         if told.tzinfo is not None:
             return told.astimezone(UTC)
         rule = self._settings.zone_of_times

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -53,12 +54,13 @@ class RingostatSource:
         settings = _settings_of(channel)
         try:
             records = read_payloads(request, nested_key=settings.nested_key)
-            return [
+            parsed = [
                 parse_record(Parameters(record, channel, settings), channel, settings, received_at=request.received_at)
                 for record in records
             ]
         except PayloadError as err:
             raise _complete(err, request) from err.__cause__
+        return parsed if len(parsed) == 1 else _one_after_another(parsed)
 
     def setup_hints(self, channel: ChannelConfig, hook_url: str, forward_url: str) -> Sequence[SetupHint]:
         """The addresses, parameters and the scheme to enter in the cabinet (H12, R4)."""
@@ -140,6 +142,18 @@ def _settings_of(channel: ChannelConfig) -> RingostatSettings:
     if not isinstance(settings, RingostatSettings):
         raise HubError(f"channel {channel.name} has the settings of another source")
     return settings
+
+
+def _one_after_another(parsed: Sequence[Parsed]) -> list[Parsed]:
+    """Records that came in one request stand in the order of the call: each ended before the next one's talk."""
+    later = timedelta()
+    found: list[Parsed] = []
+    for one in reversed(parsed):
+        if isinstance(one, CallFragment) and one.happened_at:
+            one = replace(one, happened_at=one.happened_at - later)
+            later += timedelta(seconds=one.talk_seconds or 0, microseconds=1)
+        found.append(one)
+    return found[::-1]
 
 
 def _row(flat: Mapping[str, str], channel: ChannelConfig, settings: RingostatSettings) -> Parsed:
