@@ -32,7 +32,7 @@ from hub.core.plan import (
     UpdateDeal,
 )
 from hub.core.records import EmployeeId, RecordKind, RecordRef, Task
-from hub.core.tasks import ORDINARY, OpenTask, TaskKind, deadline, task_key
+from hub.core.tasks import OpenTask, TaskKind, deadline, task_key
 from hub.core.text import LocalText, Speaker, plain_text, render, say
 
 if TYPE_CHECKING:
@@ -348,7 +348,7 @@ class _Making:
         for action in self.actions:
             if isinstance(action, CreateTask) and action.assignee == assignee and action.completed_at is None:
                 made = self.policy.tasks[action.task]
-                if (made.family or action.task) == family and family == ORDINARY:
+                if (made.family or action.task) == family:
                     return OpenTask(task=_as_task(action), kind=action.task, family=family)
         return None
 

@@ -152,6 +152,15 @@ class Policy(Part):
             if employee.absences
         }
 
+    @cached_property
+    def destinations(self) -> Mapping[EmployeeId, str]:
+        """Where forwarding may send a call for each employee; phones in international digits without a plus (R2)."""
+        return {
+            EmployeeId(one.id): found.lstrip("+") if (found := self.phone(text)) else text
+            for one in reversed(self.employees)
+            for text in one.destinations[:1]
+        }
+
     def members(self, group: Group) -> list[Employee]:
         """The employees of ``group``, in its order; those who receive no new clients never have a turn (W4)."""
         if group.members:
