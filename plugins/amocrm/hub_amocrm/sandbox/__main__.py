@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -26,6 +27,10 @@ def main(arguments: list[str] | None = None) -> int:
     listener.listen(4096)
     sys.stdout.write(f"http://{options.host}:{listener.getsockname()[1]}\n")
     sys.stdout.flush()
+    # uvicorn raises the signal again once it has stopped: by then it must not end the process, for the
+    # state is still to be written.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
     server_for(sandbox).run(sockets=[listener])
     if options.state is not None:
         sandbox.save(options.state)

@@ -14,8 +14,9 @@ class SandboxClock:
     """
 
     def __init__(self, start_at: float | None = None) -> None:
-        self._offset = 0.0 if start_at is None else start_at - time.time()
+        self._start_at = start_at
         self._watchers: list[Callable[[], None]] = []
+        self.restart()
 
     def now(self) -> float:
         """Unix seconds with fractions."""
@@ -29,6 +30,10 @@ class SandboxClock:
         for watcher in list(self._watchers):
             watcher()
         return self.now()
+
+    def restart(self) -> None:
+        """Back to the time at which the sandbox was opened: real time, or ``start_at``."""
+        self._offset = 0.0 if self._start_at is None else self._start_at - time.time()
 
     def watch(self, watcher: Callable[[], None]) -> None:
         """Call ``watcher`` after each jump, so that whoever waits for an hour can look again."""

@@ -5,6 +5,7 @@ Refused orders answer 400 with ``{"error": …}``.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -54,6 +55,7 @@ def control_routes(sandbox: Sandbox) -> list[Route]:
         route("/disconnect", control.disconnect, "POST"),
         route("/account", control.account, "POST"),
         route("/seed", control.seed, "POST"),
+        route("/reset", control.reset, "POST"),
         route("/settle", control.settle, "POST"),
         route("/save", control.save, "POST"),
     ]
@@ -161,6 +163,11 @@ class _Control:
     async def seed(self, request: Request) -> Any:
         body = await _object(request)
         return self._sandbox.seed(int(body.get("contacts", 0)), int(body.get("leads", 0)))
+
+    async def reset(self, request: Request) -> Any:
+        await self._sandbox.settled(at_once=True)
+        await asyncio.to_thread(self._sandbox.reset)
+        return {}
 
     async def settle(self, request: Request) -> Any:
         body = await _object(request)

@@ -71,6 +71,12 @@ class Deliverer:
             with contextlib.suppress(asyncio.CancelledError):
                 await lines
 
+    def forget(self) -> None:
+        """Throw away what waits."""
+        for line in self._lines.values():
+            line.parcels.clear()
+            line.bad.clear()
+
     def take(self, hooks: list[Hook]) -> None:
         """Queue the hooks of one request: one delivery per subscription, key and action."""
         if not hooks or not self._world.webhooks or not self._world.switches.webhooks_enabled:

@@ -52,8 +52,13 @@ class FaultBook:
     """The faults that wait, first ordered first, and how many of each kind struck."""
 
     def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self.open()
+
+    def open(self) -> None:
+        """Begin without faults, with the choices of the seed."""
         self._waiting: list[Fault] = []
-        self._random = random.Random(seed)
+        self._random = random.Random(self._seed)
         self.struck: Counter[str] = Counter()
 
     def order(self, fault: Fault) -> None:

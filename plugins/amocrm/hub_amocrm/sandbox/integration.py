@@ -119,9 +119,21 @@ def patch_source(world: World, ask: Ask) -> Reply:
     source = world.sources.get(ask.id())
     if source is None:
         return problem(404, "Source not found")
-    sent = ask.object()
-    source |= {name: sent[name] for name in ("name", "pipeline_id", "default", "services") if name in sent}
-    return hal(source)
+    return hal(_edit_source(source, ask.object()))
+
+
+def patch_sources(world: World, ask: Ask) -> Reply:
+    """PATCH /api/v4/sources: each item names its id."""
+    batch = forms(ask.items())
+    for form in batch:
+        if form.item.get("id") not in world.sources:
+            form.no_choice("id")
+
+    def apply(form: Form) -> Json:
+        return _edit_source(world.sources[form.item["id"]], form.item)
+
+    items = [source for _, source in save_batch(batch, apply)]
+    return totalled("sources", items, origin=ask.origin, path=ask.path)
 
 
 def delete_source(world: World, ask: Ask) -> Reply:
@@ -194,6 +206,11 @@ def post_popup(world: World, ask: Ask) -> Reply:
         world.popups.append({"phone_number": phone, "users": users, "at": world.now(), "found": found})
         shown.append({"uid": f"popup-{len(world.popups)}", "phone_number": phone, **found})
     return hal({"_links": link(ask.origin + ask.path), "_embedded": {"items": shown}})
+
+
+def _edit_source(source: Json, sent: Json) -> Json:
+    source |= {name: sent[name] for name in ("name", "pipeline_id", "default", "services") if name in sent}
+    return source
 
 
 def _found(world: World, phone: str) -> Json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import hmac
 import html
@@ -46,7 +47,11 @@ class OAuth:
         self._world = world
         # A key of this sandbox alone: clients read the claims, nobody but us checks the signature.
         self._key = OctKey.import_key(hashlib.sha512(f"sandbox/{world.config.seed}".encode()).digest())
-        first = world.config.integration
+        self.open()
+
+    def open(self) -> None:
+        """Begin with the configured integration and nothing issued."""
+        first = dataclasses.replace(self._world.config.integration)
         self.integrations: dict[str, Integration] = {first.client_id: first}
         self.codes: dict[str, Grant] = {}
         self.access: dict[str, Grant] = {}

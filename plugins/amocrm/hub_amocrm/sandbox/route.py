@@ -133,6 +133,7 @@ def _integration_routes(api: str) -> Iterator[Route]:
     yield Route("GET", f"{api}/sources", integration.list_sources, is_admin=True)
     yield Route("GET", f"{api}/sources/{{}}", integration.get_source, is_admin=True)
     yield Route("POST", f"{api}/sources", integration.post_sources, is_admin=True)
+    yield Route("PATCH", f"{api}/sources", integration.patch_sources, is_admin=True)
     yield Route("PATCH", f"{api}/sources/{{}}", integration.patch_source, is_admin=True)
     yield Route("DELETE", f"{api}/sources/{{}}", integration.delete_source, is_admin=True)
     yield Route("DELETE", f"{api}/sources", integration.delete_sources, is_admin=True)

@@ -236,6 +236,17 @@ class Sandbox:
         self.faults.struck.clear()
         self.limiter.reset()
 
+    def reset(self) -> None:
+        """Back to how the sandbox was opened, for tests that share one server. Tokens die too."""
+        self.settle(at_once=True)
+        with self.world.lock:
+            self.world.open()
+            self.oauth.open()
+            self.faults.open()
+            self.deliverer.forget()
+            self.reset_stats()
+        self.release()
+
     def settle(self, timeout: float = 30.0, *, at_once: bool = False) -> None:
         """Block until late requests are applied and due webhooks delivered; from another thread.
 

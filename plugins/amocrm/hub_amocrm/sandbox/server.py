@@ -28,9 +28,27 @@ class _CuttableProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # 
         self.app_state = {**self.app_state, "transport": transport}
 
 
-def server_for(sandbox: Sandbox) -> uvicorn.Server:
+class _Server(uvicorn.Server):
+    """uvicorn's server that stops as soon as it is told to, from any thread."""
+
+    async def main_loop(self) -> None:
+        self._loop, self._told = asyncio.get_running_loop(), asyncio.Event()
+        ticks = asyncio.create_task(super().main_loop())
+        told = asyncio.create_task(self._told.wait())
+        await asyncio.wait((ticks, told), return_when=asyncio.FIRST_COMPLETED)
+        for task in (ticks, told):
+            task.cancel()
+        await asyncio.gather(ticks, told, return_exceptions=True)
+
+    def stop(self) -> None:
+        """End serving."""
+        self.should_exit = True
+        self._loop.call_soon_threadsafe(self._told.set)
+
+
+def server_for(sandbox: Sandbox) -> _Server:
     """A uvicorn server for the sandbox; give it sockets to serve on."""
-    return uvicorn.Server(
+    return _Server(
         uvicorn.Config(
             sandbox.app,
             http=_CuttableProtocol,
@@ -70,6 +88,6 @@ def serve(sandbox: Sandbox, *, port: int = 0) -> Iterator[tuple[Sandbox, str]]:
         yield sandbox, f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         sandbox.release()
-        server.should_exit = True
+        server.stop()
         thread.join(timeout=_START_SECONDS)
         listener.close()

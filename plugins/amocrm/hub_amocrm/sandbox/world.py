@@ -93,9 +93,17 @@ class World:
 
     def __init__(self, config: SandboxConfig) -> None:
         self.config = config
-        self.switches = copy.copy(config.switches)
         self.clock = SandboxClock(config.start_at)
         self.lock = threading.RLock()
+        self.journal = Journal(self)
+        self.open()
+
+    def open(self) -> None:
+        """Lay the account out as its configuration says; whatever was there is forgotten."""
+        config = self.config
+        self.clock.restart()
+        self.journal.take_hooks()
+        self.switches = copy.copy(config.switches)
         self.ids = Ids()
         self.account = config.account
         self.users: dict[int, User] = {user.id: copy.copy(user) for user in config.account.users}
@@ -121,7 +129,6 @@ class World:
         )
         self.tags = {kind: TagBook(lambda: self.ids.next("tags")) for kind in NOTED}
         self.index = {kind: SearchIndex(self.clock.now, lambda: self.switches.search_lag_seconds) for kind in NOTED}
-        self.journal = Journal(self)
         self.popups: list[Json] = []
         self.sources: dict[int, Json] = {}
         self.widgets: dict[str, Json] = {}
