@@ -37,6 +37,7 @@ __all__ = [
     "ForwardingAnswer",
     "ForwardingQuestion",
     "HasOAuth",
+    "HearsDisconnect",
     "Ignored",
     "ListsEmployees",
     "ListsInteractions",
@@ -464,6 +465,15 @@ class HasOAuth(Protocol):
 
         Raises AccessError if the redirect is not the vendor's (foreign host), NeedsCredentials if refused.
         """
+        ...
+
+
+@runtime_checkable
+class HearsDisconnect(Protocol):
+    """A sink whose vendor tells when the account was disconnected on its side."""
+
+    def is_disconnected(self, settings: BaseModel, parameters: Mapping[str, str]) -> bool:
+        """True if ``parameters`` are the vendor's own word, by its signature, about the account of ``settings``."""
         ...
 
 

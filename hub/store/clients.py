@@ -16,6 +16,7 @@ from hub.core.records import EmployeeId
 from hub.store import client_joins
 from hub.store.client_joins import Join, list_joins, undo
 from hub.store.dialect import insert_or
+from hub.store.engine import driver_connection
 from hub.store.identifier import new_client_id
 from hub.store.schema import client, client_key
 
@@ -27,6 +28,7 @@ __all__ = [
     "Resolved",
     "find",
     "find_by_phone",
+    "find_last_talked",
     "get",
     "keys_of",
     "list_joins",
@@ -246,6 +248,24 @@ def find_by_phone(conn: Connection, project: str, phone: Phone) -> Client | None
         .limit(1)
     ).first()
     return None if row is None else find(conn, ClientId(row[0]))
+
+
+_LAST_TALKED = (
+    "SELECT coalesce(kept.last_talked, client.last_talked) FROM client_key"
+    " JOIN client ON client.id = client_key.client_id"
+    " LEFT JOIN client AS kept ON kept.id = client.merged_into"
+    " WHERE client_key.project = ? AND client_key.kind = 'phone' AND client_key.value = ?"
+)
+
+
+def find_last_talked(conn: Connection, *, project: str, phone: Phone) -> EmployeeId | None:
+    """Who last talked to the client whose number this is; microseconds on SQLite, where forwarding asks (R3)."""
+    driver = driver_connection(conn)
+    if driver is None:
+        found = find_by_phone(conn, project, phone)
+        return None if found is None else found.last_talked
+    row = driver.execute(_LAST_TALKED, (project, phone)).fetchone()
+    return None if row is None or row[0] is None else EmployeeId(row[0])
 
 
 def keys_of(conn: Connection, id: ClientId) -> list[ClientKey]:

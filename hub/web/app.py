@@ -1,0 +1,101 @@
+"""The web side of the hub: routes as data, and the two busiest addresses in front of the router (DESIGN 8)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import importlib.util
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from hub.runtime.services import Services
+from hub.web import oauth
+from hub.web.crm_hooks import CrmHooks
+from hub.web.forms import Forms
+from hub.web.forwarding import Forwarding
+from hub.web.headers import SecurityHeaders, show_error, show_http_error
+from hub.web.health import healthz, readyz
+from hub.web.metrics import Counts, metrics
+from hub.web.webhooks import Desk, Webhooks
+
+__all__ = ["HubApp", "build_app"]
+
+#: amoCRM switches a webhook off that takes longer than 2 s
+CRM_LONGEST = timedelta(seconds=1.6)
+
+
+class HubApp:
+    """The ASGI application. `counts` is what it counted, `routes` what it serves."""
+
+    def __init__(self, inner: Starlette, *, is_https: bool, busy: Sequence[tuple[str, ASGIApp]]) -> None:
+        self._inner = SecurityHeaders(inner, is_https=is_https)
+        self._busy = tuple(busy)
+        self.state = inner.state
+        self.counts: Counts = inner.state.counts
+        self.routes: Sequence[BaseRoute] = inner.routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            path: str = scope["path"]
+            for prefix, endpoint in self._busy:
+                if path.startswith(prefix):
+                    await endpoint(scope, receive, send)
+                    return
+        await self._inner(scope, receive, send)
+
+
+def build_app(services: Services) -> HubApp:
+    """Everything that the hub serves over HTTP. Endpoints find ``services`` in ``request.app.state``."""
+    counts = Counts()
+    hooks, forms = Desk(services, counts, "hook"), Desk(services, counts, "form")
+    crm = Desk(services, counts, "crm", longest=CRM_LONGEST)
+    forwarding = Forwarding(services, counts)
+    webhooks = Webhooks(services, hooks)
+    routes: list[BaseRoute] = [
+        Route("/hooks/{project}/{channel}/{secret}", webhooks),
+        Route("/forward/{project}/{channel}/{secret}", forwarding),
+        Route("/forms/{project}/{secret}", Forms(services, forms)),
+        Route("/crm/{project}/{connection}/{secret}", CrmHooks(services, crm)),
+        Route("/oauth/{vendor}/callback", oauth.callback),
+        Route("/oauth/{vendor}/disconnect", oauth.disconnect, methods=["GET", "POST"]),
+        Route("/healthz", healthz),
+        Route("/readyz", readyz),
+        Route("/metrics", metrics),
+        *_console(),
+    ]
+
+    watches = (hooks.watch, forms.watch, crm.watch, forwarding.watch)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        await forwarding.prepare()
+        async with forwarding.journal.running(), asyncio.TaskGroup() as group:
+            tasks = [group.create_task(watch.run(), name="request times") for watch in watches]
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
+
+    inner = Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        exception_handlers={HTTPException: show_http_error, Exception: show_error},
+    )
+    inner.state.services, inner.state.counts = services, counts
+    is_https = services.settings.public_url.startswith("https://")
+    return HubApp(inner, is_https=is_https, busy=(("/forward/", forwarding), ("/hooks/", webhooks)))
+
+
+def _console() -> Sequence[BaseRoute]:
+    """The pages for people; a hub without them still serves machines."""
+    if importlib.util.find_spec("hub.web.console.routes") is None:
+        return ()
+    found: Sequence[BaseRoute] = importlib.import_module("hub.web.console.routes").ROUTES
+    return found

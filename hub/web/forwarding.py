@@ -1,0 +1,383 @@
+"""Whom to ring: the telephony asks before a call, and is answered from the local directory (R2, R3, X9, DESIGN 5).
+
+Raw ASGI, and synchronous once the question is read: nothing here waits, unless the policy lets a caller whom the
+directory does not know be asked of the CRM within the budget. After the secret is known there is no error status:
+whatever breaks, the answer is the channel's empty one and the telephony's own scheme goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+from starlette.types import Receive, Scope, Send
+
+from hub.core.client import fullness
+from hub.core.forwarding import Answer, Holder, HolderDeal, answer
+from hub.core.interaction import Identity
+from hub.core.phone import Phone
+from hub.core.plan import Reason
+from hub.core.policy import Policy
+from hub.core.records import EmployeeId
+from hub.core.snapshot import History
+from hub.engine.projects import LiveConnection, LiveProject
+from hub.errors import VendorError
+from hub.ports import AnswersForwarding, ChannelConfig, ForwardingAnswer, ForwardingQuestion, Reply
+from hub.runtime.intake import raw_request
+from hub.runtime.pace import Urgency, urgency
+from hub.runtime.services import Services
+from hub.store import clients, codec
+from hub.store.forwarding_log import ForwardingEntry
+from hub.store.holdings import Holdings, employee_of
+from hub.web.forwarding_journal import Journal, Recent
+from hub.web.headers import SECURITY_HEADERS
+from hub.web.limits import Unread, Watch, read_body
+from hub.web.metrics import Counts
+from hub.web.webhooks import NOT_FOUND, send_answer
+
+__all__ = ["Forwarding"]
+
+log = logging.getLogger(__name__)
+
+#: the largest question that is read
+MOST_BYTES = 8 * 1024
+#: a question that takes longer to arrive is answered empty
+LONGEST = timedelta(seconds=2)
+#: questions at once; beyond, the answer is empty, which is never wrong
+MOST_UNDER_WAY = 1000
+
+#: how far back answers are remembered over a restart
+REMEMBERED = timedelta(minutes=2)
+
+_EMPTY = Reply()
+_NO_HISTORY = History()
+_UNREAD = ForwardingQuestion(caller=None)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Told:
+    """One answer with what it rests on, for the journal."""
+
+    answer: Answer
+    #: the CRM whose directory knew the caller; "" if none did
+    connection: str = ""
+    #: how old the oldest fact is, the absence of the caller included; None if nothing was ever read
+    age: timedelta | None = None
+    #: the directory is still filling: an unknown caller may be known to the CRM
+    is_importing: bool = False
+    asked_crm: str = ""
+    is_repeated: bool = False
+
+
+class Forwarding:
+    """Any method ``/forward/{project}/{channel}/{secret}``: 200 and where to ring, or 404."""
+
+    def __init__(self, services: Services, counts: Counts) -> None:
+        self._services, self._counts = services, counts
+        self.journal = Journal(services.store, counts)
+        self.recent = Recent()
+        self.watch = Watch(LONGEST, services.clock.monotonic)
+        self._security = list(SECURITY_HEADERS)
+
+    async def prepare(self) -> None:
+        """Remember what was told just before a restart: a question asked again gets the same answer."""
+        services = self._services
+        names = [project.name for project in services.projects.all()]
+        await self.recent.load(services.store, names, services.clock, REMEMBERED)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        services = self._services
+        parts = scope["path"].split("/")
+        row = services.projects.addresses.channel(parts[2], parts[3], parts[4]) if len(parts) == 5 else None
+        if row is None:
+            await send_answer(send, NOT_FOUND)
+            return
+        body = await self._read(receive)
+        if body is Unread.GONE:
+            return
+        began = services.clock.monotonic()
+        project = services.projects.find(row.project)
+        channel = project.channels.get(row.name) if project else None
+        source = services.plugins.sources.get(row.source)
+        if project is None or channel is None or not isinstance(source, AnswersForwarding):
+            await self._send(send, _EMPTY, None)
+            return
+        try:
+            question, told = await self._tell(project, channel, source, scope, body, began)
+            reply = source.forwarding_reply(question, ForwardingAnswer(destination=told.answer.destination), channel)
+        except Exception:
+            # whatever broke: an error status would end the caller's call
+            log.exception(
+                "a forwarding question of %s/%s was answered empty",
+                project.name,
+                channel.name,
+                extra={"action": "forwarding.failed"},
+            )
+            self._counts.forwarded[project.name, channel.name, "failed"] += 1
+            await self._send(send, _empty_reply(source, channel), None)
+            return
+        await self._send(send, reply, told.age)
+        self._keep(project, channel, question, told, began)
+
+    async def _read(self, receive: Receive) -> bytes | Unread:
+        watch = self.watch
+        if watch.under_way >= MOST_UNDER_WAY:
+            self._counts.refused["forward", "too many"] += 1
+            return Unread.TOO_SLOW
+        watch.enter()
+        try:
+            return await read_body(receive, MOST_BYTES)
+        except asyncio.CancelledError:
+            if not watch.was_late():
+                raise
+            return Unread.TOO_SLOW
+        finally:
+            watch.leave()
+
+    async def _send(self, send: Send, reply: Reply, age: timedelta | None) -> None:
+        headers = [
+            (b"content-type", reply.content_type.encode()),
+            (b"content-length", b"%d" % len(reply.body)),
+            *self._security,
+        ]
+        if age is not None:
+            headers.append((b"x-hub-fact-age", b"%d" % age.total_seconds()))
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": reply.body})
+
+    # --- the answer ---------------------------------------------------------------------------------------------
+
+    async def _tell(
+        self,
+        project: LiveProject,
+        channel: ChannelConfig,
+        source: AnswersForwarding,
+        scope: Scope,
+        body: bytes | Unread,
+        began: float,
+    ) -> tuple[ForwardingQuestion, _Told]:
+        now = self._services.clock.now()
+        if isinstance(body, Unread):
+            return _UNREAD, _Told(answer=Answer(reason=Reason(code="unreadable", values={"why": body.value})))
+        question = source.forwarding_question(
+            raw_request(scope["method"], scope["query_string"], scope["headers"], body, now), channel
+        )
+        if question.uuid:
+            known = self.recent.find(project.name, channel.name, question.uuid)
+            if known is not None:
+                destination = known if isinstance(known, str) else await asyncio.shield(known)
+                repeated = Answer(destination=destination, reason=Reason(code="asked_before"))
+                return question, _Told(answer=repeated, is_repeated=True)
+        policy = project.policy
+        if policy is None:
+            return question, _Told(answer=Answer(reason=Reason(code="no_policy")))
+        told = self._decide(project, policy, question.caller, now)
+        if (
+            policy.forwarding.ask_crm
+            and not told.connection
+            and question.caller is not None
+            and told.answer.reason.code == "new_client"
+        ):
+            told = await self._ask_crm(project, channel, policy, question, told, now, began)
+        if question.uuid:
+            self.recent.keep(project.name, channel.name, question.uuid, told.answer.destination)
+        return question, told
+
+    def _decide(self, project: LiveProject, policy: Policy, caller: Phone | None, now: datetime) -> _Told:
+        """The answer from what is known here, of the first CRM that knows the caller (C8); microseconds."""
+        told_by, is_importing = "", False
+        holders: tuple[Holder, ...] = ()
+        seen: datetime | None = None
+        if caller is not None:
+            directory = self._services.directory
+            for connection in project.connections:
+                holdings = directory.lookup(project.name, connection.name, caller)
+                if connection.row.imported_at is None:
+                    is_importing = True
+                if holdings.seen_at is not None and (seen is None or holdings.seen_at < seen):
+                    seen = holdings.seen_at
+                if not holdings.is_empty:
+                    told_by, seen = connection.name, holdings.seen_at
+                    holders = _holders(holdings, connection)
+                    break
+        history = _NO_HISTORY
+        if caller is not None and _needs_history(policy, holders):
+            history = self._history(project.name, caller)
+        found = answer(caller, holders, history, policy, now)
+        age = None if seen is None else max(now - seen, timedelta(0))
+        return _Told(answer=found, connection=told_by, age=age, is_importing=is_importing)
+
+    def _history(self, project: str, caller: Phone) -> History:
+        store = self._services.store
+        if not store.is_sqlite:
+            # a database over the network must not be waited for here: the directory alone answers
+            return _NO_HISTORY
+        found = store.read_now(partial(clients.find_last_talked, project=project, phone=caller))
+        return _NO_HISTORY if found is None else History(last_talked=found)
+
+    async def _ask_crm(
+        self,
+        project: LiveProject,
+        channel: ChannelConfig,
+        policy: Policy,
+        question: ForwardingQuestion,
+        told: _Told,
+        now: datetime,
+        began: float,
+    ) -> _Told:
+        """Ask the CRMs themselves for a caller whom the directory does not know, within the budget (R3)."""
+        caller = question.caller
+        assert caller is not None
+        if question.uuid:
+            pending = self.recent.begin(project.name, channel.name, question.uuid)
+        else:
+            pending = None
+        left = policy.forwarding.budget.total_seconds() - (self._services.clock.monotonic() - began)
+        try:
+            async with asyncio.timeout(max(left, 0.0)):
+                ended = await asyncio.gather(
+                    *(self._search(project, connection, caller) for connection in project.connections),
+                    return_exceptions=True,
+                )
+            failures = [found for found in ended if isinstance(found, Exception)]
+            for failure in failures:
+                # one CRM that fails is as good as one that does not know the caller
+                log.warning("a CRM could not be asked: %s", failure, extra={"action": "forwarding.unasked"})
+            told = self._decide(project, policy, caller, now)
+            told.asked_crm = "failed" if failures else "answered"
+        except TimeoutError:
+            told.asked_crm = "too slow"
+        finally:
+            if pending is not None and not pending.done():
+                pending.set_result(told.answer.destination)
+        return told
+
+    async def _search(self, project: LiveProject, connection: LiveConnection, caller: Phone) -> None:
+        account = self._services.accounts.get((project.name, connection.name))
+        if account is None or not account.may_ask:
+            return
+        asked_at = self._services.clock.now()
+        try:
+            with urgency(Urgency.POPUP):
+                changes = await account.session.search(Identity(phones=(caller,)))
+        except VendorError as err:
+            account.failed(err)
+            raise
+        await self._services.directory.fold_async(project.name, connection.name, changes, asked_at)
+
+    # --- afterwards ---------------------------------------------------------------------------------------------
+
+    def _keep(
+        self, project: LiveProject, channel: ChannelConfig, question: ForwardingQuestion, told: _Told, began: float
+    ) -> None:
+        """Count the answer and put it on its way into the journal."""
+        clock, counts = self._services.clock, self._counts
+        took = clock.monotonic() - began
+        outcome = "answered" if told.answer.destination else "empty"
+        counts.forwarded[project.name, channel.name, outcome] += 1
+        counts.forwarding_took.observe(took)
+        if told.age is not None:
+            counts.fact_age.observe(told.age.total_seconds())
+        self.journal.add(partial(_entry, project, channel.name, question, told, took, clock.now()))
+
+
+def _holders(holdings: Holdings, connection: LiveConnection) -> tuple[Holder, ...]:
+    """Who has the number, in the project's words; their open deals all stand with the first."""
+    employees = connection.employees
+    inactive = connection.inactive
+
+    def whose(responsible: EmployeeId | None) -> EmployeeId | None:
+        found = employee_of(responsible, employees)
+        return None if found in inactive else found
+
+    deals = tuple(
+        HolderDeal(id=deal.id, responsible=whose(deal.responsible), updated_at=deal.updated_at)
+        for deal in holdings.deals
+        if deal.is_open
+    )
+    is_alone = len(holdings.contacts) + len(holdings.companies) == 1
+    found = [
+        Holder(
+            id=contact.id,
+            responsible=whose(contact.responsible),
+            seen_at=holdings.seen_at,
+            fullness=0 if is_alone else fullness(contact),
+            created_at=contact.created_at,
+        )
+        for contact in holdings.contacts
+    ]
+    found += [
+        Holder(id=company.id, responsible=whose(company.responsible), seen_at=holdings.seen_at)
+        for company in holdings.companies
+    ]
+    if deals:
+        first = found[0]
+        found[0] = Holder(
+            id=first.id,
+            responsible=first.responsible,
+            open_deals=deals,
+            seen_at=first.seen_at,
+            fullness=first.fullness,
+            created_at=first.created_at,
+        )
+    return tuple(found)
+
+
+def _needs_history(policy: Policy, holders: tuple[Holder, ...]) -> bool:
+    """True if nothing that the policy prefers to ``last_talked`` tells whose the caller is."""
+    for role in policy.forwarding.order:
+        if role == "last_talked":
+            return True
+        if role == "deal":
+            if any(deal.responsible is not None for holder in holders for deal in holder.open_deals):
+                return False
+        elif any(holder.responsible is not None for holder in holders):
+            return False
+    return False
+
+
+def _empty_reply(source: AnswersForwarding, channel: ChannelConfig) -> Reply:
+    try:
+        return source.forwarding_reply(_UNREAD, ForwardingAnswer(), channel)
+    except Exception:  # noqa: BLE001 - the plugin is broken; an empty body is empty in most forms
+        return _EMPTY
+
+
+def _entry(
+    project: LiveProject,
+    channel: str,
+    question: ForwardingQuestion,
+    told: _Told,
+    took: float,
+    answered_at: datetime,
+) -> ForwardingEntry:
+    """The journal's row, with everything that explains the answer (X1)."""
+    found = told.answer
+    explanation = codec.dump_json(
+        {
+            "reason": found.reason,
+            "candidates": found.candidates,
+            "connection": told.connection,
+            "policy_version": project.policy_version,
+            "is_importing": told.is_importing,
+            "asked_crm": told.asked_crm,
+            "is_repeated": told.is_repeated,
+            "line": question.line,
+        }
+    )
+    return ForwardingEntry(
+        project=project.name,
+        channel=channel,
+        uuid=question.uuid,
+        call_id=question.call_id,
+        caller=question.caller,
+        asked_at=answered_at - timedelta(seconds=took),
+        destination=found.destination,
+        employee=found.employee or "",
+        took=timedelta(seconds=took),
+        age=told.age,
+        explanation=explanation,
+    )

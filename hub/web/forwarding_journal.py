@@ -1,0 +1,121 @@
+"""Forwarding answers on their way into the journal: written in batches, never in the way of an answer (X1, X9)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Callable, Iterable
+from datetime import timedelta
+from functools import partial
+
+from hub.clock import Clock
+from hub.store import forwarding_log
+from hub.store.engine import Store
+from hub.store.forwarding_log import ForwardingEntry
+from hub.web.metrics import Counts
+
+__all__ = ["Journal", "Recent"]
+
+log = logging.getLogger(__name__)
+
+#: how long an answer waits for others to share a commit with
+EVERY = timedelta(milliseconds=200)
+#: entries in one transaction, so that webhooks get their turn in between
+BATCH = 500
+#: entries that are kept while the database cannot be written; then the oldest go
+MOST_WAITING = 20_000
+
+
+class Journal:
+    """Takes an entry in a microsecond and stores it soon after."""
+
+    def __init__(self, store: Store, counts: Counts) -> None:
+        self._store, self._counts = store, counts
+        #: made when it is stored: telling the story costs more than the answer
+        self._waiting: deque[Callable[[], ForwardingEntry]] = deque()
+        self._is_failing = False
+
+    def add(self, entry: Callable[[], ForwardingEntry]) -> None:
+        """Store what ``entry`` makes, later."""
+        if len(self._waiting) >= MOST_WAITING:
+            self._waiting.popleft()
+            self._counts.journal_lost += 1
+        self._waiting.append(entry)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Store entries while inside, and what is left at the end."""
+        task = asyncio.create_task(self._run(), name="forwarding journal")
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            while self._waiting and await self.flush():
+                pass
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(EVERY.total_seconds())
+            while self._waiting and await self.flush():
+                pass
+
+    async def flush(self) -> bool:
+        """Store one batch; False if that failed, and then it is still waiting."""
+        makers = [self._waiting[index] for index in range(min(BATCH, len(self._waiting)))]
+        try:
+            await self._store.write(
+                lambda conn: forwarding_log.append_many(conn, [make() for make in makers]),
+            )
+        except Exception as err:  # noqa: BLE001 - whatever the database raises, answers go on
+            if not self._is_failing:
+                self._is_failing = True
+                log.error("forwarding answers cannot be kept: %s", err, extra={"action": "forwarding.not_kept"})
+            return False
+        finally:
+            self._counts.journal_waiting = len(self._waiting)
+        for make in makers:
+            # the oldest may have been dropped meanwhile
+            if self._waiting and self._waiting[0] is make:
+                self._waiting.popleft()
+        self._counts.journal_waiting = len(self._waiting)
+        if self._is_failing:
+            self._is_failing = False
+            log.warning("forwarding answers are kept again", extra={"action": "forwarding.kept"})
+        return True
+
+
+class Recent:
+    """The destinations of the last questions by their uuid: asked twice, a question gets the same answer."""
+
+    def __init__(self, most: int = 20_000) -> None:
+        self._most = most
+        self._answers: OrderedDict[tuple[str, str, str], str | asyncio.Future[str]] = OrderedDict()
+
+    def find(self, project: str, channel: str, uuid: str) -> str | asyncio.Future[str] | None:
+        """What this question was told, or will be; None if it is new."""
+        return self._answers.get((project, channel, uuid))
+
+    def begin(self, project: str, channel: str, uuid: str) -> asyncio.Future[str]:
+        """The answer takes a while: who asks the same meanwhile waits for the same; set its result."""
+        found: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._answers[project, channel, uuid] = found
+        return found
+
+    def keep(self, project: str, channel: str, uuid: str, destination: str) -> None:
+        """Remember what it was told."""
+        self._answers[project, channel, uuid] = destination
+        if len(self._answers) > self._most:
+            self._answers.popitem(last=False)
+
+    async def load(self, store: Store, projects: Iterable[str], clock: Clock, back: timedelta) -> None:
+        """Remember what was told before this process started."""
+        since = clock.now() - back
+        for project in projects:
+            entries = await store.read(partial(forwarding_log.list_entries, project=project, since=since, limit=1000))
+            for entry in reversed(entries):
+                if entry.uuid:
+                    self.keep(entry.project, entry.channel, entry.uuid, entry.destination)

@@ -1,0 +1,91 @@
+"""Whether the process lives, and whether it can work."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from typing import Any
+
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from hub.runtime.services import Services
+
+__all__ = ["healthz", "is_near", "readyz"]
+
+#: seconds that the database may take to show that it can be written
+WRITE_TIME = 2.0
+
+
+def is_near(request: Request) -> bool:
+    """True for a caller of this machine or its private network that came without a proxy.
+
+    What these pages tell (projects, accounts) is for the people who run the hub (H8).
+    """
+    if any(name in request.headers for name in ("x-forwarded-for", "forwarded", "x-real-ip")):
+        return False
+    try:
+        address = ipaddress.ip_address(request.client.host if request.client else "")
+    except ValueError:
+        return False
+    return address.is_private or address.is_loopback
+
+
+async def healthz(request: Request) -> Response:
+    """GET /healthz: the process answers."""
+    return PlainTextResponse("ok\n")
+
+
+async def readyz(request: Request) -> Response:
+    """GET /readyz: 200 if requests can be accepted, else 503; the details are for callers nearby.
+
+    A CRM that is down, or a plugin that is broken, does not make the hub unready: the rest works (H1, H4).
+    """
+    services: Services = request.app.state.services
+    is_writable = await _is_writable(services)
+    status = 200 if is_writable else 503
+    if not is_near(request):
+        return JSONResponse({"ready": is_writable}, status_code=status)
+    return JSONResponse({"ready": is_writable, **_details(services, is_writable)}, status_code=status)
+
+
+async def _is_writable(services: Services) -> bool:
+    def touch(conn: Connection) -> None:
+        # an empty transaction takes the writer's turn and the file's lock, and costs no fsync
+        conn.exec_driver_sql("SELECT 1")
+
+    try:
+        async with asyncio.timeout(WRITE_TIME):
+            await services.store.write(touch)
+    except Exception:  # noqa: BLE001 - whatever the database raises, the answer is "no"
+        return False
+    return True
+
+
+def _details(services: Services, is_writable: bool) -> dict[str, Any]:
+    connections = []
+    for project in services.projects.all():
+        for found in project.connections:
+            account = services.accounts.get((project.name, found.name))
+            connections.append(
+                {
+                    "project": project.name,
+                    "connection": found.name,
+                    "crm": found.row.sink,
+                    "health": account.health.value if account else found.row.status.value,
+                    "reason": account.health_reason if account else found.row.status_reason,
+                    "is_imported": account.is_imported if account else found.row.imported_at is not None,
+                    "headroom": round(account.pacer.headroom, 3) if account else None,
+                }
+            )
+    return {
+        "store": "ok" if is_writable else "the database cannot be written",
+        "plugins": sorted(services.plugins.names),
+        "broken_plugins": {failure.plugin: failure.problem for failure in services.plugins.failures},
+        "projects": {
+            project.name: {"problem": project.problem, "problems": dict(project.problems)}
+            for project in services.projects.all()
+        },
+        "connections": connections,
+    }

@@ -1,0 +1,137 @@
+"""What keeps one caller from taking everything: bodies bounded in size and time, requests bounded in number.
+
+A timer for each request would cost more than the rest of a forwarding answer, so one `Watch` looks at all of them a
+few times a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from starlette.types import Receive
+
+__all__ = ["Rate", "Unread", "Watch", "read_body"]
+
+
+class Unread(StrEnum):
+    """Why there is no body."""
+
+    TOO_LARGE = "too large"
+    TOO_SLOW = "too slow"
+    #: the caller hung up
+    GONE = "gone"
+
+
+async def read_body(receive: Receive, most: int) -> bytes | Unread:
+    """The whole body of a request, if it has at most ``most`` bytes; the caller watches the time."""
+    message = await receive()
+    if message["type"] != "http.request":
+        return Unread.GONE
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body", False):
+        return body if len(body) <= most else Unread.TOO_LARGE
+    parts, size = [body], len(body)
+    while size <= most:
+        message = await receive()
+        if message["type"] != "http.request":
+            return Unread.GONE
+        part: bytes = message.get("body", b"")
+        parts.append(part)
+        size += len(part)
+        if not message.get("more_body", False):
+            return b"".join(parts) if size <= most else Unread.TOO_LARGE
+    return Unread.TOO_LARGE
+
+
+@dataclass(slots=True, eq=False)
+class _Watched:
+    until: float
+    is_late: bool = False
+
+
+class Watch:
+    """Ends requests that take longer than ``longest``, and knows how many are under way.
+
+    ::
+
+        watch.enter()
+        try:
+            ...
+        except asyncio.CancelledError:
+            if not watch.was_late():
+                raise
+            ...  # too slow
+        finally:
+            watch.leave()
+    """
+
+    #: how often the requests are looked at, and so how much later than `longest` one may end
+    EVERY = timedelta(milliseconds=250)
+
+    def __init__(self, longest: timedelta, monotonic: Callable[[], float]) -> None:
+        self._longest, self._monotonic = longest.total_seconds(), monotonic
+        self._watched: dict[asyncio.Task[object], _Watched] = {}
+
+    @property
+    def under_way(self) -> int:
+        """How many requests are between `enter` and `leave`."""
+        return len(self._watched)
+
+    def enter(self) -> None:
+        """The current task begins a request."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._watched[task] = _Watched(self._monotonic() + self._longest)
+
+    def leave(self) -> None:
+        """The current task is done with its request."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._watched.pop(task, None)
+
+    def was_late(self) -> bool:
+        """True if the current task was cancelled for its time alone; the cancellation is then taken back."""
+        task = asyncio.current_task()
+        assert task is not None
+        found = self._watched.get(task)
+        return found is not None and found.is_late and task.uncancel() == 0
+
+    async def run(self) -> None:
+        """Look at the requests until cancelled."""
+        while True:
+            await asyncio.sleep(self.EVERY.total_seconds())
+            self.look()
+
+    def look(self) -> None:
+        """End the requests that are late now."""
+        now = self._monotonic()
+        for task, watched in list(self._watched.items()):
+            if watched.until < now and not watched.is_late:
+                watched.is_late = True
+                task.cancel()
+
+
+class Rate:
+    """At most ``most`` in any ``per`` for each key, roughly: two windows are weighed, nothing is kept per request."""
+
+    def __init__(self, most: int, per: timedelta, monotonic: Callable[[], float]) -> None:
+        self._most, self._per, self._monotonic = most, per.total_seconds(), monotonic
+        self._window = 0
+        self._now: dict[str, int] = {}
+        self._before: Mapping[str, int] = {}
+
+    def allows(self, key: str) -> bool:
+        """Count one more for ``key``; False if that is too many."""
+        window, passed = divmod(self._monotonic(), self._per)
+        if int(window) != self._window:
+            self._before = self._now if int(window) == self._window + 1 else {}
+            self._now, self._window = {}, int(window)
+        weighed = self._now.get(key, 0) + self._before.get(key, 0) * (1 - passed / self._per)
+        if weighed >= self._most:
+            return False
+        self._now[key] = self._now.get(key, 0) + 1
+        return True

@@ -1,0 +1,91 @@
+"""The web server: uvicorn as the hub wants it, on any port, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+__all__ = ["serve_forever", "server_config"]
+
+#: seconds that running requests get to end after SIGTERM
+GRACE = 10
+#: seconds that a connection may stay open between requests
+KEEP_ALIVE = 30
+BACKLOG = 2048
+
+
+def server_config(app: ASGIApp, *, forwarded_allow_ips: str = "127.0.0.1") -> uvicorn.Config:
+    """uvicorn for ``app``; no access log, since addresses end in secrets (H8), and no banner in the answers."""
+    return uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        log_level="warning",
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        forwarded_allow_ips=forwarded_allow_ips,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=GRACE,
+        backlog=BACKLOG,
+    )
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, ready: Callable[[int], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        if self.started and sockets:
+            self._ready(sockets[0].getsockname()[1])
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop serving on a signal; uvicorn's own would raise it again and end the process with work unfinished."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+async def serve_forever(app: ASGIApp, host: str, port: int, *, ready: Callable[[int], None]) -> None:
+    """Serve ``app`` until SIGTERM or SIGINT, or until cancelled; requests under way are finished first.
+
+    ``ready`` is called with the port (the one that was found, for 0) once requests are accepted. Raises OSError if
+    the address cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.setblocking(False)
+        server = _Server(server_config(app), ready)
+        serving = asyncio.create_task(server.serve(sockets=[listening]), name="web server")
+        try:
+            await asyncio.shield(serving)
+        except asyncio.CancelledError:
+            server.should_exit = True
+            with contextlib.suppress(asyncio.CancelledError):
+                await serving
+            raise
+    finally:
+        listening.close()

@@ -1,0 +1,165 @@
+"""Webhooks: the raw request is on disk, then the vendor hears "yes" (H3); nothing is read before that.
+
+Raw ASGI: a vendor's burst comes through here, and the framework's share of one request is as large as SQLite's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import timedelta
+
+from starlette.types import Message, Receive, Scope, Send
+
+from hub.runtime.intake import raw_request
+from hub.runtime.services import Services
+from hub.store.inbox import InboxKind
+from hub.web.headers import SECURITY_HEADERS
+from hub.web.limits import Unread, Watch, read_body
+from hub.web.metrics import Counts
+
+__all__ = ["MOST_BYTES", "NOT_FOUND", "Desk", "Outcome", "Webhooks", "empty_answer", "send_answer"]
+
+log = logging.getLogger(__name__)
+
+#: the largest request that is stored
+MOST_BYTES = 1024 * 1024
+
+Outcome = tuple[Message, Message]
+
+
+def empty_answer(status: int, body: bytes = b"", *more: tuple[bytes, bytes]) -> Outcome:
+    """An answer that is made once and sent many times."""
+    headers = [
+        (b"content-length", str(len(body)).encode()),
+        (b"content-type", b"text/plain; charset=utf-8"),
+        *SECURITY_HEADERS,
+        *more,
+    ]
+    return (
+        {"type": "http.response.start", "status": status, "headers": headers},
+        {"type": "http.response.body", "body": body},
+    )
+
+
+async def send_answer(send: Send, answer: Outcome) -> None:
+    """Send what `empty_answer` made."""
+    await send(answer[0])
+    await send(answer[1])
+
+
+ACCEPTED = empty_answer(200)
+#: the same bytes whether the project, the channel or the secret is unknown (H8)
+NOT_FOUND = empty_answer(404, b"not found\n")
+_TOO_LARGE = empty_answer(413, b"too large\n")
+_TOO_SLOW = empty_answer(408, b"too slow\n")
+_NOT_STORED = empty_answer(503, b"not stored, send again\n", (b"retry-after", b"5"))
+
+
+class Desk:
+    """Stores what comes to one kind of endpoint, bounded in size, time and number.
+
+    Beyond ``most_under_way`` requests at once the next ones wait for their turn; nobody is turned away for the
+    crowd alone before ``longest``, since most vendors never send again.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        counts: Counts,
+        kind: InboxKind,
+        *,
+        longest: timedelta = timedelta(seconds=10),
+        most_bytes: int = MOST_BYTES,
+        most_under_way: int = 256,
+    ) -> None:
+        self._services, self._counts, self._kind = services, counts, kind
+        self._most_bytes = most_bytes
+        self._turn = asyncio.Semaphore(most_under_way)
+        self._is_failing = False
+        self.watch = Watch(longest, services.clock.monotonic)
+
+    async def take(self, scope: Scope, receive: Receive, project: str, channel: str) -> Outcome | None:
+        """Store the request; the answer that it gets, None if the caller hung up."""
+        watch = self.watch
+        watch.enter()
+        body: bytes | Unread | None = None
+        try:
+            async with self._turn:
+                body = await read_body(receive, self._most_bytes)
+                if isinstance(body, Unread):
+                    return self._refuse(project, channel, body)
+                await self._services.intake.accept(
+                    project=project,
+                    channel=channel,
+                    kind=self._kind,
+                    request=raw_request(
+                        scope["method"], scope["query_string"], scope["headers"], body, self._services.clock.now()
+                    ),
+                )
+        except asyncio.CancelledError:
+            if not watch.was_late():
+                raise
+            if body is None:
+                return self._refuse(project, channel, Unread.TOO_SLOW)
+            self._failed(project, channel, TimeoutError("the database does not answer"))
+            return _NOT_STORED
+        except Exception as err:  # noqa: BLE001 - whatever it is, the vendor must hear that it is not stored
+            self._failed(project, channel, err)
+            return _NOT_STORED
+        finally:
+            watch.leave()
+        self._counts.accepted[project, channel, self._kind] += 1
+        if self._is_failing:
+            self._is_failing = False
+            log.warning("requests can be stored again", extra={"action": "intake.back"})
+        return ACCEPTED
+
+    def _refuse(self, project: str, channel: str, why: Unread) -> Outcome | None:
+        self._counts.refused[self._kind, why.value] += 1
+        if why is Unread.GONE:
+            return None
+        log.warning(
+            "a request for %s/%s was %s and is not stored",
+            project,
+            channel,
+            why.value,
+            extra={"action": "intake.refused"},
+        )
+        return _TOO_LARGE if why is Unread.TOO_LARGE else _TOO_SLOW
+
+    def _failed(self, project: str, channel: str, err: Exception) -> None:
+        self._counts.refused[self._kind, "not stored"] += 1
+        if not self._is_failing:
+            self._is_failing = True
+            log.error(
+                "requests cannot be stored and are answered 503, first one for %s/%s: %s",
+                project,
+                channel,
+                err,
+                extra={"action": "intake.failed"},
+            )
+
+
+class Webhooks:
+    """Any method ``/hooks/{project}/{channel}/{secret}``: 200 once it is on disk, 404, 408, 413, 503.
+
+    HEAD and OPTIONS are answered and not stored: vendors' cabinets try an address with them.
+    """
+
+    def __init__(self, services: Services, desk: Desk) -> None:
+        self._services, self._desk = services, desk
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        parts = scope["path"].split("/")
+        found = None
+        if len(parts) == 5:
+            found = self._services.projects.addresses.channel(parts[2], parts[3], parts[4])
+        if found is None:
+            await send_answer(send, NOT_FOUND)
+        elif scope["method"] in ("HEAD", "OPTIONS"):
+            await send_answer(send, ACCEPTED)
+        else:
+            answer = await self._desk.take(scope, receive, found.project, found.name)
+            if answer is not None:
+                await send_answer(send, answer)
