@@ -8,13 +8,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, literal, select, update
 
 from hub.core.records import Catalogue
 from hub.errors import ConfigurationError
 from hub.store import codec
 from hub.store.crypto import Cipher, new_secret
-from hub.store.schema import channel, connection, project
+from hub.store.schema import Moment, channel, connection, project
 
 __all__ = [
     "Channel",
@@ -31,6 +31,8 @@ __all__ = [
     "find_channel",
     "find_connection",
     "find_project",
+    "forget_import",
+    "import_cursor",
     "list_channels",
     "list_connections",
     "list_projects",
@@ -260,7 +262,7 @@ def touch_channel(conn: Connection, project: str, name: str, now: datetime) -> N
     conn.execute(
         update(channel)
         .where(channel.c.project == project, channel.c.name == name)
-        .values(first_seen_at=func.coalesce(channel.c.first_seen_at, now), last_seen_at=now)
+        .values(first_seen_at=func.coalesce(channel.c.first_seen_at, literal(now, Moment)), last_seen_at=now)
     )
 
 
@@ -393,6 +395,20 @@ def set_import(
     if finished_at is not None:
         values["imported_at"] = finished_at
         values["import_progress"] = 100
+    _update_connection(conn, project, name, values)
+
+
+def import_cursor(conn: Connection, project: str, name: str) -> str:
+    """Where the import goes on; "" = from the start."""
+    found = conn.execute(
+        select(connection.c.import_cursor).where(connection.c.project == project, connection.c.name == name)
+    ).scalar()
+    return found or ""
+
+
+def forget_import(conn: Connection, project: str, name: str) -> None:
+    """The directory no longer holds the account: what it does not know may exist in the CRM."""
+    values = {"import_cursor": "", "import_progress": 0, "imported_at": None, "feed_cursor": "", "feed_at": None}
     _update_connection(conn, project, name, values)
 
 

@@ -1,0 +1,345 @@
+"""Full import of one account by a child process, governed by this one (H6, DESIGN 3).
+
+A kill of either process loses nothing: the child tells a page after the directory has it, the parent stores where to
+go on, and the next import goes on from there. What people change meanwhile comes by the feed, which has its position
+before the import begins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, SecretStr
+from pydantic_core import to_jsonable_python
+
+from hub.clock import Clock
+from hub.errors import Banned, NeedsCredentials, Stale, Throttled, Unavailable, VendorError
+from hub.runtime.account import Account
+from hub.runtime.import_child import FATES
+from hub.runtime.pace import Urgency, urgency
+from hub.store import events, projects
+from hub.store.directory import Directory
+from hub.store.engine import Store
+
+__all__ = ["ImportStopped", "Importer", "Progress", "mark_imported"]
+
+log = logging.getLogger(__name__)
+
+#: kept with the directory's own content: a directory that was thrown away must be imported again
+IMPORTED_MARK = "imported"
+_LINE_LIMIT = 16 * 2**20
+#: progress is shown in steps of this, not page by page
+_SHOWN_STEP = 0.01
+#: children that may die in a row without having brought a page
+_MOST_DEATHS = 5
+
+
+class ImportStopped(VendorError):
+    """The import cannot go on by itself; the message says why. It goes on from where it stopped."""
+
+
+class _ChildDied(Exception):
+    """The importing process ended and said nothing."""
+
+
+def mark_imported(directory: Directory, project: str, connection: str, now: datetime) -> None:
+    """Say that the directory holds the whole account."""
+    directory.set_mark(project, connection, IMPORTED_MARK, now.isoformat())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far an import is."""
+
+    #: 0 to 1, roughly
+    share: float
+    records: int
+    requests: int
+    is_done: bool = False
+
+
+class Importer:
+    """Imports one account; one at a time."""
+
+    def __init__(
+        self,
+        account: Account,
+        store: Store,
+        clock: Clock,
+        *,
+        directory: Path,
+        begin_feed: Callable[[], Awaitable[None]],
+        plugins: tuple[str, ...] = (),
+        progressed: Callable[[Progress], None] = lambda _: None,
+    ) -> None:
+        """``begin_feed`` gives the feed its position (`Feed.ensure_started`), before anything is read."""
+        self.account, self._store, self._clock = account, store, clock
+        self._directory, self._begin_feed, self._plugins = directory, begin_feed, plugins
+        self._progressed = progressed
+        self._lock = asyncio.Lock()
+        self._shown = -1.0
+        self._records = 0
+        self._requests = 0
+        self._pages = 0
+
+    def is_needed(self) -> bool:
+        """True until the account is in the directory; again if the directory was lost."""
+        account = self.account
+        return not account.directory.mark(account.project, account.name, IMPORTED_MARK)
+
+    async def run(self, *, afresh: bool = False) -> Progress:
+        """Import to the end, from where the last import stopped, or ``afresh``.
+
+        A vendor that fails is waited for; raises ImportStopped when only a person can help (credentials, a ban),
+        and VendorError if the sink gave up for another reason.
+        """
+        async with self._lock:
+            account = self.account
+            self._records = self._requests = 0
+            self._shown = -1.0
+            await self._prepare(afresh)
+            await self._ask_patiently(self._begin_feed)
+            deaths, pages = 0, self._pages
+            while True:
+                cursor = await self._store.read(
+                    lambda conn: projects.import_cursor(conn, account.project, account.name)
+                )
+                try:
+                    await self._run_child(cursor)
+                    break
+                except _ChildDied as error:
+                    deaths = 1 if self._pages > pages else deaths + 1
+                    pages = self._pages
+                    log.warning("the import of %s is taken up again", account.name, extra={"action": "import.died"})
+                    if deaths >= _MOST_DEATHS:
+                        raise ImportStopped("the importing process dies again and again") from error
+                    await asyncio.sleep(0.2 * deaths)
+                except (NeedsCredentials, Banned) as error:
+                    account.failed(error)
+                    await self._show("stopped", text=str(error))
+                    raise ImportStopped(f"the import stopped: {error}", connection=account.name) from error
+                except (Throttled, Unavailable) as error:
+                    await self._wait(error)
+            return await self._end()
+
+    async def _prepare(self, afresh: bool) -> None:
+        """Start anew where the directory knows nothing of an earlier import."""
+        account = self.account
+        row_is_stale = self.is_needed() and not account.directory.mark(account.project, account.name, "importing")
+        if afresh or row_is_stale:
+            await self._store.write(
+                lambda conn: projects.set_import(conn, account.project, account.name, cursor="", progress=0.0)
+            )
+            account.directory.set_mark(account.project, account.name, "importing", self._clock.now().isoformat())
+        if row_is_stale:
+            account.is_imported = False
+            await self._store.write(lambda conn: projects.forget_import(conn, account.project, account.name))
+        await self._show("began")
+
+    async def _ask_patiently(self, ask: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                return await ask()
+            except (NeedsCredentials, Banned) as error:
+                self.account.failed(error)
+                raise ImportStopped(f"the import cannot begin: {error}", connection=self.account.name) from error
+            except (Throttled, Unavailable) as error:
+                await self._wait(error)
+
+    async def _wait(self, error: Throttled | Unavailable) -> None:
+        """The vendor cannot be asked now: say so and wait until it may be tried again."""
+        account = self.account
+        pause = account.failed(error)
+        if isinstance(error, Throttled):
+            account.pacer.pause(error.retry_after)
+        log.warning("the import of %s pauses: %s", account.name, error, extra={"action": "import.paused"})
+        await asyncio.sleep(pause.total_seconds())
+
+    async def _end(self) -> Progress:
+        account, now = self.account, self._clock.now()
+        await self._store.write(
+            lambda conn: projects.set_import(
+                conn, account.project, account.name, cursor="", progress=1.0, finished_at=now
+            )
+        )
+        mark_imported(account.directory, account.project, account.name, now)
+        account.directory.set_mark(account.project, account.name, "importing", "")
+        account.is_imported = True
+        progress = Progress(share=1.0, records=self._records, requests=self._requests, is_done=True)
+        self._progressed(progress)
+        await self._show("done")
+        log.info(
+            "imported %d records of %s/%s with %d requests",
+            self._records,
+            account.project,
+            account.name,
+            self._requests,
+            extra={"action": "import.done"},
+        )
+        return progress
+
+    async def _show(self, what: str, **more: str) -> None:
+        account, now = self.account, self._clock.now()
+        body = {
+            "connection": account.name,
+            "state": what,
+            "progress": round(max(0.0, self._shown), 2),
+            "records": self._records,
+            **more,
+        }
+        await self._store.write(
+            lambda conn: events.append(conn, project=account.project, kind="import", body=body, now=now)
+        )
+
+    # --- the child ----------------------------------------------------------------------------------------------
+
+    async def _run_child(self, cursor: str) -> None:
+        """One child from beginning to end. Raises the VendorError that it met; _ChildDied if it met none."""
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "hub.runtime.import_child", stdin=PIPE, stdout=PIPE, limit=_LINE_LIMIT
+        )
+        before = self._requests
+        try:
+            _send(child, {"begin": self._begin(cursor)})
+            async with AsyncExitStack() as locks:
+                is_done = await self._serve(child, before, locks)
+        finally:
+            if child.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    child.kill()
+            await child.wait()
+        if not is_done:
+            raise _ChildDied
+
+    def _begin(self, cursor: str) -> dict[str, Any]:
+        account, context = self.account, self.account.context
+        return {
+            "project": account.project,
+            "connection": account.name,
+            "sink": account.sink,
+            "settings": _plain(context.settings),
+            "region": context.region,
+            "eight_is_seven": context.eight_is_seven,
+            "public_url": context.public_url,
+            "webhook_url": context.webhook_url,
+            "directory": str(self._directory),
+            "cursor": cursor,
+            "plugins": self._plugins,
+            "timeout": account.request_timeout.total_seconds(),
+        }
+
+    async def _serve(self, child: Process, requests_before: int, locks: AsyncExitStack) -> bool:
+        """Answer the child until it ends; True if it told that it is done."""
+        assert child.stdout is not None
+        held: dict[str, AsyncExitStack] = {}
+        answering: set[asyncio.Task[None]] = set()
+        is_done = False
+        try:
+            while line := await child.stdout.readline():
+                message = json.loads(line)
+                if "ask" in message:
+                    # a permit may take its time; a question for tokens must not wait behind it
+                    task = asyncio.create_task(self._answer(child, message, held, locks))
+                    answering.add(task)
+                    task.add_done_callback(partial(_answered, child, answering))
+                    continue
+                if message["told"] == "failed":
+                    raise _error(message)
+                self._requests = requests_before + message["requests"]
+                if message["told"] == "page":
+                    await self._page(message)
+                is_done = message["told"] == "done"
+        finally:
+            for task in answering:
+                task.cancel()
+            await asyncio.gather(*answering, return_exceptions=True)
+        return is_done
+
+    async def _answer(
+        self, child: Process, message: dict[str, Any], held: dict[str, AsyncExitStack], locks: AsyncExitStack
+    ) -> None:
+        state, answer = self.account.context.state, {"id": message["id"]}
+        match message["ask"]:
+            case "permit":
+                with urgency(Urgency.IMPORT):
+                    await self.account.pacer.acquire()
+            case "load":
+                answer["value"], answer["version"] = await state.load()
+            case "save":
+                try:
+                    answer["version"] = await state.save(message["value"], message["version"])
+                except Stale as err:
+                    answer["stale"] = str(err)
+            case "lock":
+                lock = await locks.enter_async_context(AsyncExitStack())
+                await lock.enter_async_context(state.lock(message["name"]))
+                held[message["name"]] = lock
+            case "unlock":
+                await held.pop(message["name"]).aclose()
+        _send(child, answer)
+
+    async def _page(self, message: dict[str, Any]) -> None:
+        account = self.account
+        account.succeeded()
+        self._records += message["records"]
+        self._pages += 1
+        share = min(0.99, message["progress"] if message["progress"] is not None else max(0.0, self._shown))
+        cursor = message["cursor"]
+        await self._store.write(
+            lambda conn: projects.set_import(conn, account.project, account.name, cursor=cursor, progress=share)
+        )
+        if share - self._shown >= _SHOWN_STEP:
+            self._shown = share
+            self._progressed(Progress(share=share, records=self._records, requests=self._requests))
+            await self._show("running")
+
+
+def _answered(child: Process, answering: set[asyncio.Task[None]], task: asyncio.Task[None]) -> None:
+    """A question that cannot be answered must not leave the child waiting for ever."""
+    answering.discard(task)
+    if not task.cancelled() and task.exception() is not None:
+        log.error("the importing process got no answer", exc_info=task.exception(), extra={"action": "import.broken"})
+        with contextlib.suppress(ProcessLookupError):
+            child.kill()
+
+
+def _send(child: Process, message: dict[str, Any]) -> None:
+    assert child.stdin is not None
+    with contextlib.suppress(ConnectionError, RuntimeError):
+        child.stdin.write(json.dumps(message).encode() + b"\n")
+
+
+def _error(message: dict[str, Any]) -> VendorError:
+    type_ = FATES.get(message["error"], VendorError)
+    if type_ is Throttled:
+        seconds = message.get("retry_after")
+        return Throttled(message["text"], retry_after=None if seconds is None else timedelta(seconds=seconds))
+    return type_(message["text"])
+
+
+def _plain(settings: BaseModel) -> dict[str, Any]:
+    """Settings as JSON, secrets readable: for the pipe to our own child only."""
+
+    def reveal(value: object) -> object:
+        if isinstance(value, SecretStr):
+            return value.get_secret_value()
+        if isinstance(value, dict):
+            return {key: reveal(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [reveal(item) for item in value]
+        return value
+
+    found: dict[str, Any] = to_jsonable_python(reveal(settings.model_dump()))
+    return found
