@@ -53,6 +53,8 @@ class Assigned:
     contact_owner: EmployeeId | None = None
     #: whom the interaction counts for (A10, A13)
     responsible: EmployeeId | None = None
+    #: who answered and takes an existing client over (A13)
+    taking_over: EmployeeId | None = None
     candidates: list[Candidate] = field(default_factory=list)
     turns: dict[str, Mapping[str, str]] = field(default_factory=dict)
     _taken: dict[str, EmployeeId | None] = field(default_factory=dict)
@@ -112,7 +114,7 @@ class Assigned:
             case "employee":
                 return facts.employee
             case "responsible":
-                return facts.responsible
+                return self.taking_over or facts.responsible
             case "deal_responsible":
                 return facts.deal_responsible
             case "contact_responsible":
@@ -196,6 +198,7 @@ def assign(facts: Facts, outcome: Outcome, rota: Rota, policy: Policy, now: date
         people.responsible = people.owner
     elif facts.is_answered and facts.employee and _existing(outcome, policy) == "answerer":
         people.responsible = people.choose(("answerer", "responsible", "senior"), "responsible")
+        people.taking_over = people.responsible if facts.direction == "inbound" else None
     else:
         people.responsible = people.choose(("responsible", "owner", "senior"), "responsible")
     return people
