@@ -162,6 +162,18 @@ def test_clock_integration_and_tokens_are_set_from_outside(control: httpx.Client
     assert control.post("/disconnect", json={}).json() == {"called": None}
 
 
+def test_reset_opens_the_account_anew(control: httpx.Client, api: httpx.Client) -> None:
+    api.post("/leads", json=[{"name": "l"}])
+    control.post("/switches", json={"unpaid": True})
+    control.post("/faults", json={"path": "/api"})
+    assert control.post("/reset").status_code == 200
+    assert control.get("/records").json()["leads"] == []
+    assert control.get("/switches").json()["unpaid"] is False
+    assert control.get("/stats").json()["faults_waiting"] == []
+    assert api.get("/account").status_code == 401
+    assert control.post("/settle", json={"at_once": True}).json()["late_waiting"] == 0
+
+
 def test_seeded_records_are_the_same_each_time_and_left_out_of_the_dump(
     control: httpx.Client, api: httpx.Client
 ) -> None:

@@ -7,7 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
-from .config import SandboxConfig
+from .config import Integration, SandboxConfig, Switches
 from .sandbox import Sandbox
 from .server import listening_socket, server_for
 
@@ -15,23 +15,25 @@ from .server import listening_socket, server_for
 def main(arguments: list[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; the address is printed as one line once it listens."""
     options = _parser().parse_args(arguments)
-    sandbox = Sandbox(SandboxConfig(seed=options.seed))
-    sandbox.switch(**_switches(options))
+    switches = Switches()
+    switches.update(_switches(options))
+    integration = Integration()
     if options.redirect_uri:
-        sandbox.set_integration(redirect_uri=options.redirect_uri)
+        integration.redirect_uri = options.redirect_uri
+    sandbox = Sandbox(SandboxConfig(seed=options.seed, switches=switches, integration=integration))
     if options.state is not None and options.state.exists():
         sandbox.load(options.state)
     elif options.seed_contacts:
         sandbox.seed(options.seed_contacts, options.seed_leads)
     listener = listening_socket(options.port, options.host)
-    listener.listen(4096)
-    sys.stdout.write(f"http://{options.host}:{listener.getsockname()[1]}\n")
-    sys.stdout.flush()
+    server = server_for(sandbox)
+    address = f"http://{options.host}:{listener.getsockname()[1]}"
+    server.announce = lambda: print(address, flush=True)  # noqa: T201 - the one line it says
     # uvicorn raises the signal again once it has stopped: by then it must not end the process, for the
     # state is still to be written.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    server_for(sandbox).run(sockets=[listener])
+    server.run(sockets=[listener])
     if options.state is not None:
         sandbox.save(options.state)
     return 0

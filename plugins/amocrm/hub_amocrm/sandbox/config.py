@@ -10,7 +10,6 @@ from .account import DEFAULT_ACCOUNT, AccountSeed
 
 CLIENT_ID = "5f1c0a00-7a1e-4c3e-9d55-0a0b0c0d0e0f"
 CLIENT_SECRET = "sandbox-secret-of-the-integration-0123456789-abcdefghijklmnop"  # noqa: S105 - a stand-in's
-LONG_LIVED_TOKEN_CLAIM = "long_lived"  # noqa: S105 - a word, not a secret
 
 
 @dataclass(slots=True, kw_only=True)

@@ -137,9 +137,10 @@ class Deliverer:
         while True:
             line.wake.clear()
             now = self._world.clock.now()
-            due = next((parcel for parcel in line.parcels if parcel.due <= now), None)
+            # A copy: other threads append meanwhile.
+            due = next((parcel for parcel in list(line.parcels) if parcel.due <= now), None)
             if due is None:
-                pause = min((parcel.due for parcel in line.parcels), default=None)
+                pause = min((parcel.due for parcel in list(line.parcels)), default=None)
                 timeout = None if pause is None else pause - now
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(line.wake.wait(), timeout)
@@ -160,7 +161,7 @@ class Deliverer:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(line.wake.wait(), _REORDER_WAIT)
         now = self._world.clock.now()
-        rest = [parcel for parcel in line.parcels if parcel.due <= now]
+        rest = [parcel for parcel in list(line.parcels) if parcel.due <= now]
         for parcel in rest:
             line.parcels.remove(parcel)
         self._random.shuffle(rest)
