@@ -194,22 +194,37 @@ class _Part:
     talk_seconds: int | None = None
     waiting_seconds: int | None = None
     recording: str = ""
+    #: as its own record tells it
     started_at: datetime | None = None
-    #: when it was first heard of, for the order among legs of one beginning
+    #: when it was first heard of and when it was answered, for the order among legs of one beginning
     seen_at: datetime | None = None
+    picked_up_at: datetime | None = None
     rank: int = 0
 
     def add(self, one: CallFragment) -> None:
         self.destination = _joined(self.destination, one.destination or Destination())
         self.waiting_seconds = one.waiting_seconds if self.waiting_seconds is None else self.waiting_seconds
-        self.started_at = _earlier(self.started_at, one.started_at)
         self.seen_at = _earlier(self.seen_at, _seen_at(one))
 
     def add_record(self, one: CallFragment) -> None:
         self.has_record = self.is_answered = True
         self.talk_seconds = one.talk_seconds if self.talk_seconds is None else self.talk_seconds
         self.recording = self.recording or one.recording
+        self.started_at = _earlier(self.started_at, one.started_at)
+        self.picked_up_at = _earlier(self.picked_up_at, _seen_at(one))
         self.add(one)
+
+    def add_pick_up(self, one: CallFragment) -> None:
+        self.picked_up_at = _earlier(self.picked_up_at, one.happened_at)
+        self.add(one)
+
+    def order(self, call_started_at: datetime) -> tuple[datetime, datetime, bool, int]:
+        return (
+            self.started_at or call_started_at,
+            self.picked_up_at or self.seen_at or call_started_at,
+            self.is_answered,
+            self.rank,
+        )
 
     def to_leg(self) -> Leg:
         return Leg(
@@ -235,7 +250,7 @@ def _parts_of(
         if one.moment is Moment.TAKEN and _names(one):
             part = _find(parts, one.destination) or _new(parts, one)
             part.is_answered = is_answered
-            part.add(one)
+            part.add_pick_up(one)
     for one in talks:
         if not _names(one):
             _add_nameless_record(parts, one)
@@ -243,12 +258,8 @@ def _parts_of(
         rung = one.moment is Moment.FORWARDED or (one.moment is Moment.ENDED and one not in talks)
         dialled = one.moment is Moment.RINGING and direction is Direction.OUTBOUND
         if (rung or dialled) and _names(one):
-            (_find(parts, one.destination) or _new(parts, one)).add(one)
-    for rank, part in enumerate(parts):
-        part.rank = rank
-    far = call_started_at
-    parts.sort(key=lambda part: (part.started_at or far, part.seen_at or far, part.is_answered, part.rank))
-    return parts
+            _add_ring(parts, one)
+    return sorted(parts, key=lambda part: part.order(call_started_at))
 
 
 def _add_record(parts: list[_Part], one: CallFragment) -> None:
@@ -274,6 +285,24 @@ def _add_nameless_record(parts: list[_Part], one: CallFragment) -> None:
     if told and one.is_recovered:
         return told[-1].add_record(one)
     return _new(parts, one).add_record(one)
+
+
+def _add_ring(parts: list[_Part], one: CallFragment) -> None:
+    """Somebody was rung: in vain, unless they answered and nobody else did in between (A1)."""
+    same = [part for part in parts if _is_same(part.destination, one.destination)]
+    answered = min((part for part in same if part.is_answered), key=lambda p: p.order(_LONG_AGO), default=None)
+    if answered is not None and not _was_in_vain(parts, answered, one.happened_at):
+        return answered.add(one)
+    part = next((part for part in same if not part.is_answered), None) or _new(parts, one)
+    return part.add(one)
+
+
+def _was_in_vain(parts: Sequence[_Part], answered: _Part, rung_at: datetime | None) -> bool:
+    """True if another employee picked up between the ring and the answer of the one who was rung."""
+    if rung_at is None or answered.picked_up_at is None:
+        return False
+    others = (part for part in parts if part.is_answered and not _is_same(part.destination, answered.destination))
+    return any(other.picked_up_at and rung_at < other.picked_up_at < answered.picked_up_at for other in others)
 
 
 def _new(parts: list[_Part], one: CallFragment) -> _Part:

@@ -62,7 +62,9 @@ def forwarding_reply(question: ForwardingQuestion, answer: ForwardingAnswer, set
         return Reply(body=orjson.dumps({settings.reply_key: answer.destination}), content_type=_JSON)
     as_field = settings.rpc_result is RpcResult.FIELD and settings.reply_key
     result: Any = {settings.reply_key: answer.destination} if as_field else answer.destination
-    return Reply(body=orjson.dumps({"jsonrpc": "2.0", "id": question.reply_to, "result": result}), content_type=_JSON)
+    # an answer needs an id even where the question came in another form; null would mark an error
+    reply_to = 1 if question.reply_to is None else question.reply_to
+    return Reply(body=orjson.dumps({"jsonrpc": "2.0", "id": reply_to, "result": result}), content_type=_JSON)
 
 
 def _read_body(request: RawRequest, found: dict[str, str]) -> str | int | None:

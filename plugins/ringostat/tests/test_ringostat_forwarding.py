@@ -153,7 +153,7 @@ def test_source_answers_forwarding() -> None:
     assert isinstance(SOURCE, AnswersForwarding)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     body=st.binary(max_size=60) | st.text(max_size=40).map(str.encode),
     query=st.binary(max_size=40),

@@ -436,7 +436,7 @@ def as_bytes(value: object) -> bytes:
     return json.dumps(value).encode("utf-8", "surrogatepass")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     body=st.binary(max_size=80) | payloads.map(as_bytes) | st.lists(payloads, max_size=3).map(as_bytes),
     query=st.binary(max_size=60) | st.sampled_from([b"moment=after", b"moment=form", b"moment=taken", b"moment=deal"]),
