@@ -424,6 +424,35 @@ class MemoryCrm:
                         replace(task, is_open=False) if task.id == ref.id else task for task in self.known.tasks
                     ),
                 )
+            case UpdateContact():
+                ref = self._resolved(action.contact)
+                self.known = replace(
+                    self.known,
+                    contacts=tuple(
+                        replace(one, responsible=action.responsible or one.responsible) if one.id == ref.id else one
+                        for one in self.known.contacts
+                    ),
+                )
+            case UpdateDeal():
+                ref = self._resolved(action.deal)
+                self.known = replace(
+                    self.known,
+                    deals=tuple(
+                        replace(one, responsible=action.responsible or one.responsible) if one.id == ref.id else one
+                        for one in self.known.deals
+                    ),
+                )
+            case UpdateTask():
+                ref = self._resolved(action.task)
+                self.known = replace(
+                    self.known,
+                    tasks=tuple(
+                        replace(one, responsible=action.assignee or one.responsible, due_at=action.due_at or one.due_at)
+                        if one.id == ref.id
+                        else one
+                        for one in self.known.tasks
+                    ),
+                )
             case _:
                 ref = self._new(RecordKind.NOTE)
         self.done[action.key] = ref
