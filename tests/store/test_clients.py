@@ -142,7 +142,7 @@ def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 project_numbers = itertools.count()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(identities, st.randoms(use_true_random=False), st.sampled_from([ANY, ALL]))
 def test_any_order_of_enquiries_gives_the_same_clients(
     shared_store: Store, seen: list[Identity], order: random.Random, rules: JoinRules
