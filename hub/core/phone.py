@@ -22,6 +22,8 @@ Phone = NewType("Phone", str)
 _SHORTEST, _LONGEST = 5, 17
 _INTERNATIONAL = re.compile(r"(\+?)([1-9][0-9]{7,14})", re.ASCII)
 _NON_GEOGRAPHIC = "001"
+#: trunk prefixes of the past that people still write before the national number: ``8 068 729 00 73``
+_OLD_TRUNK = {"UA": "8"}
 _TYPES = (
     "premium_rate",
     "toll_free",
@@ -40,7 +42,7 @@ _TYPES = (
 def parse_phone(text: str, region: str, *, eight_is_seven: bool = False) -> Phone | None:
     """The number that ``text`` means to someone in ``region`` (ISO 3166, such as ``UA``), or None.
 
-    ``098…``, ``38098…``, ``0038098…`` and ``+380 98 …`` are one number in UA (C4). With ``eight_is_seven``, 11 digits
+    ``098…``, ``38098…``, ``0038098…``, ``8 098…`` and ``+380 98 …`` are one number in UA (C4). With ``eight_is_seven``, 11 digits
     that begin with 8 are read as +7 (W7). Extensions are dropped. Total on any text.
     """
     bare = text.strip()
@@ -67,6 +69,9 @@ def _ask_library(text: str, region: str, *, eight_is_seven: bool) -> Phone | Non
     if digits.startswith("00") and not has_plus:
         # where 00 is not the region's own international prefix, as in RU
         candidates[1:] = [f"+{digits[2:]}"]
+    trunk = _OLD_TRUNK.get(region)
+    if trunk and digits.startswith(f"{trunk}0") and not has_plus:
+        candidates.append(digits.removeprefix(trunk))
     for candidate in candidates:
         try:
             parsed = phonenumbers.parse(candidate, region)

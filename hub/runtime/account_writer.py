@@ -445,6 +445,11 @@ class AccountWriter:
                 doubt_checks=step.doubt_checks + 1,
             )
         for step, note in outcome.rejected:
+            if step.action.kind == "notify":
+                # a popup that cannot be shown is nobody's work; its task stands
+                steps.set_state(conn, [step.id], StepState.DONE, now=now, note=f"not shown: {note}")
+                lanes.add(_lane(step))
+                continue
             steps.set_state(conn, [step.id], StepState.REJECTED, now=now, note=note, add_attempt=True)
             lanes.add(_lane(step))
         for step, note in outcome.stale:

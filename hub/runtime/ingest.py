@@ -121,7 +121,7 @@ def store_parsed(
     resolved = clients.resolve(
         conn,
         project.name,
-        interaction.client,
+        _keys_of(interaction.client),
         join_rules(project.policy),
         now=now,
         current=before.client_id if before else None,
@@ -147,6 +147,11 @@ def store_parsed(
             now=now,
         )
     return Arrived(stored=stored, fragment=fragment, connections=names)
+
+
+def _keys_of(identity: Identity) -> Identity:
+    """``identity`` without what names a place inside the company: an extension is nobody's own."""
+    return replace(identity, handles=tuple(handle for handle in identity.handles if handle[0] != "extension"))
 
 
 def _own(

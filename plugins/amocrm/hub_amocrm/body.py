@@ -191,7 +191,8 @@ class Bodies:
             "duration": action.talk_seconds,
             "source": action.source or self.settings.service_name,
             "link": action.recording or None,
-            "phone": action.phone,
+            # a hidden number: the field must not be missing, and nobody can be called back by it
+            "phone": action.phone or self.settings.hidden_number,
             "call_responsible": _user(write.user),
             "call_status": CALL_STATUSES.get(action.disposition),
             "call_result": self.text(action.text) or None,

@@ -71,6 +71,12 @@ class AmoCrmSettings(BaseModel):
         title="Allow a sandbox on this machine",
         description="Lets the account live at http://127.0.0.1, as the sandbox does. Never needed for a real account.",
     )
+    hidden_number: str = Field(
+        default="anonymous",
+        min_length=1,
+        title="Hidden number",
+        description="What stands in the call record of a client who hides their number; the field may not be empty.",
+    )
     requests_per_second: int = Field(
         default=6,
         ge=1,

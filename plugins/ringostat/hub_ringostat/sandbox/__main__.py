@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import socket
+import sys
 from pathlib import Path
 
 import uvicorn
@@ -12,10 +14,10 @@ from .server import Sandbox
 
 
 def main() -> None:
-    """Serve until stopped; everything else is ordered through ``/_sandbox/…``."""
+    """Serve until stopped, the address printed as one line; everything else is ordered through ``/_sandbox/…``."""
     parser = argparse.ArgumentParser(prog="python -m hub_ringostat.sandbox", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8082)
+    parser.add_argument("--port", type=int, default=8082, help="0: a free one")
     parser.add_argument("--project", type=int, default=55555, help="project id")
     parser.add_argument("--auth-key", default="sandbox-auth-key", help="what the Auth-key header must hold")
     parser.add_argument("--traffic", type=Path, help="a traffic file to load (docs/traffic-file.md)")
@@ -23,12 +25,15 @@ def main() -> None:
     parser.add_argument("--mixed", action="store_true", help="each moment in another shape")
     chosen = parser.parse_args()
     sandbox = Sandbox(project_id=chosen.project, auth_key=chosen.auth_key)
-    sandbox.url = f"http://{chosen.host}:{chosen.port}"
+    listener = socket.create_server((chosen.host, chosen.port))
+    sandbox.url = f"http://{chosen.host}:{listener.getsockname()[1]}"
     if chosen.traffic is not None:
         sandbox.load_traffic(json.loads(chosen.traffic.read_text(encoding="utf-8")))
     if chosen.hook:
         sandbox.set_up(chosen.hook, mixed=chosen.mixed)
-    uvicorn.run(sandbox.app, host=chosen.host, port=chosen.port, log_level="warning")
+    sys.stdout.write(f"{sandbox.url}\n")
+    sys.stdout.flush()
+    uvicorn.Server(uvicorn.Config(sandbox.app, log_level="warning")).run(sockets=[listener])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,132 @@
+"""``hub``: the command line. Argument parsing only; what a command does stands in `hub.commands`."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from hub.commands import check as check_command
+from hub.commands import explain as explain_command
+from hub.commands import policy as policy_command
+from hub.commands import replay as replay_command
+from hub.commands import run as run_command
+from hub.commands import user as user_command
+from hub.commands.context import JsonOption, ProjectOption, console, quietly
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="hub",
+    help="The hub between the channels where clients turn to you and the CRM where you work.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    rich_markup_mode=None,
+)
+app.add_typer(policy_command.app, name="policy")
+app.add_typer(user_command.app, name="user")
+
+
+@app.command()
+def run(
+    role: Annotated[
+        Literal["all", "web", "worker"] | None, typer.Option(help="What this process does; default: HUB_ROLE, all.")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Where to listen; default: HUB_HOST, 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option(help="0 takes a free one; default: HUB_PORT, 8080.")] = None,
+) -> None:
+    """Run the hub until it is stopped."""
+    run_command.run(role=role, host=host, port=port)
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="Stop after the day instead of serving on.")] = False,
+    as_json: JsonOption = False,
+    preset: Annotated[str, typer.Option(help="Which ready policy.")] = "car-dealer",
+    calls: Annotated[int, typer.Option(min=1, help="About how many calls the day has.")] = 150,
+    seed: Annotated[int, typer.Option(help="Another seed, another day.")] = 7,
+    port: Annotated[int, typer.Option(help="Where the console listens; 0 takes a free port.")] = 8080,
+    data: Annotated[Path | None, typer.Option(help="An empty folder to keep the databases in.")] = None,
+) -> None:
+    """Play a day of Ringostat traffic into an amoCRM sandbox, and show what came of it."""
+    from hub.demo.play import DemoOptions, last_line, play
+
+    options = DemoOptions(preset=preset, calls=calls, seed=seed, port=port, is_once=once, is_json=as_json, data=data)
+    summary = quietly(lambda: asyncio.run(play(options, console)))
+    if as_json:
+        typer.echo(last_line(summary))
+    if summary.lost or summary.doubled:
+        raise typer.Exit(1)
+
+
+@app.command()
+def explain(
+    interaction: Annotated[str, typer.Argument(help="Interaction id, or the telephony's call id.")],
+    language: Annotated[Literal["ru", "uk", "en"], typer.Option(help="Of the text.")] = "en",
+    project: ProjectOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Why here? Facts, candidates, the rule that won, what was sent and what the CRM answered."""
+    explain_command.explain(interaction, language=language, project=project, as_json=as_json)
+
+
+@app.command()
+def check(
+    trace_hooks: Annotated[bool, typer.Option("--trace-hooks", help="Show each registration.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not ask the CRMs.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Check configuration, plugins and connections: each line is ok, or says what to do."""
+    check_command.check(trace_hooks=trace_hooks, offline=offline, as_json=as_json)
+
+
+@app.command()
+def replay(
+    interaction: Annotated[str, typer.Argument(help="Interaction id; left out: all that need attention.")] = "",
+    connection: Annotated[str, typer.Option(help="Only in this CRM.")] = "",
+    write: Annotated[bool, typer.Option("--write", help="Do it; without, only say what would be replayed.")] = False,
+    project: ProjectOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Decide interactions anew on what the CRM holds now; what was already done is not repeated (X13)."""
+    replay_command.replay(interaction, connection=connection, write=write, project=project, as_json=as_json)
+
+
+@app.command(name="test-call")
+def try_call_now(
+    number: Annotated[str, typer.Argument(help="The caller, typed as you like.")],
+    answered_by: Annotated[str, typer.Option("--answered-by", help="Employee who answers; left out: missed.")] = "",
+    line: Annotated[str, typer.Option(help="The company's number that was dialled.")] = "",
+    write: Annotated[bool, typer.Option("--write", help="Really write it to the CRM.")] = False,
+    language: Annotated[Literal["ru", "uk", "en"], typer.Option(help="Of the text.")] = "en",
+    project: ProjectOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """What would happen if NUMBER called now: the forwarding answer, the plan and why. Writes nothing by default."""
+    from hub.commands.try_call import try_call
+
+    try_call(
+        number,
+        answered_by=answered_by,
+        line=line,
+        write=write,
+        language=language,
+        project=project,
+        as_json=as_json,
+    )
+
+
+@app.command()
+def backup(
+    target: Annotated[Path, typer.Argument(help="Folder that the copies go to; made if missing.")],
+) -> None:
+    """Copy the databases while the hub runs."""
+    run_command.backup(target)
+
+
+def main() -> None:
+    """The entry point of the ``hub`` command."""
+    app()

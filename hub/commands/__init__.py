@@ -1,0 +1,1 @@
+"""The commands behind `hub.cli`, one module a noun."""

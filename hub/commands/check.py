@@ -1,0 +1,110 @@
+"""``hub check``: configuration, plugins, connections: each line is ok, or says what to do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+
+import typer
+
+from hub.commands.context import Exit, console, opened, print_json
+from hub.compose import open_account
+from hub.engine.projects import LiveProject
+from hub.errors import HubError
+from hub.runtime.services import Services
+from hub.store import work
+
+__all__ = ["Line", "check"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One thing that was checked."""
+
+    what: str
+    is_ok: bool
+    #: what was found, or what to do
+    text: str
+
+
+def check(*, trace_hooks: bool, offline: bool, as_json: bool) -> None:
+    """Print every line; the exit status is 1 if one of them is not ok."""
+    with opened() as services:
+        lines = [*_plugins(services), *_projects(services)]
+        if not offline:
+            lines += asyncio.run(_connections(services))
+        if as_json:
+            print_json([asdict(line) for line in lines])
+        else:
+            for line in lines:
+                mark = "[green]ok  [/green]" if line.is_ok else "[red]mend[/red]"
+                console.print(f"{mark} {line.what}", end="  ", highlight=False)
+                console.print(line.text, style="dim" if line.is_ok else "", markup=False, highlight=False)
+            if trace_hooks:
+                for plugin, registered in services.plugins.trace:
+                    console.print(f"     {plugin}  {registered}", style="dim", highlight=False)
+        if any(not line.is_ok for line in lines):
+            raise typer.Exit(int(Exit.FOUND))
+
+
+def _plugins(services: Services) -> Iterator[Line]:
+    plugins = services.plugins
+    for name in sorted(plugins.names):
+        yield Line(what=f"plugin {name}", is_ok=True, text="loaded")
+    for failure in plugins.failures:
+        yield Line(what=f"plugin {failure.plugin}", is_ok=False, text=failure.problem)
+    public = services.settings.public_url
+    yield Line(
+        what="public address",
+        is_ok=bool(public),
+        text=public or "set HUB_PUBLIC_URL to the https address under which vendors reach the hub",
+    )
+
+
+def _projects(services: Services) -> Iterator[Line]:
+    found = services.projects.all()
+    if not found:
+        yield Line(what="projects", is_ok=False, text="there is none yet: run 'hub setup'")
+    for project in found:
+        text = project.problem or f"version {project.policy_version}, {project.row.mode}"
+        if project.row.is_paused:
+            text += ", writing is paused"
+        yield Line(what=f"policy of {project.name}", is_ok=not project.problem, text=text)
+        for name, problem in project.problems.items():
+            yield Line(what=f"channel {project.name}/{name}", is_ok=False, text=problem)
+        waiting = len(services.store.read_now(partial(work.attention, project=project.name)))
+        if waiting:
+            yield Line(
+                what=f"needs attention in {project.name}",
+                is_ok=False,
+                text=f"{waiting} interactions: see /console/, then 'hub replay --write'",
+            )
+
+
+async def _connections(services: Services) -> list[Line]:
+    return [await _connection(services, project, name) for project, name in _named(services)]
+
+
+def _named(services: Services) -> list[tuple[LiveProject, str]]:
+    return [(project, connection.name) for project in services.projects.all() for connection in project.connections]
+
+
+async def _connection(services: Services, project: LiveProject, name: str) -> Line:
+    """Ask the CRM for its catalogue: the cheapest question that proves credentials, address and rights."""
+    what = f"CRM {project.name}/{name}"
+    found = project.connection(name)
+    assert found is not None
+    try:
+        account = open_account(services, project, found, pacers={})
+        try:
+            catalogue = await account.session.catalogue()
+        finally:
+            await account.close()
+    except HubError as err:
+        return Line(what=what, is_ok=False, text=str(err))
+    unbound = sorted(employee for employee in found.inactive if not employee.startswith("@"))
+    if unbound:
+        return Line(what=what, is_ok=False, text=f"no active user for {', '.join(unbound)}: bind them in the set-up")
+    return Line(what=what, is_ok=True, text=f"{catalogue.account_name}: {len(catalogue.users)} users")

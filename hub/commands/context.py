@@ -1,0 +1,89 @@
+"""What every command needs: settings, opened services, a console for people, JSON for programs, exit codes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+
+from hub.compose import build_services
+from hub.errors import ConfigurationError, HubError
+from hub.runtime.services import Services
+from hub.settings import load_settings
+
+__all__ = ["Exit", "JsonOption", "ProjectOption", "console", "fail", "opened", "print_json", "the_project"]
+
+#: for people; results that a program may read go to standard output alone
+console = Console(stderr=False)
+errors = Console(stderr=True)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document for programs.")]
+ProjectOption = Annotated[str, typer.Option("--project", "-p", help="Which project; may be left out if there is one.")]
+
+T = TypeVar("T")
+
+
+class Exit(IntEnum):
+    """What a command's exit status says."""
+
+    OK = 0
+    #: something was found that a person has to mend
+    FOUND = 1
+    #: the command was used wrongly, or the configuration cannot be used
+    USAGE = 2
+    #: a vendor or the database could not be reached
+    UNAVAILABLE = 3
+
+
+def fail(problem: str, code: Exit = Exit.USAGE) -> typer.Exit:
+    """Say ``problem`` on standard error; raise what this returns."""
+    errors.print(f"[red]error[/red] {problem}", highlight=False)
+    return typer.Exit(int(code))
+
+
+@contextmanager
+def opened() -> Iterator[Services]:
+    """The services of this machine's hub, closed afterwards; errors become one sentence and an exit status."""
+    try:
+        services = build_services(load_settings())
+    except ConfigurationError as err:
+        raise fail(str(err)) from err
+    try:
+        yield services
+    except ConfigurationError as err:
+        raise fail(str(err)) from err
+    except HubError as err:
+        raise fail(str(err), Exit.UNAVAILABLE) from err
+    finally:
+        services.close()
+
+
+def the_project(services: Services, name: str) -> str:
+    """The project called ``name``, or the only one there is."""
+    if name:
+        return services.projects.get(name).name
+    known = [project.name for project in services.projects.all()]
+    if len(known) == 1:
+        return known[0]
+    if not known:
+        raise ConfigurationError("there is no project yet: run 'hub setup' first")
+    raise ConfigurationError(f"there are several projects, say which with --project: {', '.join(known)}")
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
+
+
+def quietly(run: Callable[[], T]) -> T:
+    """Run ``run``; Ctrl+C ends the command without a traceback."""
+    try:
+        return run()
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None

@@ -1,0 +1,159 @@
+"""``hub policy``: import, export, check, compare and roll back what the project's people decided (DESIGN 6)."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from sqlalchemy import Connection
+
+from hub.commands.context import Exit, JsonOption, ProjectOption, console, fail, opened, print_json, the_project
+from hub.core.example import check_examples
+from hub.core.policy import load_policy, policy_schema
+from hub.errors import ConfigurationError
+from hub.store import policies
+
+__all__ = ["app"]
+
+app = typer.Typer(help="The policy: versions, checks, differences.", no_args_is_help=True)
+
+FileArgument = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A policy in TOML.")]
+#: an exported file says on its first line which version it is
+_MARK = "# version "
+
+
+@app.command(name="import")
+def import_file(
+    file: FileArgument,
+    reason: Annotated[str, typer.Option(help="Why: stands beside the version.")] = "",
+    based_on: Annotated[int | None, typer.Option(help="The version that the file was made from.")] = None,
+    project: ProjectOption = "",
+) -> None:
+    """Publish FILE as the next version; refused if it is broken or not based on the newest one."""
+    text = file.read_text(encoding="utf-8")
+    with opened() as services:
+        name = the_project(services, project)
+        _checked(text, str(file))
+        base = based_on if based_on is not None else _base_of(text)
+        now = services.clock.now()
+
+        def publish(conn: Connection) -> policies.PolicyVersion:
+            return policies.publish(
+                conn, name, text=text, author=getpass.getuser(), based_on=base, now=now, reason=reason
+            )
+
+        version = services.store.write_now(publish)
+        console.print(f"Version {version.version} of {name} is published; a running hub uses it within a second.")
+
+
+@app.command()
+def export(
+    version: Annotated[int | None, typer.Argument(help="Left out: the newest.")] = None,
+    project: ProjectOption = "",
+) -> None:
+    """Print a version; its first line lets 'import' know what the file is based on."""
+    with opened() as services:
+        name = the_project(services, project)
+
+        def read(conn: Connection) -> policies.PolicyVersion | None:
+            return policies.head(conn, name) if version is None else policies.get(conn, name, version)
+
+        found = services.store.read_now(read)
+        if found is None:
+            raise fail(f"{name} has no policy yet")
+        text = found.text if not found.text.startswith(_MARK) else found.text.split("\n", 1)[1]
+        sys.stdout.write(f"{_MARK}{found.version} of {name}\n{text}")
+
+
+@app.command()
+def check(file: FileArgument, as_json: JsonOption = False) -> None:
+    """Check FILE without publishing it: fields, names, contradictions, its own examples."""
+    try:
+        _checked(file.read_text(encoding="utf-8"), str(file))
+    except ConfigurationError as err:
+        if as_json:
+            print_json({"ok": False, "problem": err.problem, "path": err.path, "line": err.line})
+            raise typer.Exit(int(Exit.FOUND)) from err
+        raise fail(str(err), Exit.FOUND) from err
+    if as_json:
+        print_json({"ok": True})
+    else:
+        console.print(f"{file} can be used.")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a policy, for editors."""
+    print_json(policy_schema())
+
+
+@app.command()
+def versions(project: ProjectOption = "", as_json: JsonOption = False) -> None:
+    """Every version: who published it, when and why."""
+    with opened() as services:
+        name = the_project(services, project)
+        found = services.store.read_now(lambda conn: policies.list_versions(conn, name))
+        if as_json:
+            print_json(
+                [
+                    {
+                        "version": item.version,
+                        "author": item.author,
+                        "at": item.published_at.isoformat(),
+                        "reason": item.reason,
+                        "based_on": item.based_on,
+                    }
+                    for item in found
+                ]
+            )
+            return
+        for item in found:
+            console.print(f"{item.version:>4}  {item.published_at:%Y-%m-%d %H:%M} UTC  {item.author}  {item.reason}")
+
+
+@app.command()
+def diff(before: int, after: int, project: ProjectOption = "") -> None:
+    """What changed between two versions."""
+    with opened() as services:
+        name = the_project(services, project)
+        sys.stdout.write(services.store.read_now(lambda conn: policies.diff(conn, name, before, after)))
+
+
+@app.command()
+def rollback(
+    to: Annotated[int, typer.Argument(help="The version whose text becomes the newest one.")],
+    reason: Annotated[str, typer.Option(help="Why: stands beside the version.")] = "",
+    project: ProjectOption = "",
+) -> None:
+    """Publish an earlier version again."""
+    with opened() as services:
+        name = the_project(services, project)
+        now = services.clock.now()
+
+        def back(conn: Connection) -> policies.PolicyVersion:
+            head = policies.head(conn, name)
+            if head is None:
+                raise ConfigurationError("there is no policy yet", path=f"project {name}")
+            return policies.rollback(
+                conn, name, to=to, author=getpass.getuser(), based_on=head.version, now=now, reason=reason
+            )
+
+        console.print(f"Version {services.store.write_now(back).version} is published: the text of version {to}.")
+
+
+def _checked(text: str, file: str) -> None:
+    policy = load_policy(text, file=file)
+    failures = check_examples(policy)
+    if failures:
+        raise ConfigurationError("; ".join(str(failure) for failure in failures), path="example", file=file)
+
+
+def _base_of(text: str) -> int | None:
+    first = text.split("\n", 1)[0]
+    if not first.startswith(_MARK):
+        return None
+    digits = first.removeprefix(_MARK).split(" ", 1)[0]
+    return int(digits) if digits.isdigit() else None

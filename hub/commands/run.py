@@ -1,0 +1,54 @@
+"""``hub run`` and ``hub backup``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+from hub.commands.context import Exit, console, fail, opened, quietly
+from hub.compose import Hub
+from hub.errors import ConfigurationError
+from hub.logs import set_up_logs
+from hub.settings import Settings, load_settings
+from hub.store import backup as copies
+from hub.web.app import build_app
+from hub.web.server import serve_forever
+
+__all__ = ["backup", "run", "serve_hub"]
+
+log = logging.getLogger(__name__)
+
+
+def run(*, role: str | None, host: str | None, port: int | None) -> None:
+    """Run until SIGTERM or Ctrl+C."""
+    try:
+        settings = load_settings(role=role, host=host, port=port)
+        set_up_logs(settings)
+        quietly(lambda: asyncio.run(serve_hub(settings)))
+    except ConfigurationError as err:
+        raise fail(str(err)) from err
+    except OSError as err:
+        raise fail(f"cannot listen on {host or 'HUB_HOST'}: {err}", Exit.UNAVAILABLE) from err
+
+
+async def serve_hub(settings: Settings) -> None:
+    """The whole hub in this process: workers and web, as ``settings.role`` says."""
+    hub = Hub(settings)
+
+    def ready(port: int) -> None:
+        log.info("the hub serves on http://%s:%d", settings.host, port, extra={"action": "hub.ready"})
+        console.print(f"The hub serves on http://{settings.host}:{port} (console: /console/)")
+
+    async with hub:
+        await serve_forever(build_app(hub.services), settings.host, settings.port, ready=ready)
+
+
+def backup(target: Path) -> None:
+    """Copy ``hub.db`` and ``directory.db`` consistently."""
+    with opened() as services:
+        settings = services.settings
+        files = [settings.data_directory / "hub.db", settings.directory_path]
+        for copy in copies.backup(files, target):
+            console.print(f"{copy}", highlight=False)
+        console.print("The key of the encrypted columns is not copied: keep it elsewhere.", style="dim")
