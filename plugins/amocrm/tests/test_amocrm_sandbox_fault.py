@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,9 @@ from hub_amocrm.sandbox.config import Switches
 from hub_amocrm.sandbox.limiter import Limiter, Verdict
 
 LEAD = [{"name": "l"}]
+
+#: Loopback is plain HTTP: a context without certificates spares each client their loading.
+PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +36,7 @@ def sandbox(served: tuple[Sandbox, str]) -> Sandbox:
 @pytest.fixture
 def api(served: tuple[Sandbox, str], sandbox: Sandbox) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {sandbox.long_lived_token()}"}
-    with httpx.Client(base_url=served[1], headers=headers, trust_env=False, timeout=5) as client:
+    with httpx.Client(base_url=served[1], headers=headers, trust_env=False, verify=PLAIN, timeout=5) as client:
         yield client
 
 
@@ -216,7 +220,7 @@ async def test_latency_is_drawn_from_its_range_and_requests_overlap(
 ) -> None:
     sandbox.switch(latency_ms=[80, 120])
     headers = {"Authorization": f"Bearer {sandbox.long_lived_token()}"}
-    async with httpx.AsyncClient(base_url=served[1], headers=headers, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=served[1], headers=headers, trust_env=False, verify=PLAIN) as client:
         before = time.monotonic()
         answers = await asyncio.gather(*(client.get("/api/v4/account") for _ in range(10)))
         took = time.monotonic() - before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ssl
 from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,10 +16,13 @@ from joserfc.jwk import OctKey
 
 HOUR = 3600
 
+#: Loopback is plain HTTP: a context without certificates spares each client their loading.
+PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[tuple[Sandbox, httpx.Client]]:
-    with serve(Sandbox()) as (sandbox, url), httpx.Client(base_url=url, trust_env=False) as client:
+    with serve(Sandbox()) as (sandbox, url), httpx.Client(base_url=url, trust_env=False, verify=PLAIN) as client:
         yield sandbox, client
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,9 @@ from starlette.routing import Route
 NO_LIMIT = SandboxConfig(switches=Switches(limit_per_second=None, webhook_timeout_seconds=1))
 MINUTE = 60
 Json = dict[str, Any]
+
+#: Loopback is plain HTTP: a context without certificates spares each client their loading.
+PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class Receiver:
@@ -78,7 +82,7 @@ def sandbox(served: tuple[Sandbox, str]) -> Sandbox:
 @pytest.fixture
 def api(served: tuple[Sandbox, str], sandbox: Sandbox) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {sandbox.long_lived_token()}"}
-    with httpx.Client(base_url=served[1], headers=headers, trust_env=False) as client:
+    with httpx.Client(base_url=served[1], headers=headers, trust_env=False, verify=PLAIN) as client:
         yield client
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,6 +31,9 @@ from hub_amocrm.sandbox import Sandbox, SandboxConfig, Switches, serve
 NO_LIMIT = SandboxConfig(switches=Switches(limit_per_second=None))
 CLIENT = "+74950000222"
 DAY = 24 * 3600
+
+#: Loopback is plain HTTP: a context without certificates spares each client their loading.
+PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +201,7 @@ class Wrapper(AmoOAuthClient):
         old = self.__dict__.get("_session")
         if old is not None:  # the client drops its session unclosed whenever it renews tokens
             old.close()
-        session = JsonEverywhere(timeout=self.timeout, trust_env=False)
+        session = JsonEverywhere(timeout=self.timeout, trust_env=False, verify=PLAIN)
         session.headers.update(self._auth_headers() | (params or {}))
         return session
 

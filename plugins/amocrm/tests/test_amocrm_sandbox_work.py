@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,10 +14,16 @@ NO_LIMIT = SandboxConfig(switches=Switches(limit_per_second=None))
 CLIENT = "+74950000222"
 Json = dict[str, Any]
 
+#: Loopback is plain HTTP: a context without certificates spares each client their loading.
+PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[tuple[Sandbox, httpx.Client]]:
-    with serve(Sandbox(NO_LIMIT)) as (sandbox, url), httpx.Client(base_url=url, trust_env=False) as client:
+    with (
+        serve(Sandbox(NO_LIMIT)) as (sandbox, url),
+        httpx.Client(base_url=url, trust_env=False, verify=PLAIN) as client,
+    ):
         yield sandbox, client
 
 

@@ -62,14 +62,16 @@ class Deliverer:
 
     async def run(self, stopped: asyncio.Event) -> None:
         """Deliver until ``stopped`` is set."""
-        async with httpx.AsyncClient(trust_env=False) as self._client:
-            self._loop = asyncio.get_running_loop()
-            lines = asyncio.create_task(self._serve_lines())
-            await stopped.wait()
-            self._loop = None
-            lines.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await lines
+        self._loop = asyncio.get_running_loop()
+        lines = asyncio.create_task(self._serve_lines())
+        await stopped.wait()
+        self._loop = None
+        lines.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await lines
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
 
     def forget(self) -> None:
         """Throw away what waits."""
@@ -169,7 +171,7 @@ class Deliverer:
 
     async def _send(self, line: _Line, parcel: _Parcel) -> None:
         subscription = self._world.webhooks.get(parcel.destination)
-        if subscription is None or subscription["disabled"] or self._client is None:
+        if subscription is None or subscription["disabled"]:
             return
         code = await self._post(parcel)
         now = self._world.clock.now()
@@ -195,7 +197,8 @@ class Deliverer:
 
     async def _post(self, parcel: _Parcel) -> int:
         """The status of one attempt; 0: no answer in time, or no connection."""
-        assert self._client is not None
+        if self._client is None:  # made late: loading certificates would delay every start
+            self._client = httpx.AsyncClient(trust_env=False)
         limit = self._world.switches.webhook_timeout_seconds
         headers = {
             "Content-Type": "application/x-www-form-urlencoded",
