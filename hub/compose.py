@@ -308,7 +308,7 @@ class Hub:
             lambda conn: steps.since(conn, account.project, account.name, mark - timedelta(minutes=1))
         )
         for ended, body in effects:
-            account.fold_own(codec.load_changes(body), ended)
+            await account.fold_own(codec.load_changes(body), ended)
 
     async def _stop_connection(self, key: tuple[str, str]) -> None:
         run = self._running.pop(key)
@@ -358,4 +358,4 @@ class Hub:
             run.account.failed(error)
             raise
         run.account.succeeded()
-        run.account.fold(changes, began)
+        await run.account.fold(changes, began)

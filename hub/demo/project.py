@@ -81,7 +81,7 @@ async def connect(services: Services) -> None:
         catalogue = await account.session.connect()
         began = services.clock.now()
         async for changes in account.session.import_all(""):
-            account.fold(changes, began)
+            await account.fold(changes, began)
     finally:
         await account.close()
     now = services.clock.now()

@@ -73,15 +73,13 @@ class Account:
     _failures: int = 0
     _retry_at: datetime | None = None
 
-    def fold(self, changes: Changes, seen_at: datetime) -> None:
-        """Let the directory know."""
-        self.directory.fold(self.project, self.name, changes, seen_at)
+    async def fold(self, changes: Changes, seen_at: datetime) -> None:
+        """Let the directory know what was read by a request that began at ``seen_at``."""
+        await self.directory.fold_async(self.project, self.name, changes, seen_at)
 
-    def fold_own(self, changes: Changes, done_at: datetime) -> None:
+    async def fold_own(self, changes: Changes, done_at: datetime) -> None:
         """Let the directory know of our own write, and how far the steps are folded (DESIGN 3)."""
-        self.directory.fold(
-            self.project, self.name, changes, done_at, marks={"steps": done_at.isoformat()}
-        )
+        await self.directory.fold_async(self.project, self.name, changes, done_at, marks={"steps": done_at.isoformat()})
 
     def folded_until(self) -> datetime:
         """Steps done before this instant are in the directory."""

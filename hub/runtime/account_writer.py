@@ -392,7 +392,7 @@ class AccountWriter:
         checkpoint("writer.stored")
         for _, _, changes, _ in outcome.done:
             if changes != Changes():
-                self.account.fold_own(changes, now)
+                await self.account.fold_own(changes, now)
         checkpoint("writer.folded")
         for step, _, _, _ in outcome.done:
             self._limits.pop(step.id, None)

@@ -115,7 +115,7 @@ class Barrier:
                 complete = min(account.complete_until.get(kind, now - timedelta(hours=1)) for kind in missing)
                 changes = await account.session.barrier(missing, complete - self._overlap)
                 account.succeeded()
-                account.fold(changes, now)
+                await account.fold(changes, now)
                 for kind in missing:
                     self._began[kind] = now
                     account.complete_until[kind] = max(now, account.complete_until.get(kind, now))

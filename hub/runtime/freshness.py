@@ -39,7 +39,7 @@ class Freshness:
 
     def __init__(self, since: datetime) -> None:
         #: earlier changes are history that the feed catches up with, not news
-        self._since = since
+        self._since = since.replace(microsecond=0)
         self._samples: deque[tuple[datetime, Path, timedelta]] = deque()
         self._known: dict[RecordRef, datetime] = {}
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from hub.clock import Clock
-from hub.core.interaction import Call, Chat, Form, Interaction, InteractionId, Message, ProjectId
+from hub.core.interaction import Call, Chat, Form, Identity, Interaction, InteractionId, Message, ProjectId
 from hub.core.merge import CallFragment, Moment, fold
 from hub.core.policy import Policy
 from hub.engine.checkpoints import checkpoint
@@ -126,8 +126,6 @@ def store_parsed(
         now=now,
         current=before.client_id if before else None,
     )
-    for joined in resolved.joined:
-        work.rekey(conn, joined, resolved.client_id)
     stored = interactions.put(
         conn,
         interaction,

@@ -123,7 +123,11 @@ def get(conn: Connection, interaction_id: InteractionId, connection: str) -> Wor
 
 
 def head(conn: Connection, lane: Lane) -> Work | None:
-    """The lane's oldest unfinished work whose interaction is over; None if the lane is idle."""
+    """The lane's next unfinished work whose interaction is over; None if the lane is idle.
+
+    What is being written comes first, then the oldest: when two clients turned out to be one, work of the other may
+    be under way that is younger than what waits here (DESIGN 2.2).
+    """
     row = conn.execute(
         select(*_COLUMNS)
         .select_from(_JOINED)
@@ -133,7 +137,7 @@ def head(conn: Connection, lane: Lane) -> Work | None:
             work.c.state.in_([WorkState.OPEN.value, WorkState.WRITING.value]),
             interaction.c.decide_at.is_not(None),
         )
-        .order_by(work.c.sequence)
+        .order_by((work.c.state != WorkState.WRITING.value), work.c.sequence)
         .limit(1)
     ).first()
     return None if row is None else _work(row)
@@ -252,8 +256,3 @@ def reopen(conn: Connection, interaction_id: InteractionId, connection: str, now
         .values(state=WorkState.OPEN.value, decided_revision=0, updated_at=now, note="")
     )
     return bool(result.rowcount)
-
-
-def rekey(conn: Connection, joined: ClientId, kept: ClientId) -> None:
-    """The interactions of a client that turned out to be another go on in the other's lane (DESIGN 2.2)."""
-    conn.execute(update(work).where(work.c.client_id == joined).values(client_id=kept))

@@ -1,0 +1,371 @@
+"""Says a `Story` in a language: one sentence first, then whatever a sales head may want to know (X1, U4).
+
+Every function here is pure. Words of a policy (names of rows, tasks, stages) are shown as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+from hub.core.field import OPEN_FIELDS
+from hub.core.interaction import Call, Chat, Direction, Disposition, Form, Interaction
+from hub.core.plan import Action, Candidate, Check, CreateTask, Fact, Nothing, Notify, Reason, RecordCall, Trial
+from hub.core.records import EmployeeId
+from hub.core.revise import StepState
+from hub.language import Translator
+from hub.runtime.story import Chapter, Story, StoryAction
+from hub.store.work import WorkState
+
+__all__ = [
+    "action_text",
+    "check_text",
+    "fact_name",
+    "fact_value",
+    "headline",
+    "outcome",
+    "outcome_kind",
+    "reason_text",
+    "story_text",
+    "summary",
+    "trial_text",
+]
+
+#: facts whose values are ids of employees
+_PEOPLE = frozenset(
+    {
+        "answered_by",
+        "caller",
+        "employee",
+        "dialled_owner",
+        "responsible",
+        "deal_responsible",
+        "contact_responsible",
+        "last_talked",
+        "rung",
+    }
+)
+#: facts whose values are words of ours, by the family of the catalogue
+_WORDS = {"direction": "direction", "disposition": "disposition", "kind": "kind"}
+_SECONDS = frozenset({"talk_seconds", "waiting_seconds"})
+
+
+# --- the summary ------------------------------------------------------------------------------------------------
+
+
+def summary(story: Story, t: Translator) -> str:
+    """What happened and what came of it, in one or two sentences."""
+    parts = [headline(story.interaction, story.client.shown, t, _talker(story))]
+    if story.main:
+        parts.append(outcome(story.main, t, story.zone))
+    return " ".join(part for part in parts if part)
+
+
+def outcome_kind(interaction: Interaction) -> str:
+    """How the interaction ended, as one word of the family ``ended``: for colours and filters."""
+    match interaction:
+        case Call(disposition=Disposition.PENDING):
+            return "pending"
+        case Call(disposition=Disposition.ANSWERED):
+            return "answered"
+        case Call(disposition=Disposition.VOICEMAIL):
+            return "voicemail"
+        case Call(direction=Direction.OUTBOUND) | Call(disposition=Disposition.CLIENT_MISSED):
+            return "unreached"
+        case Call():
+            return "missed"
+        case Chat():
+            return "answered" if interaction.is_answered else "missed"
+        case _:
+            return "received"
+
+
+def headline(interaction: Interaction, client: str, t: Translator, talker: str = "") -> str:
+    """What happened, in one sentence; ``talker`` is the employee who talked to the client."""
+    values = {"client": client or t("client.hidden"), "who": talker or t("somebody")}
+    match interaction:
+        case Call():
+            key = _call_key(interaction)
+            return t(
+                key,
+                **values,
+                talk=t.duration(interaction.talk_seconds),
+                waited=t.duration(interaction.waiting_seconds),
+            )
+        case Chat():
+            return t("headline.chat", **values)
+        case Form():
+            return t("headline.form", **values, form=interaction.form_name or interaction.page)
+        case _:
+            return t("headline.message", **values)
+
+
+def _call_key(call: Call) -> str:
+    if call.disposition is Disposition.PENDING:
+        return "headline.pending"
+    if call.disposition is Disposition.CLIENT_MISSED:
+        return "headline.client_missed"
+    if call.direction is Direction.OUTBOUND and not call.is_callback:
+        return "headline.out_answered" if call.is_answered else "headline.out_unanswered"
+    if call.is_answered:
+        return "headline.callback_answered" if call.is_callback else "headline.answered"
+    if call.disposition is Disposition.VOICEMAIL:
+        return "headline.voicemail"
+    return "headline.callback_missed" if call.is_callback else "headline.missed"
+
+
+def _talker(story: Story) -> str:
+    answered = [leg.who for leg in story.legs if leg.is_answered]
+    if answered:
+        return answered[-1]
+    return story.legs[0].who if story.legs else ""
+
+
+def outcome(chapter: Chapter, t: Translator, zone: ZoneInfo) -> str:
+    """What came of it in one CRM, in one sentence."""
+    if chapter.decided_at is None:
+        if chapter.state is WorkState.ATTENTION:
+            return t("outcome.attention", note=chapter.note)
+        if chapter.decide_at is None:
+            return t("outcome.not_over")
+        return t("outcome.undecided", at=t.clock(chapter.decide_at, zone))
+    nothing = next((found.action for found in chapter.actions if isinstance(found.action, Nothing)), None)
+    if nothing is not None:
+        return t("outcome.nothing", reason=reason_text(nothing.reason, t))
+    done = _did(chapter, t)
+    if chapter.is_shadow:
+        text = t("outcome.shadow", done=done) if done else t("outcome.shadow_nothing")
+    elif chapter.failed:
+        text = t("outcome.failed", note=chapter.failed[0].note or chapter.note, crm=chapter.connection)
+    elif chapter.state is WorkState.ATTENTION:
+        text = t("outcome.attention", note=chapter.note)
+    elif any(found.state is StepState.IN_DOUBT for found in chapter.actions):
+        text = t("outcome.in_doubt", done=done, crm=chapter.connection)
+    elif any(found.state is not None and found.state.is_outstanding for found in chapter.actions):
+        text = t("outcome.writing", done=done, crm=chapter.connection)
+    else:
+        text = t("outcome.done", done=done, crm=chapter.connection) if done else t("outcome.no_actions")
+    if chapter.responsible:
+        text += " " + t("outcome.responsible", who=chapter.responsible.name)
+        chosen = next((found for found in chapter.candidates if found.is_chosen), None)
+        if chosen is not None:
+            text += " " + t("outcome.because", reason=reason_text(chosen.reason, t, chapter.names))
+    return text
+
+
+def _did(chapter: Chapter, t: Translator) -> str:
+    """The plan's actions as a list of nouns, each once, tasks by whom."""
+    said: dict[str, None] = {}
+    for found in chapter.actions:
+        if found.state is StepState.WITHDRAWN or isinstance(found.action, Nothing):
+            continue
+        match found.action:
+            case CreateTask(completed_at=None) if found.person:
+                said[t("did.task_for", who=found.person.name, text=_short(found.action.text))] = None
+            case CreateTask():
+                said[t("did.completed_task")] = None
+            case Notify():
+                said[t("did.notify")] = None
+            case action:
+                said[t(f"did.{action.kind}")] = None
+    return ", ".join(said)
+
+
+def _short(text: str, limit: int = 60) -> str:
+    line = text.strip().splitlines()[0] if text.strip() else ""
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"
+
+
+# --- the parts --------------------------------------------------------------------------------------------------
+
+
+def reason_text(reason: Reason, t: Translator, names: Mapping[EmployeeId, str] | None = None) -> str:
+    """The reason as a sentence without its full stop; a plugin's own code is shown as it is."""
+    known = names or {}
+    values = {name: _reason_value(name, value, t, known) for name, value in reason.values.items()}
+    key = f"reason.{reason.code}"
+    if t.has(key):
+        return t(key, **values)
+    said = ", ".join(f"{name}: {value}" for name, value in values.items())
+    return f"{reason.code} ({said})" if said else reason.code
+
+
+def _reason_value(name: str, value: str, t: Translator, names: Mapping[EmployeeId, str]) -> str:
+    if name in ("as", "wanted"):
+        return ", ".join(_somebody(word, t, names) for word in value.split("|"))
+    if name == "why":
+        return t.or_else(f"reason.{value}", value)
+    return names.get(EmployeeId(value), value) if name in ("of", "employee") else value
+
+
+def _somebody(word: str, t: Translator, names: Mapping[EmployeeId, str]) -> str:
+    """A policy's word for somebody, for people."""
+    kind, _, group = word.partition(":")
+    said = t.or_else(f"word.{kind}", names.get(EmployeeId(word), word))
+    return f"{said} ({group})" if group else said
+
+
+def action_text(found: StoryAction, t: Translator, zone: ZoneInfo, names: Mapping[EmployeeId, str]) -> str:
+    """One action as a sentence: what is made or changed, for whom, by when."""
+    action: Action = found.action
+    who = found.person.name if found.person else ""
+    match action:
+        case Nothing():
+            return t("action.nothing", reason=reason_text(action.reason, t, names))
+        case CreateTask(completed_at=None):
+            due = t.moment(action.due_at, zone)
+            return t("action.create_task", text=_short(action.text, 120), who=who or t("nobody"), due=due)
+        case CreateTask():
+            return t("action.completed_task", text=_short(action.text, 120), who=who or t("nobody"))
+        case Notify():
+            told = ", ".join(names.get(employee, employee) for employee in action.employees)
+            return t("action.notify", who=told or t("nobody"), text=_short(action.text, 120))
+        case RecordCall():
+            return t("action.record_call", who=who or t("nobody"), talk=t.duration(action.talk_seconds))
+        case _:
+            label = getattr(action, "name", None) or _short(getattr(action, "text", None) or "", 120)
+            text = t(f"action.{action.kind}", label=label or "")
+            return f"{text}, {t('action.for', who=who)}" if who else text
+
+
+def check_text(check: Check, t: Translator, names: Mapping[EmployeeId, str] | None = None) -> str:
+    """The condition that failed and the value that it met."""
+    if check.operator == "not" and not check.field:
+        return t("check.not", expected=check.expected)
+    return t(
+        "check.failed",
+        field=fact_name(check.field, t),
+        operator=t.or_else(f"operator.{check.operator}", check.operator),
+        expected=fact_value(check.field, check.expected, t, names),
+        seen=fact_value(check.field, check.seen, t, names) or t("value.empty"),
+    )
+
+
+def trial_text(trial: Trial, t: Translator, names: Mapping[EmployeeId, str] | None = None) -> str:
+    """Why a row or rule did not fit, or that it won."""
+    if trial.has_won:
+        return t("trial.won")
+    return check_text(trial.failed, t, names) if trial.failed else t("trial.passed")
+
+
+def fact_name(name: str, t: Translator) -> str:
+    """The fact's name for people."""
+    if t.has(f"field.{name}"):
+        return t(f"field.{name}")
+    for prefix in OPEN_FIELDS:
+        if name.startswith(f"{prefix}."):
+            return t(f"field.{prefix}.", name=name[len(prefix) + 1 :])
+    return name
+
+
+def fact_value(name: str, value: str, t: Translator, names: Mapping[EmployeeId, str] | None = None) -> str:
+    """The fact's value for people: yes and no, words of ours, employees by name, seconds as durations."""
+    if value in ("true", "false", "yes", "no"):
+        return t("value.true" if value in ("true", "yes") else "value.false")
+    if name in _WORDS:
+        return ", ".join(t.or_else(f"{_WORDS[name]}.{part}", part) for part in value.split(", "))
+    if name in _PEOPLE and names:
+        return ", ".join(names.get(EmployeeId(part), part) for part in value.split(", "))
+    if name in _SECONDS:
+        try:
+            return t.duration(float(value))
+        except ValueError:
+            return value
+    return value
+
+
+def age_text(age: timedelta | None, t: Translator) -> str:
+    """How old the CRM's facts were (X9)."""
+    return t("age.unknown") if age is None else t("age.known", age=t.duration(age))
+
+
+# --- the whole, for a terminal ----------------------------------------------------------------------------------
+
+
+def story_text(story: Story, t: Translator) -> str:
+    """The whole story as plain text, for ``hub explain``."""
+    return "\n".join(_lines(story, t))
+
+
+def _lines(story: Story, t: Translator) -> Iterator[str]:
+    yield summary(story, t)
+    yield ""
+    yield f"{t('story.id')}: {story.id}"
+    yield f"{t('story.when')}: {t.moment(story.interaction.started_at, story.zone)}"
+    yield f"{t('story.channel')}: {story.interaction.channel}"
+    contacts = ", ".join((*story.client.phones, *story.client.emails))
+    if contacts:
+        yield f"{t('story.client')}: {contacts}"
+    if story.legs:
+        yield ""
+        yield t("story.legs")
+        for leg in story.legs:
+            key = "leg.answered" if leg.is_answered else "leg.unanswered"
+            yield f"  {t(key, who=leg.who, talk=t.duration(leg.talk_seconds))}"
+    for answer in story.answers:
+        yield ""
+        yield t("story.forwarding")
+        yield f"  {answer_line(answer.destination, answer.person.name if answer.person else '', t)}"
+        yield f"  {t('answer.took', took=t.duration(answer.took))}; {age_text(answer.age, t)}"
+        yield from _explained(answer.explanation.candidates, t, {})
+    for chapter in story.chapters:
+        yield ""
+        yield from _chapter(chapter, story, t)
+
+
+def answer_line(destination: str, who: str, t: Translator) -> str:
+    """What the telephony was told."""
+    if not destination:
+        return t("answer.empty")
+    return t("answer.person", who=who, destination=destination) if who else t("answer.place", destination=destination)
+
+
+def _explained(candidates: tuple[Candidate, ...], t: Translator, names: Mapping[EmployeeId, str]) -> Iterator[str]:
+    for found in candidates:
+        mark = "✓" if found.is_chosen else "·"
+        role = t.or_else(f"role.{found.role}", found.role)
+        yield f"  {mark} {names.get(found.employee, found.employee)} ({role}): {reason_text(found.reason, t, names)}"
+
+
+def _chapter(chapter: Chapter, story: Story, t: Translator) -> Iterator[str]:
+    state = t(f"state.{chapter.state.value}") if chapter.state else ""
+    yield f"{chapter.connection}: {state}" + (f" ({chapter.note})" if chapter.note else "")
+    if chapter.decided_at is None:
+        yield f"  {outcome(chapter, t, story.zone)}"
+        return
+    yield f"  {t('story.policy', version=chapter.policy_version, author=chapter.policy_author)}"
+    if chapter.winner:
+        titled = f": {chapter.title}" if chapter.title else ""
+        yield f"  {t('story.winner', name=chapter.winner.name)}{titled}"
+    for rule in chapter.rules:
+        yield f"  {t('story.rule', name=rule.name)}"
+    for title, lines in (
+        ("story.facts", [_fact_line(fact, chapter, t) for fact in chapter.facts]),
+        ("story.passed", [f"{trial.name}: {trial_text(trial, t, chapter.names)}" for trial in chapter.passed]),
+    ):
+        if lines:
+            yield ""
+            yield f"  {t(title)}"
+            yield from (f"    {line}" for line in lines)
+    if chapter.candidates:
+        yield ""
+        yield f"  {t('story.candidates')}"
+        yield from (f"  {line}" for line in _explained(chapter.candidates, t, chapter.names))
+    yield ""
+    yield f"  {t('story.actions')}"
+    for found in chapter.actions:
+        said = t(f"step.{found.state.value}") if found.state else t("step.none")
+        link = f" {found.card_url}" if found.card_url else ""
+        note = f": {found.note}" if found.note else ""
+        yield f"    {action_text(found, t, story.zone, chapter.names)} [{said}{note}]{link}"
+    for warning in chapter.warnings:
+        yield f"  ! {reason_text(warning, t, chapter.names)}"
+    yield f"  {t('story.cost', requests=t.number(round(chapter.requests, 2)))}; {age_text(chapter.age, t)}"
+
+
+def _fact_line(fact: Fact, chapter: Chapter, t: Translator) -> str:
+    line = f"{fact_name(fact.name, t)}: {fact_value(fact.name, fact.value, t, chapter.names)}"
+    if fact.seen_at is not None and chapter.decided_at is not None:
+        line += f" ({age_text(chapter.decided_at - fact.seen_at, t)})"
+    return line
