@@ -310,16 +310,24 @@ def without_own(snapshot: Snapshot) -> Snapshot:
     A revision must see what the first decision saw, or it would find "its" deal and turn a new client into an
     existing one.
     """
-    own = snapshot.history.own
+    own, was = snapshot.history.own, snapshot.history.was_responsible
     if not own:
         return snapshot
-    made = {(ref.kind, ref.id) for key, ref in own.items() if "/complete/" not in key}
+    made = {(ref.kind, ref.id) for key, ref in own.items() if _creates(key)}
     done = {ref.id for key, ref in own.items() if "/complete/" in key}
     return replace(
         snapshot,
-        contacts=tuple(found for found in snapshot.contacts if (RecordKind.CONTACT, found.id) not in made),
+        contacts=tuple(
+            replace(found, responsible=was.get(f"contact/{found.id}", found.responsible))
+            for found in snapshot.contacts
+            if (RecordKind.CONTACT, found.id) not in made
+        ),
         companies=tuple(found for found in snapshot.companies if (RecordKind.COMPANY, found.id) not in made),
-        deals=tuple(found for found in snapshot.deals if (RecordKind.DEAL, found.id) not in made),
+        deals=tuple(
+            replace(found, responsible=was.get(f"deal/{found.id}", found.responsible))
+            for found in snapshot.deals
+            if (RecordKind.DEAL, found.id) not in made
+        ),
         tasks=tuple(
             replace(found, is_open=True) if found.id in done else found
             for found in snapshot.tasks
@@ -334,6 +342,10 @@ def without_own(snapshot: Snapshot) -> Snapshot:
             },
         ),
     )
+
+
+def _creates(key: str) -> bool:
+    return key.endswith(("/create_contact", "/create_deal")) or ("/task/" in key and "~" not in key)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -26,6 +26,8 @@ class History:
     called_by: frozenset[EmployeeId] = frozenset()
     #: what earlier decisions about this same interaction made or completed, by step key; a revision looks past it
     own: Mapping[str, RecordRef] = field(default_factory=dict)
+    #: the responsible of contacts and deals as this interaction's first decision saw them, by ``kind/id``
+    was_responsible: Mapping[str, EmployeeId | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -359,6 +359,14 @@ class MemoryCrm:
 
     def take(self, interaction: Interaction, *, now: datetime | None = None) -> Plan:
         """Decide about ``interaction`` on what the CRM holds now, and do it."""
+        self._was.setdefault(
+            interaction.id,
+            {
+                f"{kind}/{found.id}": found.responsible
+                for kind, records in (("contact", self.known.contacts), ("deal", self.known.deals))
+                for found in records
+            },
+        )
         made = decide(
             interaction, self.seen_by(interaction.id), Rota(turns=self.turns), self.rules,
             now or interaction.moment, client_id=CLIENT,
@@ -383,12 +391,14 @@ class MemoryCrm:
             for key, ref in self.done.items()
             if ref.kind is RecordKind.TASK and "/task/" in key and ref.id in still_open
         }
-        return replace(self.known, history=History(open_task_keys=keys, own=own))
+        history = History(open_task_keys=keys, own=own, was_responsible=self._was.get(interaction, {}))
+        return replace(self.known, history=history)
 
     def _contacts(self, interaction: InteractionId) -> set[StepKey]:
         return self._made_by.get(interaction, set())
 
     _made_by: dict[InteractionId, set[StepKey]] = field(default_factory=dict)
+    _was: dict[InteractionId, dict[str, EmployeeId | None]] = field(default_factory=dict)
 
     def apply(self, action: Action, interaction: Interaction) -> None:
         """Do one step, unless its key is done already."""
