@@ -120,7 +120,12 @@ async def _serve(hub: Hub, settings: Settings, stack: AsyncExitStack) -> str:
         await asyncio.gather(serving, return_exceptions=True)
 
     stack.push_async_callback(stop)
-    serving.add_done_callback(lambda ended: started.done() or started.set_exception(_why(ended)))
+
+    def tell(ended: asyncio.Task[None]) -> None:
+        if not started.done():
+            started.set_exception(_why(ended))
+
+    serving.add_done_callback(tell)
     return f"http://{settings.host}:{await started}"
 
 
