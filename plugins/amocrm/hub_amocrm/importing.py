@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 
 from hub.ports import Changes
 from hub_amocrm import wire
-from hub_amocrm.client import AmoCrmClient, Params
+from hub_amocrm.client import AmoCrmClient
 from hub_amocrm.config import AmoCrmSettings
 from hub_amocrm.feed import Feed, Position
 from hub_amocrm.mapping import CLOSED
@@ -122,7 +122,7 @@ class Import:
                 await self._bound(collection, place)
             case "backward":
                 while place.page >= 1:
-                    items = await self._read(collection, place, place.page)
+                    items = await self.records.page(collection, self._bounded(collection, place), place.page)
                     place.page -= 1
                     if items:
                         yield items
@@ -149,7 +149,7 @@ class Import:
             place.first, place.last, place.is_oldest = (oldest or place.last) if not is_last else None, None, is_last
             if collection == "tasks" or not self.records.has_filters:
                 place.first = None
-            place.page = await self._last_page(collection, place, known)
+            place.page = await self.records.last_page(collection, self._bounded(collection, place), known)
             place.way = "backward"
         elif is_last:
             place.is_finished = True
@@ -159,11 +159,12 @@ class Import:
     async def _bound(self, collection: Listed, place: _Place) -> None:
         """Find the next window below ``place.last``: at most `page_window` pages, and its last page."""
         place.first = None
-        items = await self._read(collection, place, self.settings.page_window, order="desc")
+        deepest = self.settings.page_window
+        items = await self.records.page(collection, self._bounded(collection, place, "desc"), deepest)
         if items:
             place.first = min(item.updated_at or 0 for item in items)
         place.is_oldest = not items
-        place.page = await self._last_page(collection, place, self.settings.page_window)
+        place.page = await self.records.last_page(collection, self._bounded(collection, place), deepest)
         place.way = "backward"
 
     def _next_window(self, place: _Place) -> None:
@@ -172,32 +173,17 @@ class Import:
             return
         place.way, place.last, place.page = "probe", place.first - 1, 1
 
-    async def _last_page(self, collection: Listed, place: _Place, guess: int) -> int:
-        """The number of the window's last page that holds anything, 0 if none does."""
-        low, step = 0, 1
-        high = guess
-        while await self._read(collection, place, high):
-            low, high, step = high, high + step, step * 2
-        while high - low > 1:
-            middle = (low + high) // 2
-            if await self._read(collection, place, middle):
-                low = middle
-            else:
-                high = middle
-        return low
-
-    async def _read(
-        self, collection: Listed, place: _Place, number: int, order: Literal["asc", "desc"] = "asc"
-    ) -> tuple[Found, ...]:
+    def _bounded(
+        self, collection: Listed, place: _Place, order: Literal["asc", "desc"] = "asc"
+    ) -> list[tuple[str, str]]:
         bounds: list[tuple[str, str]] = []
         if place.first is not None:
             bounds.append(("filter[updated_at][from]", str(place.first)))
         if place.last is not None:
             bounds.append(("filter[updated_at][to]", str(place.last)))
-        params = [*self._params(collection, order), *bounds, ("page", str(number))]
-        return (await self.records.lister(collection)(params)).items
+        return [*self._params(collection, order), *bounds]
 
-    def _params(self, collection: Listed, order: str) -> Params:
+    def _params(self, collection: Listed, order: str) -> list[tuple[str, str]]:
         params = [("limit", str(self.settings.page_size))]
         if collection == "tasks":
             return [*params, ("filter[is_completed]", "0"), ("order[id]", order)]

@@ -34,6 +34,8 @@ _DELETIONS: dict[Listed, str] = {
     "leads": "lead_deleted",
     "tasks": "task_deleted",
 }
+#: repeated readings before a busy account is taken as it is; the next poll tells the rest
+_MOST_ROUNDS = 5
 ItemT = TypeVar("ItemT")
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -186,25 +188,64 @@ class Records:
     async def changed(self, collection: Listed, since: int) -> Sweep:
         """Every record of ``collection`` changed at ``since`` (unix seconds) or later, whatever happens meanwhile.
 
-        Newest first, so that an edit during the reading moves records down (read twice) and never past us. A record
-        that is edited before its page was read jumps above us, and a deletion draws the rest up: after several pages
-        the top is read again, and so is everything if the event log has a deletion since. One page needs neither.
+        Newest first: an edit during the reading moves others down, so that they are read twice. What it may cost is
+        looked after when there were several pages (one page needs nothing): a record edited before its page came
+        jumped above us, so the top is read again; a deleted one drew others past us, so the list is read the other
+        way round, which nothing can escape.
         """
         sweep = await self._sweep(collection, since)
+        if sweep.pages <= 1:
+            return sweep
         records, newest = dict(sweep.records), sweep.newest
-        seen_deletions: set[str] = set()
-        pages = sweep.pages
-        while pages > 1:
+        deletions: set[str] = set()
+        for _round in range(_MOST_ROUNDS):
+            found = await self._deletions(collection, sweep.newest)
+            if found <= deletions:
+                break
+            deletions |= found
+            if self.has_filters or collection == "tasks":
+                records |= await self._backwards(collection, since, sweep.pages)
+                break
+            # without filters the other way round begins at the account's oldest record: repeat until it was quiet
+            records |= (await self._sweep(collection, since)).records
+        for _round in range(_MOST_ROUNDS):
             closing = await self._sweep(collection, newest)
-            deletions = await self._deletions(collection, sweep.newest)
             records |= closing.records
-            newest, pages = max(newest, closing.newest), closing.pages
-            if deletions - seen_deletions:
-                seen_deletions |= deletions
-                again = await self._sweep(collection, since)
-                records |= again.records
-                newest, pages = max(newest, again.newest), again.pages
+            newest = closing.newest
+            if closing.pages <= 1:
+                break
         return Sweep(records, newest, sweep.pages)
+
+    async def _backwards(self, collection: Listed, since: int, guess: int) -> dict[int, Found]:
+        order = "id" if collection == "tasks" else "updated_at"
+        params = [
+            ("limit", str(self.settings.page_size)),
+            ("filter[updated_at][from]", str(since)),
+            (f"order[{order}]", "asc"),
+        ]
+        records: dict[int, Found] = {}
+        for number in range(await self.last_page(collection, params, guess), 0, -1):
+            for item in await self.page(collection, params, number):
+                if (item.updated_at or 0) >= since:
+                    records[item.id] = item
+        return records
+
+    async def page(self, collection: Listed, params: Params, number: int) -> tuple[Found, ...]:
+        """One page of a list."""
+        return (await self.lister(collection)([*params, ("page", str(number))])).items
+
+    async def last_page(self, collection: Listed, params: Params, guess: int) -> int:
+        """The number of the last page that holds anything, 0 if none does: amoCRM tells no totals (1.1)."""
+        low, high, step = 0, max(1, guess), 1
+        while await self.page(collection, params, high):
+            low, high, step = high, high + step, step * 2
+        while high - low > 1:
+            middle = (low + high) // 2
+            if await self.page(collection, params, middle):
+                low = middle
+            else:
+                high = middle
+        return low
 
     async def _sweep(self, collection: Listed, since: int) -> Sweep:
         params: list[tuple[str, str]] = [("limit", str(self.settings.page_size))]
@@ -219,7 +260,7 @@ class Records:
             pages += 1
             fresh = [item for item in page if (item.updated_at or 0) >= since]
             for item in fresh:
-                records.setdefault(item.id, item)  # the first reading is the later change when it was moved down
+                records[item.id] = item
                 newest = max(newest, item.updated_at or 0)
             if is_ordered and len(fresh) < len(page):
                 break
