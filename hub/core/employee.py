@@ -31,6 +31,13 @@ class Absence(Part):
     deputy: str = ""
     why: str = ""
 
+    @model_validator(mode="after")
+    def _ends_after_it_begins(self) -> Absence:
+        begin, end = span_of(self, ZoneInfo("UTC"))
+        if end <= begin:
+            raise ValueError(f"the absence since {self.since} ends before it begins")
+        return self
+
 
 class Employee(Part):
     """One employee: a user of the CRM and a person whom the telephony rings."""
@@ -72,12 +79,6 @@ class Employee(Part):
             raise ValueError("at least one role: manager, senior, head, quality or administrator")
         return value
 
-    @model_validator(mode="after")
-    def _absences_end(self) -> Employee:
-        for absence in self.absences:
-            if str(absence.until)[:10] < str(absence.since)[:10]:
-                raise ValueError(f"the absence since {absence.since} ends before it begins")
-        return self
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -236,7 +236,7 @@ def load_policy(text: str, file: str = "", *, rules: Iterable[Considers] = ()) -
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as err:
         found = re.search(r"at line (\d+)", str(err))
-        raise ConfigurationError(f"this is no TOML: {err}", file=file, line=int(found[1]) if found else None) from None
+        raise ConfigurationError(f"this is no TOML: {err}", file=file, line=int(found[1]) if found else max(1, len(text.splitlines()))) from None
     try:
         policy = Policy.model_validate(data)
     except ValidationError as err:
