@@ -57,6 +57,8 @@ class Assigned:
     taking_over: EmployeeId | None = None
     candidates: list[Candidate] = field(default_factory=list)
     turns: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    #: who was taken from which group, so that deciding again takes nobody else (C8)
+    drawn: dict[str, EmployeeId] = field(default_factory=dict)
     _taken: dict[str, EmployeeId | None] = field(default_factory=dict)
 
     def choose(self, words: WordList, role: str) -> EmployeeId | None:
@@ -150,14 +152,15 @@ class Assigned:
         group = self.policy.assignment.groups.get(name) or Group()
         earlier = self.rota.chosen.get(name)
         if earlier is not None and earlier not in self.facts.snapshot.inactive:
+            self.drawn[name] = earlier
             return earlier
         eligible = self._eligible(group)
         if group.sticky and self.facts.last_talked in {one for one, _ in eligible}:
             return self.facts.last_talked
         if not eligible:
             return self.choose(tuple(word for word in group.fallback if not word.startswith("turn")), "fallback")
-        chosen, self.turns[name] = next_in_turn(self.rota.turns.get(name, {}), eligible)
-        return chosen
+        self.drawn[name], self.turns[name] = next_in_turn(self.rota.turns.get(name, {}), eligible)
+        return self.drawn[name]
 
     def _eligible(self, group: Group) -> list[tuple[EmployeeId, int]]:
         members = self.policy.members(group)

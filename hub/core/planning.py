@@ -58,6 +58,7 @@ def plan_for(verdict: Verdict, facts: Facts, people: Assigned, client_id: Client
             warnings=(*verdict.warnings, *making.warnings),
         ),
         turns=people.turns,
+        chosen=people.drawn,
         due=making.due,
     )
 

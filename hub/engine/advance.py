@@ -14,7 +14,7 @@ from hub.clock import Clock
 from hub.core.decide import decide
 from hub.core.interaction import Identity, InteractionId
 from hub.core.plan import Action, Nothing, Plan, StepKey
-from hub.core.records import RecordRef
+from hub.core.records import EmployeeId, RecordRef
 from hub.core.revise import Known, StepState, revise
 from hub.core.rota import Rota
 from hub.core.snapshot import History, Snapshot
@@ -22,7 +22,7 @@ from hub.engine.checkpoints import checkpoint
 from hub.engine.projects import LiveConnection, LiveProject, Projects
 from hub.engine.snapshots import digest, lean, made_records, without
 from hub.errors import VendorError
-from hub.store import clients, decisions, dues, interactions, rota, steps, work
+from hub.store import clients, decisions, dues, events, interactions, rota, steps, work
 from hub.store.directory import Directory
 from hub.store.dues import Due
 from hub.store.engine import Store
@@ -129,9 +129,17 @@ class Advance:
             counts=counts,
             own=steps.of_interaction(conn, found.interaction_id, lane.connection),
             history=self._history(conn, lane, found),
-            rota=Rota(turns=turns),
+            rota=Rota(turns=turns, chosen=self._chosen(conn, found.interaction_id)),
             rota_version=version,
         )
+
+    def _chosen(self, conn: Connection, interaction_id: InteractionId) -> dict[str, EmployeeId]:
+        """Whom earlier decisions about the interaction took from a group, in whatever CRM: chosen once (C8)."""
+        chosen: dict[str, EmployeeId] = {}
+        for decision in decisions.list_decisions(conn, interaction_id):
+            for group, employee in decision.plan.chosen.items():
+                chosen.setdefault(group, employee)
+        return chosen
 
     def _history(self, conn: Connection, lane: Lane, found: Work) -> History:
         client = clients.get(conn, lane.client_id)
@@ -217,7 +225,11 @@ class Advance:
             return
         if found.revision > found.decided_revision:
             work.put(conn, found, WorkState.OPEN, now=now)
-        elif refused:
+            return
+        state = WorkState.ATTENTION if refused else WorkState.FINISHED
+        body = {"interaction": found.interaction_id, "connection": found.connection, "state": state.value}
+        events.append(conn, project=found.project, kind="work", body=body, now=now)
+        if refused:
             work.put(conn, found, WorkState.ATTENTION, now=now, note=f"{refused} of its actions were refused")
         else:
             work.put(conn, found, WorkState.FINISHED, now=now)

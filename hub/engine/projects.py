@@ -83,7 +83,7 @@ class Projects:
         self._store, self._cipher, self._plugins = store, cipher, plugins
         self._live: dict[str, LiveProject] = {}
         self._compiled: dict[tuple[str, int], Policy | ConfigurationError] = {}
-        self.addresses = Addresses(cipher, (), ())
+        self.addresses = Addresses((), ())
 
     async def reload(self) -> None:
         """Read everything anew; the running policy stays where a new one cannot be read."""

@@ -20,7 +20,7 @@ from hub.errors import AccessError, ConfigurationError, PayloadError
 from hub.plugins import Plugins
 from hub.ports import Ignored, Parsed
 from hub.runtime.forms import parse_form
-from hub.store import clients, identifier, inbox, interactions, projects, work
+from hub.store import clients, events, identifier, inbox, interactions, projects, work
 from hub.store.clients import JoinRules
 from hub.store.engine import Store
 from hub.store.inbox import InboxStatus, Received
@@ -290,6 +290,8 @@ class Ingest:
             )
             if arrived is not None:
                 found.append(arrived)
+                body = {"interaction": arrived.stored.id, "channel": row.channel}
+                events.append(conn, project=row.project, kind="interaction", body=body, now=now)
         projects.touch_channel(conn, row.project, row.channel, row.request.received_at)
         reasons = [item.reason for item in parsed if isinstance(item, Ignored)]
         status = InboxStatus.IGNORED if reasons and len(reasons) == len(parsed) else InboxStatus.DONE
