@@ -34,7 +34,7 @@ def store(path: Path) -> Iterator[Store]:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - the condition is another process's or a row of the store
             await asyncio.sleep(0.01)
 
 
@@ -208,5 +208,5 @@ async def test_the_ticker_itself_names_runs_by_the_floored_instant(store: Store)
 
 @pytest.mark.parametrize(("name", "seconds"), [("", 60), ("a@b", 60), ("often", 0.5), ("odd", 1.5)])
 def test_a_job_that_could_not_be_named_is_refused(name: str, seconds: float) -> None:
-    with pytest.raises(ValueError, match="job|period"):
+    with pytest.raises(ValueError, match=r"job|period"):
         Job(name=name, period=timedelta(seconds=seconds), run=noting([]))

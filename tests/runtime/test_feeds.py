@@ -1,0 +1,203 @@
+"""What people change in the CRM is in the directory within a stated bound, by webhook or by polling alone (H6, X9)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+from hub_amocrm.sandbox import Sandbox
+
+from hub.core.phone import Phone
+from hub.core.records import Contact, RecordKind, RecordRef
+from hub.ports import Changes
+from hub.runtime.account import Health
+from hub.runtime.feeds import Feed, feed_cursor
+from hub.store import inbox, projects
+from hub.store.inbox import InboxStatus
+from tests.runtime.connected import CRM, PROJECT, Connected, connected, free_port, hooks, until
+
+IRINA, OLEG = 8800101, 8800102
+FAST = {"poll": timedelta(seconds=2), "poll_alone": timedelta(seconds=0.5)}
+
+
+def responsible(company: Connected, phone: str) -> str | None:
+    """Whose the client is, as the directory answers."""
+    found = company.hub.services.directory.lookup(PROJECT, CRM, Phone(phone))
+    return found.contacts[0].responsible if found.contacts else None
+
+
+@asynccontextmanager
+async def running(feed: Feed) -> AsyncIterator[Feed]:
+    task = asyncio.create_task(feed.run())
+    try:
+        await until(lambda: bool(feed_cursor(feed.account)))
+        yield feed
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_polling_alone_answers_with_the_new_responsible_within_the_bound(
+    tmp_path: Path, amocrm: tuple[Sandbox, str]
+) -> None:
+    """Change the responsible in the CRM, count the seconds until the directory answers with them (X9)."""
+    sandbox, _ = amocrm
+    async with connected(tmp_path, *amocrm) as company, running(company.feed(**FAST)) as feed:
+        contact = sandbox.person("create_contact", name="Client", phone="+380501112233", responsible_user_id=OLEG)
+        await until(lambda: responsible(company, "+380501112233") == f"@{OLEG}")
+        # the CRM tells whole seconds: a second change needs a new one
+        await asyncio.sleep(1.1)
+        sandbox.person("change_responsible", entity="contacts", id=contact["id"], user_id=IRINA)
+        seconds = await until(lambda: responsible(company, "+380501112233") == f"@{IRINA}")
+        bound = feed.bound()
+        assert bound is not None
+        assert seconds <= bound.total_seconds() + 0.5
+        assert feed.webhooks_are_healthy is False
+        measured = feed.measured("poll")
+        assert measured.count >= 2
+        assert measured.slowest <= bound + timedelta(seconds=1.5)
+
+
+async def test_a_webhook_answers_with_the_new_responsible_long_before_the_next_poll(
+    tmp_path: Path, amocrm: tuple[Sandbox, str]
+) -> None:
+    sandbox, _ = amocrm
+    contact = sandbox.person("create_contact", name="Client", phone="+380501112233", responsible_user_id=OLEG)
+    port = free_port()
+    async with connected(tmp_path, *amocrm, public_url=f"http://127.0.0.1:{port}") as company:
+        feed = company.feed(poll=timedelta(seconds=60))
+        async with hooks(company, feed, port), running(feed):
+            await asyncio.sleep(1.1)
+            sandbox.person("change_responsible", entity="contacts", id=contact["id"], user_id=IRINA)
+            seconds = await until(lambda: responsible(company, "+380501112233") == f"@{IRINA}")
+            assert seconds < 3
+            assert feed.webhooks_are_healthy is True
+            assert feed.measured("webhook").count >= 1
+            assert feed.measured("webhook").slowest < timedelta(seconds=4)
+
+
+async def test_many_touched_records_are_read_in_one_request(tmp_path: Path, amocrm: tuple[Sandbox, str]) -> None:
+    sandbox, _ = amocrm
+    ids = [sandbox.person("create_contact", name=f"C{n}", phone=f"+38050111{n:04}")["id"] for n in range(60)]
+    async with connected(tmp_path, *amocrm) as company:
+        feed = company.feed(poll=timedelta(seconds=60), poll_alone=timedelta(seconds=60))
+        async with running(feed):
+            before = len(sandbox.requests())
+            for id in ids:
+                await feed.touch([RecordRef(kind=RecordKind.CONTACT, id=str(id))])
+            await until(lambda: responsible(company, "+380501110059") is not None)
+            assert len(sandbox.requests()) - before == 1
+            assert not company.account.directory.touched(PROJECT, CRM)
+
+
+async def test_a_record_deleted_by_a_person_is_gone(tmp_path: Path, amocrm: tuple[Sandbox, str]) -> None:
+    sandbox, _ = amocrm
+    port = free_port()
+    async with connected(tmp_path, *amocrm, public_url=f"http://127.0.0.1:{port}") as company:
+        feed = company.feed(**FAST)
+        async with hooks(company, feed, port), running(feed):
+            contact = sandbox.person("create_contact", name="Client", phone="+380501112233")
+            await until(lambda: responsible(company, "+380501112233") is not None)
+            sandbox.person("delete", entity="contacts", id=contact["id"])
+            await until(lambda: responsible(company, "+380501112233") is None)
+
+
+async def test_lost_webhooks_make_polls_more_frequent_until_one_arrives(
+    tmp_path: Path, amocrm: tuple[Sandbox, str]
+) -> None:
+    sandbox, _ = amocrm
+    port = free_port()
+    async with connected(tmp_path, *amocrm, public_url=f"http://127.0.0.1:{port}") as company:
+        feed = company.feed(poll=timedelta(seconds=2.5), patience=timedelta(seconds=0), poll_alone=timedelta(seconds=1))
+        async with hooks(company, feed, port), running(feed):
+            sandbox.switch(webhooks_enabled=False)
+            await asyncio.sleep(1.1)
+            sandbox.person("create_contact", name="Client", phone="+380501112233")
+            await until(lambda: feed.webhooks_are_healthy is False)
+            assert responsible(company, "+380501112233") is not None
+            sandbox.switch(webhooks_enabled=True)
+            sandbox.person("create_contact", name="Other", phone="+380501112244")
+            await until(lambda: feed.webhooks_are_healthy is True)
+
+
+async def test_the_feed_goes_on_from_its_cursor_after_a_restart(tmp_path: Path, amocrm: tuple[Sandbox, str]) -> None:
+    sandbox, _ = amocrm
+    async with connected(tmp_path, *amocrm) as company:
+        async with running(company.feed(**FAST)):
+            pass
+        sandbox.person("create_contact", name="Client", phone="+380501112233")
+        assert responsible(company, "+380501112233") is None
+        async with running(company.feed(**FAST)):
+            await until(lambda: responsible(company, "+380501112233") is not None)
+            await until(lambda: RecordKind.CONTACT in company.account.complete_until)
+        row = company.hub.services.store.read_now(
+            lambda conn: projects.find_connection(conn, company.hub.services.cipher, PROJECT, CRM)
+        )
+        assert row is not None
+        assert row.feed_cursor
+        assert row.feed_at == company.account.complete_until[RecordKind.CONTACT]
+        assert company.account.directory.as_of(PROJECT, CRM) == row.feed_at
+
+
+async def test_a_crm_that_is_down_is_waited_for_and_caught_up_with(tmp_path: Path, amocrm: tuple[Sandbox, str]) -> None:
+    sandbox, _ = amocrm
+    async with connected(tmp_path, *amocrm) as company, running(company.feed(**FAST)) as feed:
+        sandbox.switch(down=True)
+        await until(lambda: company.account.health is Health.RETRYING)
+        sandbox.person("create_contact", name="Client", phone="+380501112233")
+        sandbox.switch(down=False)
+        await until(lambda: responsible(company, "+380501112233") is not None)
+        await until(lambda: company.account.health is Health.READY)
+        assert not feed.is_late()
+
+
+async def test_an_unreadable_webhook_is_kept_and_shown(tmp_path: Path, amocrm: tuple[Sandbox, str]) -> None:
+    """H11."""
+    port = free_port()
+    async with connected(tmp_path, *amocrm, public_url=f"http://127.0.0.1:{port}") as company:
+        services = company.hub.services
+        feed = company.feed(**FAST)
+        async with hooks(company, feed, port), running(feed), httpx.AsyncClient() as http:
+            account_id = company.account.session.catalogue
+            found = (await account_id()).account_id
+            body = {"account[id]": found, "contacts[update][0][id]": "x"}
+            await http.post(f"http://127.0.0.1:{port}/crm/hook", data=body)
+
+            def rows() -> list[inbox.Received]:
+                return services.store.read_now(
+                    lambda conn: inbox.list_received(conn, statuses=[InboxStatus.UNREADABLE])
+                )
+
+            await until(lambda: bool(rows()))
+            assert rows()[0].field == "contacts[update][id]"
+
+
+async def test_own_writes_that_touched_records_are_read_again(tmp_path: Path, amocrm: tuple[Sandbox, str]) -> None:
+    sandbox, _ = amocrm
+    contact = sandbox.person("create_contact", name="Client", phone="+380501112233", responsible_user_id=OLEG)
+    ref = RecordRef(kind=RecordKind.CONTACT, id=str(contact["id"]))
+    async with connected(tmp_path, *amocrm) as company:
+        feed = company.feed(poll=timedelta(seconds=60), poll_alone=timedelta(seconds=60))
+        async with running(feed):
+            company.account.fold_own(Changes(touched=(ref,)), company.hub.services.clock.now())
+            feed.wake()
+            await until(lambda: responsible(company, "+380501112233") == f"@{OLEG}")
+
+
+async def test_a_page_read_before_our_own_write_does_not_overwrite_it(
+    tmp_path: Path, amocrm: tuple[Sandbox, str]
+) -> None:
+    """What an import or a poll read earlier loses against what we did since (H6)."""
+    async with connected(tmp_path, *amocrm) as company:
+        now = company.hub.services.clock.now()
+        phone = Phone("+380501112233")
+        own = Contact(id="7", name="ours", phones=(phone,), responsible=None)
+        company.account.fold_own(Changes(contacts=(own,)), now)
+        old = Contact(id="7", name="old", phones=(phone,), updated_at=now - timedelta(hours=1))
+        await company.account.directory.fold_async(PROJECT, CRM, Changes(contacts=(old,)), now - timedelta(minutes=5))
+        found = company.account.directory.lookup(PROJECT, CRM, phone)
+        assert [contact.name for contact in found.contacts] == ["ours"]
