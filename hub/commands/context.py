@@ -20,8 +20,8 @@ from hub.settings import load_settings
 __all__ = ["Exit", "JsonOption", "ProjectOption", "console", "fail", "opened", "print_json", "the_project"]
 
 #: for people; results that a program may read go to standard output alone
-console = Console(stderr=False)
-errors = Console(stderr=True)
+console = Console(soft_wrap=True)
+errors = Console(stderr=True, soft_wrap=True)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document for programs.")]
 ProjectOption = Annotated[str, typer.Option("--project", "-p", help="Which project; may be left out if there is one.")]

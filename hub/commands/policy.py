@@ -11,7 +11,7 @@ import typer
 from sqlalchemy import Connection
 
 from hub.commands.context import Exit, JsonOption, ProjectOption, console, fail, opened, print_json, the_project
-from hub.core.example import check_examples
+from hub.core.example_check import check_examples
 from hub.core.policy import load_policy, policy_schema
 from hub.errors import ConfigurationError
 from hub.store import policies

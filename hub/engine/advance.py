@@ -104,6 +104,23 @@ class Advance:
             if project.is_writing:
                 self._wake_writer(lane.project, lane.connection)
 
+    def decide_within(self, conn: Connection, lane: Lane) -> Plan | None:
+        """Decide the lane's next interaction inside the caller's transaction; None if there is nothing to decide.
+
+        For trying things out: whoever rolls the transaction back has changed nothing.
+        """
+        project = self._projects.get(lane.project)
+        connection = project.connection(lane.connection)
+        seen = self._look(conn, lane)
+        if project.policy is None or connection is None or seen is None or seen.stored is None:
+            return None
+        now = self._clock.now()
+        interaction = seen.stored.interaction
+        snapshot = self._take(lane, connection, seen, interaction.client, now)
+        plan = decide(interaction, snapshot, seen.rota, project.policy, now, client_id=lane.client_id)
+        self._keep(conn, lane, project, seen, plan, snapshot, now)
+        return plan
+
     # --- reading ------------------------------------------------------------------------------------------------
 
     def _look(self, conn: Connection, lane: Lane) -> _Seen | None:
