@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import Connection
 
 from hub.core.interaction import Destination, Interaction, InteractionId
-from hub.core.plan import Action, Candidate, Explanation, Fact, Reason, Trial
+from hub.core.plan import Action, Candidate, Fact, Reason, Trial
 from hub.core.records import EmployeeId, RecordRef
 from hub.core.revise import StepState
 from hub.engine.projects import LiveProject
@@ -43,7 +43,19 @@ __all__ = [
 #: the address of a record's card: (connection, record) -> URL, "" if it is not known
 CardLink = Callable[[str, RecordRef], str]
 
-_EXPLANATION = TypeAdapter(Explanation)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Explained:
+    """What the forwarding journal keeps beside the answer; older rows may lack parts of it."""
+
+    reason: Reason | None = None
+    candidates: tuple[Candidate, ...] = ()
+    policy_version: int = 0
+    is_importing: bool = False
+    asked_crm: bool = False
+
+
+_EXPLAINED = TypeAdapter(_Explained)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +181,13 @@ class StoryAnswer:
     person: Person | None
     took: timedelta
     age: timedelta | None
-    explanation: Explanation
+    #: why the answer is what it is
+    reason: Reason | None = None
+    candidates: tuple[Candidate, ...] = ()
+    policy_version: int = 0
+    #: the first import was still running: an unknown caller may be known to the CRM
+    is_importing: bool = False
+    names: Mapping[EmployeeId, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,13 +305,18 @@ def _entries(conn: Connection, project: str, found: Interaction) -> list[Forward
 
 def _answer(entry: ForwardingEntry, names: Mapping[EmployeeId, str]) -> StoryAnswer:
     employee = EmployeeId(entry.employee)
+    told = _EXPLAINED.validate_json(entry.explanation)
     return StoryAnswer(
         asked_at=entry.asked_at,
         destination=entry.destination,
         person=Person(id=employee, name=names.get(employee, employee)) if employee else None,
         took=entry.took,
         age=entry.age,
-        explanation=_EXPLANATION.validate_json(entry.explanation),
+        reason=told.reason,
+        candidates=told.candidates,
+        policy_version=told.policy_version,
+        is_importing=told.is_importing,
+        names=names,
     )
 
 
@@ -405,7 +428,10 @@ def _plain(story: Story) -> dict[str, Any]:
                 "employee": answer.person.id if answer.person else None,
                 "took_microseconds": answer.took // timedelta(microseconds=1),
                 "age_milliseconds": None if answer.age is None else answer.age // timedelta(milliseconds=1),
-                "explanation": answer.explanation,
+                "reason": answer.reason,
+                "candidates": answer.candidates,
+                "policy_version": answer.policy_version,
+                "is_importing": answer.is_importing,
             }
             for answer in story.answers
         ],

@@ -147,10 +147,12 @@ def outcome(chapter: Chapter, t: Translator, zone: ZoneInfo) -> str:
     else:
         text = t("outcome.done", done=done, crm=chapter.connection) if done else t("outcome.no_actions")
     if chapter.responsible:
-        text += " " + t("outcome.responsible", who=chapter.responsible.name)
         chosen = next((found for found in chapter.candidates if found.is_chosen), None)
-        if chosen is not None:
-            text += " " + t("outcome.because", reason=reason_text(chosen.reason, t, chapter.names))
+        if chosen is None:
+            text += " " + t("outcome.responsible", who=chapter.responsible.name)
+        else:
+            reason = reason_text(chosen.reason, t, chapter.names)
+            text += " " + t("outcome.responsible_because", who=chapter.responsible.name, reason=reason)
     return text
 
 
@@ -308,7 +310,9 @@ def _lines(story: Story, t: Translator) -> Iterator[str]:
         yield t("story.forwarding")
         yield f"  {answer_line(answer.destination, answer.person.name if answer.person else '', t)}"
         yield f"  {t('answer.took', took=t.duration(answer.took))}; {age_text(answer.age, t)}"
-        yield from _explained(answer.explanation.candidates, t, {})
+        if answer.reason:
+            yield f"  {reason_text(answer.reason, t, answer.names)}"
+        yield from _explained(answer.candidates, t, answer.names)
     for chapter in story.chapters:
         yield ""
         yield from _chapter(chapter, story, t)

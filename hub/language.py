@@ -1,0 +1,145 @@
+"""What people read, in their language: one catalogue for the console, the command line and explanations (U4).
+
+Message ids are keys (``journal.title``), and English is a translation like the others. The catalogues are the ``.po``
+files under ``locales/<language>/LC_MESSAGES``; they are compiled in memory when a language is first asked for, so
+there is nothing to build and nothing that could be stale.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any, get_args
+from zoneinfo import ZoneInfo
+
+from babel import Locale, dates, numbers
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.support import Translations
+
+from hub.core.text import Language
+
+__all__ = ["LANGUAGES", "LANGUAGE_NAMES", "Translator", "as_language", "keys_of", "translator"]
+
+LANGUAGES: tuple[Language, ...] = get_args(Language)
+#: each language in its own words, for the switch
+LANGUAGE_NAMES: dict[Language, str] = {"ru": "Русский", "uk": "Українська", "en": "English"}
+
+_LOCALES = {"ru": "ru_RU", "uk": "uk_UA", "en": "en_GB"}
+_PLACE = re.compile(r"\{([a-z_]+)\}")
+
+
+def as_language(text: str, otherwise: Language = "en") -> Language:
+    """``text`` (a stored choice, an Accept-Language header) as one of our languages, the first that fits."""
+    for part in text.replace("_", "-").split(","):
+        found = part.split(";")[0].split("-")[0].strip().lower()
+        for language in LANGUAGES:
+            if found == language:
+                return language
+    return otherwise
+
+
+class Translator:
+    """Speaks one language. Calling it gives a text; a key without a text comes back as it is."""
+
+    def __init__(self, language: Language) -> None:
+        self.language = language
+        self._locale = Locale.parse(_LOCALES[language])
+        self._texts = _catalogue(language)
+
+    def __call__(self, key: str, /, **values: object) -> str:
+        """The text of ``key`` with its places filled; a place without a value stays empty."""
+        return _fill(self._texts.gettext(key), values)
+
+    def count(self, key: str, number: int, /, **values: object) -> str:
+        """The text of ``key`` in the form that ``number`` asks for; ``{n}`` is the number."""
+        text = str(self._texts.ungettext(key, key, number))
+        return _fill(text, {"n": self.number(number), **values})
+
+    def has(self, key: str) -> bool:
+        """True if ``key`` has a text."""
+        return self._texts.gettext(key) != key
+
+    def or_else(self, key: str, otherwise: str) -> str:
+        """The text of ``key``, or ``otherwise`` where somebody else's word (a plugin's, a policy's) has none."""
+        found = self._texts.gettext(key)
+        return otherwise if found == key else found
+
+    # --- time and numbers ---------------------------------------------------------------------------------------
+
+    def moment(self, at: datetime, zone: ZoneInfo) -> str:
+        """Day and time to the second, in the project's zone."""
+        return f"{self.day(at, zone)}, {self.clock(at, zone)}"
+
+    def day(self, at: datetime | date, zone: ZoneInfo) -> str:
+        """``21 Nov 2026``."""
+        local = at.astimezone(zone).date() if isinstance(at, datetime) else at
+        return dates.format_date(local, "d MMM y", locale=self._locale)
+
+    def clock(self, at: datetime, zone: ZoneInfo) -> str:
+        """``14:05:09``."""
+        return at.astimezone(zone).strftime("%H:%M:%S")
+
+    def duration(self, length: timedelta | float) -> str:
+        """``2 min 5 s``: two units at most, for talks and ages; milliseconds below one second."""
+        seconds = length.total_seconds() if isinstance(length, timedelta) else float(length)
+        if 0 < seconds < 1:
+            return self("unit.milliseconds", n=max(1, round(seconds * 1000)))
+        left = round(seconds)
+        parts: list[str] = []
+        for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60), ("seconds", 1)):
+            whole, left = divmod(left, size)
+            if whole or (unit == "seconds" and not parts):
+                parts.append(self(f"unit.{unit}", n=whole))
+            elif parts:
+                break
+            if len(parts) == 2:
+                break
+        return " ".join(parts)
+
+    def number(self, value: float) -> str:
+        """``12,345`` or ``12 345``, as the language writes it."""
+        return numbers.format_decimal(value, locale=self._locale)
+
+
+@lru_cache
+def translator(language: Language) -> Translator:
+    """The translator of ``language``; made once."""
+    return Translator(language)
+
+
+@lru_cache
+def _catalogue(language: Language) -> Translations:
+    found: Translations | None = None
+    folder = files("hub").joinpath("locales", language, "LC_MESSAGES")
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if not entry.name.endswith(".po"):
+            continue
+        compiled = io.BytesIO()
+        with entry.open("rb") as source:
+            write_mo(compiled, read_po(source, locale=language))
+        compiled.seek(0)
+        part = Translations(compiled)
+        if found is None:
+            found = part
+        else:
+            found.merge(part)
+    if found is None:
+        raise FileNotFoundError(f"no texts for the language {language!r} in {folder}")
+    return found
+
+
+def keys_of(language: Language) -> frozenset[str]:
+    """Every key that has a text in ``language``."""
+    catalogue: dict[Any, str] = _catalogue(language)._catalog  # gettext shows it nowhere else
+    return frozenset(key[0] if isinstance(key, tuple) else key for key, text in catalogue.items() if key and text)
+
+
+def _fill(text: str, values: dict[str, Any]) -> str:
+    """Fill ``{name}`` places; nothing else of ``str.format``, since values come from outside."""
+    if "{" not in text:
+        return text
+    return _PLACE.sub(lambda found: str(values.get(found.group(1), "")), text)

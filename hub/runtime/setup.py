@@ -1,0 +1,417 @@
+"""Setting the hub up, step by step; the console's ``/setup`` and ``hub setup`` call the same functions (H12).
+
+Each function does one step, stores what it did, and can be repeated. What goes wrong is an error of `hub.errors`
+whose sentence can be shown as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, Literal
+
+import httpx
+import tomlkit
+from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
+from pydantic_core import to_jsonable_python
+from sqlalchemy import Connection
+from tomlkit.items import Table
+
+from hub.core.policy import load_policy
+from hub.core.records import Catalogue
+from hub.core.text import Language
+from hub.engine.projects import LiveConnection, LiveProject
+from hub.errors import AccessError, ConfigurationError
+from hub.ports import ConnectionContext, SetupHint, SinkSession, Source
+from hub.runtime.pace import PacedTransport, Pacer
+from hub.runtime.services import Services
+from hub.store import policies, projects, users
+from hub.store.crypto import Cipher, hash_password
+from hub.store.projects import Channel, CrmConnection, Status
+from hub.store.users import User
+
+__all__ = [
+    "AddressCheck",
+    "Connected",
+    "Preset",
+    "add_channel",
+    "add_connection",
+    "change_channel",
+    "change_connection",
+    "check_address",
+    "connect",
+    "create_administrator",
+    "create_project",
+    "first_token",
+    "hints",
+    "list_presets",
+    "needs_administrator",
+    "publish",
+    "session_of",
+    "settings_error",
+]
+
+log = logging.getLogger(__name__)
+
+#: names that are addresses of the console itself
+RESERVED = frozenset({"static", "login", "logout", "language", "new", "administrator", "address"})
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+SHORTEST_PASSWORD = 10
+
+
+# --- the administrator ------------------------------------------------------------------------------------------
+
+
+def first_token(cipher: Cipher) -> str:
+    """What the first administrator must show: printed by the command line and logged at the first start.
+
+    Made from the installation's secret key, so that every process knows it and nothing has to be stored. It is of
+    use only while there is no user at all.
+    """
+    return cipher.hash_secret("the first administrator")[:24]
+
+
+async def needs_administrator(services: Services) -> bool:
+    """True while nobody can log in."""
+    return not await services.store.read(users.count_users)
+
+
+async def create_administrator(
+    services: Services, *, token: str, login: str, password: str, language: Language
+) -> User:
+    """The first user, who may do everything. Raises AccessError for a wrong token, or if there is a user already."""
+    if not hmac.compare_digest(token.strip().encode(), first_token(services.cipher).encode()):
+        raise AccessError("the token is not the one that the hub printed", endpoint="/setup")
+    login = login.strip()
+    if not re.fullmatch(r"[^\s/]{1,100}", login):
+        raise ConfigurationError("a login is one word", path="login")
+    if len(password) < SHORTEST_PASSWORD:
+        raise ConfigurationError(f"at least {SHORTEST_PASSWORD} characters", path="password")
+    hashed = await asyncio.to_thread(hash_password, password)
+    now = services.clock.now()
+
+    def add(conn: Connection) -> User:
+        if users.count_users(conn):
+            raise AccessError("there is an administrator already: log in", endpoint="/setup")
+        return users.add_user(conn, login=login, password_hash=hashed, role="admin", now=now, language=language)
+
+    made = await services.store.write(add)
+    log.info("the first administrator was made", extra={"action": "setup.administrator"})
+    return made
+
+
+# --- the address ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressCheck:
+    """Whether the hub can be reached from outside under its public address."""
+
+    address: str
+    #: ok, missing, unreachable, refused, foreign: a key of the catalogue under ``address.``
+    outcome: Literal["ok", "missing", "unreachable", "refused", "foreign"]
+    detail: str = ""
+
+    @property
+    def is_ok(self) -> bool:
+        return self.outcome == "ok"
+
+
+async def check_address(services: Services) -> AddressCheck:
+    """Fetch our own ``/healthz`` through the public address, as a vendor would."""
+    address = services.settings.public_url
+    if not address:
+        return AddressCheck(address="", outcome="missing")
+    try:
+        async with httpx.AsyncClient(timeout=10.0, follow_redirects=False) as http:
+            answer = await http.get(f"{address}/healthz")
+    except httpx.TransportError as err:
+        return AddressCheck(address=address, outcome="unreachable", detail=f"{type(err).__name__}: {err}")
+    if answer.status_code != 200:
+        return AddressCheck(address=address, outcome="refused", detail=str(answer.status_code))
+    if answer.text.strip() != "ok":
+        return AddressCheck(address=address, outcome="foreign", detail=answer.text.strip()[:80])
+    return AddressCheck(address=address, outcome="ok")
+
+
+# --- the project ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preset:
+    """A ready policy to begin with (X3)."""
+
+    name: str
+    #: the first comment of the file
+    title: str
+    text: str
+
+
+def list_presets() -> list[Preset]:
+    """The presets that come with the hub, by name."""
+    found = []
+    for entry in files("hub").joinpath("presets").iterdir():
+        if entry.name.endswith(".toml"):
+            text = entry.read_text(encoding="utf-8")
+            first = next((line for line in text.splitlines() if line.startswith("#")), "")
+            name = entry.name.removesuffix(".toml")
+            title = first.lstrip("# ").removeprefix(f"{name}:").strip()
+            found.append(Preset(name=name, title=title, text=text))
+    return sorted(found, key=lambda preset: preset.name)
+
+
+async def create_project(
+    services: Services,
+    *,
+    name: str,
+    title: str,
+    preset: str,
+    language: Language,
+    region: str,
+    time_zone: str,
+    author: str,
+) -> LiveProject:
+    """A new project in shadow, with the preset as its first policy; its comments stay (DESIGN 6)."""
+    name = name.strip().lower()
+    if not _NAME.fullmatch(name) or name in RESERVED:
+        raise ConfigurationError("a name is letters a to z, digits, - and _, and no word of ours", path="name")
+    known = {found.name: found for found in list_presets()}
+    if preset not in known:
+        raise ConfigurationError(f"there is no preset {preset!r}; there are {', '.join(known)}", path="preset")
+    document = tomlkit.parse(known[preset].text)
+    table = document.setdefault("project", tomlkit.table())
+    table["language"], table["region"], table["time_zone"] = language, region.strip().upper(), time_zone.strip()
+    text = tomlkit.dumps(document)
+    load_policy(text, rules=services.plugins.rules.values())
+    now = services.clock.now()
+
+    def add(conn: Connection) -> None:
+        projects.add_project(conn, name, now=now, title=title.strip(), managed="console")
+        policies.publish(conn, name, text=text, author=author, based_on=None, now=now, reason=f"preset {preset}")
+
+    await services.store.write(add)
+    await refresh(services)
+    return services.projects.get(name)
+
+
+async def publish(services: Services, project: str, text: str, *, author: str, reason: str) -> None:
+    """Put a changed text in force. Raises ConfigurationError if it does not hold together, and changes nothing."""
+    load_policy(text, rules=services.plugins.rules.values())
+    now = services.clock.now()
+
+    def put(conn: Connection) -> None:
+        head = policies.head(conn, project)
+        if head is not None and head.text == text:
+            return
+        based_on = head.version if head else None
+        policies.publish(conn, project, text=text, author=author, based_on=based_on, now=now, reason=reason)
+
+    await services.store.write(put)
+    await refresh(services)
+
+
+async def policy_text(services: Services, project: str) -> str:
+    """The text in force. Raises ConfigurationError before the first."""
+    head = await services.store.read(lambda conn: policies.head(conn, project))
+    if head is None:
+        raise ConfigurationError("no policy is published yet", path=f"project {project}")
+    return head.text
+
+
+def table_of(document: Any, key: str) -> Table:
+    """The document's table ``key``, made if it is missing."""
+    if key not in document:
+        document[key] = tomlkit.table()
+    found: Table = document[key]
+    return found
+
+
+async def refresh(services: Services) -> None:
+    """Let this process, and the tasks in it, know what changed."""
+    await services.projects.reload()
+    services.changed()
+
+
+# --- the CRM ----------------------------------------------------------------------------------------------------
+
+
+def settings_error(err: ValidationError) -> ConfigurationError:
+    """The first fault of a form, in its field's name; never with the value, which may be a secret."""
+    first = err.errors(include_url=False, include_input=False)[0]
+    message = str(first["msg"]).removeprefix("Value error, ")
+    return ConfigurationError(message, path=".".join(str(part) for part in first["loc"]))
+
+
+def stored(settings: BaseModel) -> dict[str, Any]:
+    """``settings`` as they are stored: plain, secrets readable (the store encrypts them), defaults left out."""
+    plain: dict[str, Any] = to_jsonable_python(_revealed(settings.model_dump(exclude_defaults=True)))
+    return plain
+
+
+def _revealed(value: Any) -> Any:
+    if isinstance(value, SecretStr | SecretBytes):
+        return value.get_secret_value()
+    if isinstance(value, Mapping):
+        return {key: _revealed(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_revealed(inner) for inner in value]
+    return value
+
+
+def _checked(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return stored(model.model_validate(dict(values)))
+    except ValidationError as err:
+        raise settings_error(err) from None
+
+
+def _name_of(text: str, kind: str) -> str:
+    name = text.strip().lower()
+    if not _NAME.fullmatch(name):
+        raise ConfigurationError("a name is letters a to z, digits, - and _", path=kind)
+    return name
+
+
+async def add_connection(
+    services: Services, project: str, *, name: str, sink: str, values: Mapping[str, Any]
+) -> CrmConnection:
+    """A CRM account of the project; it stays off until `connect` went through."""
+    name, settings = _name_of(name, "name"), _checked(services.plugins.sink(sink).settings_model, values)
+    now = services.clock.now()
+    made = await services.store.write(
+        lambda conn: projects.add_connection(
+            conn, services.cipher, project=project, name=name, sink=sink, settings=settings, now=now
+        )
+    )
+    await refresh(services)
+    return made
+
+
+async def change_connection(services: Services, project: str, name: str, values: Mapping[str, Any]) -> None:
+    """Other settings for a CRM account."""
+    live = _connection(services, project, name)[1]
+    settings = _checked(services.plugins.sink(live.row.sink).settings_model, values)
+    await services.store.write(lambda conn: projects.change_connection(conn, services.cipher, project, name, settings))
+    await refresh(services)
+
+
+def _connection(services: Services, project: str, name: str) -> tuple[LiveProject, LiveConnection]:
+    live = services.projects.get(project)
+    found = live.connection(name)
+    if found is None:
+        raise ConfigurationError("there is no such connection", path=f"connection {project}/{name}")
+    return live, found
+
+
+@asynccontextmanager
+async def session_of(services: Services, project: str, name: str) -> AsyncIterator[SinkSession]:
+    """A session of the account for the set-up alone; it keeps the vendor's pace by itself."""
+    live, found = _connection(services, project, name)
+    row, policy = found.row, live.policy
+    sink = services.plugins.sink(row.sink)
+    try:
+        settings = sink.settings_model.model_validate(dict(row.settings))
+    except ValidationError as err:
+        raise settings_error(err) from None
+    running = services.accounts.get((project, name))
+    pacer = running.pacer if running else Pacer(sink.capabilities(settings).pace, services.clock)
+    public = services.settings.public_url
+    transport = PacedTransport(httpx.AsyncHTTPTransport(), pacer)
+    async with httpx.AsyncClient(transport=transport, timeout=20.0, follow_redirects=False) as http:
+        session = sink.open(
+            ConnectionContext(
+                project=project,
+                name=name,
+                settings=settings,
+                http=http,
+                state=services.states.of(project, name),
+                clock=services.clock,
+                region=policy.project.region if policy else "UA",
+                eight_is_seven=policy.eight_is_seven if policy else False,
+                public_url=public,
+                webhook_url=f"{public}/crm/{project}/{name}/{row.secret}" if public else "",
+            )
+        )
+        try:
+            yield session
+        finally:
+            await session.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connected:
+    """What was found in the account."""
+
+    catalogue: Catalogue
+    warnings: tuple[str, ...]
+
+
+async def connect(services: Services, project: str, name: str) -> Connected:
+    """Check the account, make what the hub needs in it, remember what it offers, let the connection begin.
+
+    Raises the VendorError of what went wrong; the connection then keeps the status that fits.
+    """
+    async with session_of(services, project, name) as session:
+        catalogue = await session.connect()
+    now = services.clock.now()
+
+    def keep(conn: Connection) -> None:
+        projects.set_catalogue(conn, project, name, catalogue, now)
+        projects.set_status(conn, project, name, Status.READY, now=now)
+
+    await services.store.write(keep)
+    await refresh(services)
+    account = services.accounts.get((project, name))
+    if account is not None:
+        account.resume()
+    return Connected(catalogue=catalogue, warnings=catalogue.warnings)
+
+
+# --- the channel ------------------------------------------------------------------------------------------------
+
+
+async def add_channel(
+    services: Services, project: str, *, name: str, source: str, values: Mapping[str, Any]
+) -> Channel:
+    """A channel with addresses of its own."""
+    name, settings = _name_of(name, "name"), _checked(services.plugins.source(source).settings_model, values)
+    now = services.clock.now()
+    made = await services.store.write(
+        lambda conn: projects.add_channel(
+            conn, services.cipher, project=project, name=name, source=source, settings=settings, now=now
+        )
+    )
+    await refresh(services)
+    return made
+
+
+async def change_channel(services: Services, project: str, name: str, values: Mapping[str, Any]) -> None:
+    """Other settings for a channel."""
+    row = await find_channel(services, project, name)
+    settings = _checked(services.plugins.source(row.source).settings_model, values)
+    await services.store.write(lambda conn: projects.change_channel(conn, services.cipher, project, name, settings))
+    await refresh(services)
+
+
+async def find_channel(services: Services, project: str, name: str) -> Channel:
+    """The channel ``name``. Raises ConfigurationError if there is none."""
+    found = await services.store.read(lambda conn: projects.find_channel(conn, services.cipher, project, name))
+    if found is None:
+        raise ConfigurationError("there is no such channel", path=f"channel {project}/{name}")
+    return found
+
+
+def hints(services: Services, project: str, name: str, *, hook_url: str, forward_url: str) -> list[SetupHint]:
+    """What to copy into the vendor's cabinet, in order. Raises ConfigurationError if the channel cannot work."""
+    live = services.projects.get(project)
+    config = live.channels.get(name)
+    if config is None:
+        raise ConfigurationError(live.problems.get(name, "there is no such channel"), path=f"channel {project}/{name}")
+    source: Source = services.plugins.source(config.source)
+    return list(source.setup_hints(config, hook_url, forward_url))

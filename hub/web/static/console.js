@@ -1,0 +1,40 @@
+// The console's few habits: choices that submit themselves, the live journal, keys, copying. No framework.
+
+import { followJournal } from "./journal.js";
+import { waitForWebhook } from "./waiting.js";
+
+for (const choice of document.querySelectorAll("select[data-submit]")) {
+  choice.addEventListener("change", () => choice.form.requestSubmit());
+}
+
+for (const choice of document.querySelectorAll("select[data-go]")) {
+  choice.addEventListener("change", () => location.assign(choice.value));
+}
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("button[data-copy]");
+  if (button) {
+    const text = document.getElementById(button.dataset.copy).textContent;
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      // no permission, or plain http: the text is selected instead
+      const range = document.createRange();
+      range.selectNodeContents(document.getElementById(button.dataset.copy));
+      getSelection().removeAllRanges();
+      getSelection().addRange(range);
+      return;
+    }
+    const before = button.textContent;
+    button.textContent = document.body.dataset.copied;
+    setTimeout(() => { button.textContent = before; }, 1500);
+    return;
+  }
+  const row = event.target.closest("tr[data-href]");
+  if (row && !event.target.closest("a, button, select, input") && !String(getSelection())) {
+    location.assign(row.dataset.href);
+  }
+});
+
+followJournal(document.getElementById("rows"));
+waitForWebhook(document.querySelector("[data-waiting]"));
