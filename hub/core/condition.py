@@ -176,10 +176,7 @@ def _test(
     name, operator, expected = condition.field, condition.operator, _show(condition.value)
     failures: dict[Any, Failure] = {}
 
-    def failed(facts: Facts) -> Failure | None:
-        seen = read(facts)
-        if holds(seen):
-            return None
+    def failure_of(seen: Any) -> Failure:
         failure = failures.get(seen)
         if failure is None:
             failure = wrap(Check(field=name, operator=operator, expected=expected, seen=_show(seen), is_met=False))
@@ -187,7 +184,35 @@ def _test(
                 failures[seen] = failure
         return failure
 
+    if operator == "equals" and field.type in {"flag", "number", "text"}:
+        return _equality(field, condition.value, failure_of)
+
+    def failed(facts: Facts) -> Failure | None:
+        seen = read(facts)
+        return None if holds(seen) else failure_of(seen)
+
     return failed
+
+
+def _equality(field: Field, value: Any, failure_of: Callable[[Any], Failure]) -> Callable[[Facts], Failure | None]:
+    """By far the most frequent test, in as few calls as can be."""
+    read = field.read
+    if field.type != "text":
+
+        def differs(facts: Facts) -> Failure | None:
+            seen = read(facts)
+            return None if seen == value else failure_of(seen)
+
+        return differs
+    text, folded = str(value), str(value).casefold()
+
+    def reads_differently(facts: Facts) -> Failure | None:
+        seen = read(facts)
+        if seen == text or (seen or "").casefold() == folded:
+            return None
+        return failure_of(seen)
+
+    return reads_differently
 
 
 def _predicate(field: Field, operator: str, value: Any, around: Surroundings | None) -> Callable[[Any], bool]:

@@ -24,6 +24,7 @@ from hub.core.interaction import (
 )
 from hub.core.phone import Phone
 from hub.core.records import Company, Contact, Deal, EmployeeId, RecordKind
+from hub.core.schedule import Hours
 from hub.core.snapshot import Snapshot
 from hub.core.tasks import OpenTask, open_tasks
 
@@ -116,9 +117,13 @@ class Facts:
     has_open_task: bool
     interactions: int
     is_complete: bool
-    is_working_hours: bool
+    hours: Hours
     creates_contacts: bool
     repeat: str
+
+    @property
+    def is_working_hours(self) -> bool:
+        return self.hours.is_open(self.interaction.started_at)
 
     @property
     def price(self) -> float | None:
@@ -223,7 +228,6 @@ def establish(interaction: Interaction, snapshot: Snapshot, policy: Policy, now:
     at_unknown = employee is None and (
         (is_inbound_call and is_answered) or (told.kind == "call" and direction == "outbound")
     )
-    kinds = policy.tasks
     return Facts(
         interaction=interaction,
         snapshot=before,
@@ -294,11 +298,11 @@ def establish(interaction: Interaction, snapshot: Snapshot, policy: Policy, now:
         contact_responsible=contact_responsible,
         last_talked=snapshot.history.last_talked,
         open_tasks=tasks,
-        has_open_call_back=any(found.kind in kinds and kinds[found.kind].until_reached for found in tasks),
-        has_open_task=any(found.kind not in kinds or not kinds[found.kind].until_reached for found in tasks),
+        has_open_call_back=bool(tasks) and any(policy.is_call_back(found.kind) for found in tasks),
+        has_open_task=bool(tasks) and not all(policy.is_call_back(found.kind) for found in tasks),
         interactions=snapshot.history.interactions,
         is_complete=snapshot.is_complete,
-        is_working_hours=policy.company_hours.is_open(interaction.started_at),
+        hours=policy.company_hours,
         creates_contacts=policy.contacts.create,
         repeat=policy.channels[interaction.channel].repeat if interaction.channel in policy.channels else "notify",
     )
@@ -435,7 +439,7 @@ def _place(place: Destination) -> str:
 def _is_private(interaction: Interaction, told: _Told, last: int | None, policy: Policy) -> bool:
     """R8: over an employee's private line, or with a private client."""
     people = policy.people
-    if any(phone in policy.private_clients for phone in interaction.client.phones):
+    if policy.private_clients and any(phone in policy.private_clients for phone in interaction.client.phones):
         return True
     if not people.private_phones and not people.private_logins:
         return False

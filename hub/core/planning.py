@@ -74,10 +74,15 @@ class _Making:
     due: dict[str, datetime] = field(default_factory=dict)
     contact_ref: Ref | None = None
     deal_ref: Ref | None = None
+    #: what was rendered already, by text and by whom it is for
+    said: dict[tuple[str, EmployeeId | None], str] = field(default_factory=dict)
     speaker: Speaker = field(init=False)
+    outcome: Outcome = field(init=False)
+    policy: Policy = field(init=False)
 
     def __post_init__(self) -> None:
-        policy, seen = self.people.policy, self.facts.snapshot.names
+        self.policy = policy = self.people.policy
+        self.outcome, seen = self.verdict.outcome, self.facts.snapshot.names
         self.speaker = Speaker(
             facts=self.facts,
             language=policy.language,
@@ -85,14 +90,6 @@ class _Making:
             names={**policy.names, **seen} if seen else policy.names,
             responsible=self.people.owner or self.people.responsible,
         )
-
-    @property
-    def outcome(self) -> Outcome:
-        return self.verdict.outcome
-
-    @property
-    def policy(self) -> Policy:
-        return self.people.policy
 
     def make(self) -> None:
         """Fill `actions` in the order in which they are to be done."""
@@ -120,29 +117,32 @@ class _Making:
     def text(self, text: LocalText, title: str, assignee: EmployeeId | None = None) -> str:
         """``text`` with its values; a plain one and a warning if it does not render."""
         speaker = self.speaker
-        if assignee is not None and assignee != speaker.assignee:
-            self.speaker = speaker = Speaker(
-                facts=speaker.facts,
-                language=speaker.language,
-                zone=speaker.zone,
-                names=speaker.names,
-                responsible=speaker.responsible,
-                assignee=assignee,
-            )
-        rendered = render(say(text, speaker.language), speaker)
+        said = say(text, speaker.language)
+        who = assignee if "assignee" in said else None
+        rendered = self.said.get((said, who))
         if rendered is None:
-            self.warnings.append(Reason(code="text_failed", values={"text": title}))
-            return plain_text(title, self.facts.phone)
+            speaker.assignee = who
+            rendered = render(said, speaker)
+            if rendered is None:
+                self.warnings.append(Reason(code="text_failed", values={"text": title}))
+                rendered = plain_text(title, self.facts.phone)
+            self.said[said, who] = rendered
         return rendered
 
     def filled(self, *tables: Mapping[str, LocalText]) -> dict[str, str]:
         """Custom fields that have a value; of several tables the first holds."""
         found: dict[str, str] = {}
+        speaker = self.speaker
         for table in tables:
             for name, text in table.items():
-                if name not in found:
-                    found[name] = self.text(text, name)
-        return {name: value for name, value in found.items() if value}
+                if name in found:
+                    continue
+                value = render(text, speaker)
+                if value is None:
+                    self.warnings.append(Reason(code="text_failed", values={"text": name}))
+                elif value:
+                    found[name] = value
+        return found
 
     def _nothing(self, code: str) -> None:
         because = self.verdict.because
@@ -276,7 +276,7 @@ class _Making:
         """Reaching the client, in any direction over any channel, ends every call-back (A5, X10)."""
         facts, done = self.facts, set()
         for found in facts.open_tasks:
-            if _is_call_back(found, self.policy) and (found.key is not None or self._is_due_today(found)):
+            if self.policy.is_call_back(found.kind) and (found.key is not None or self._is_due_today(found)):
                 done.add(found.task.id)
                 self._complete(found.task.id)
         for key, ref in facts.snapshot.history.own.items():
@@ -426,11 +426,6 @@ class _Making:
                 reason=self.reason("notice"),
             )
         )
-
-
-def _is_call_back(found: OpenTask, policy: Policy) -> bool:
-    kind = policy.tasks.get(found.kind)
-    return kind is not None and kind.until_reached
 
 
 def _as_task(action: CreateTask) -> Task:

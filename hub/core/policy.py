@@ -152,6 +152,11 @@ class Policy(Part):
             if employee.absences
         }
 
+    def is_call_back(self, kind: str) -> bool:
+        """True for a kind of task that is done as soon as the client is reached (A5)."""
+        found = self.tasks.get(kind)
+        return found is not None and found.until_reached
+
     @cached_property
     def destinations(self) -> Mapping[EmployeeId, str]:
         """Where forwarding may send a call for each employee; phones in international digits without a plus (R2)."""
@@ -236,7 +241,9 @@ def load_policy(text: str, file: str = "", *, rules: Iterable[Considers] = ()) -
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as err:
         found = re.search(r"at line (\d+)", str(err))
-        raise ConfigurationError(f"this is no TOML: {err}", file=file, line=int(found[1]) if found else max(1, len(text.splitlines()))) from None
+        raise ConfigurationError(
+            f"this is no TOML: {err}", file=file, line=int(found[1]) if found else max(1, len(text.splitlines()))
+        ) from None
     try:
         policy = Policy.model_validate(data)
     except ValidationError as err:

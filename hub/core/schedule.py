@@ -21,6 +21,9 @@ _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _TIMES = re.compile(r"\s*(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})\s*")
 #: nobody plans a deadline further than this many closed days ahead
 _HORIZON_DAYS = 400
+_KNOWN_DAYS = 2000
+_A_DAY = timedelta(days=1)
+_LAST_DAY = date.max - 2 * _A_DAY
 
 #: stretches of one day in minutes since midnight, in order, none overlapping
 DayTimes = tuple[tuple[int, int], ...]
@@ -194,35 +197,44 @@ class Hours:
         """False for a schedule without hours."""
         return any(self.week) or any(self.special.values())
 
-    def stretches(self, since: datetime) -> list[tuple[datetime, datetime]]:
-        """The working stretches of the day of ``since`` and the days after it that end later, as UTC instants."""
-        return list(self._walk(since, _HORIZON_DAYS))
-
-    def _walk(self, since: datetime, days: int) -> Iterator[tuple[datetime, datetime]]:
+    def _walk(self, since: datetime) -> Iterator[tuple[datetime, datetime]]:
+        """The working stretches that end after ``since``, as UTC instants, the present one from ``since`` on."""
         day = since.astimezone(self.zone).date()
-        for _ in range(days):
-            for first, last in self.times_on(day):
-                begin, end = self._instant(day, first), self._instant(day, last)
+        for _ in range(_HORIZON_DAYS):
+            for begin, end in self._instants(day):
                 if end > since:
-                    yield max(begin, since), end
-            if day >= date.max - timedelta(days=1):
+                    yield (begin if begin > since else since), end
+            if day >= _LAST_DAY:
                 return
-            day += timedelta(days=1)
+            day += _A_DAY
+
+    def _instants(self, day: date) -> tuple[tuple[datetime, datetime], ...]:
+        known = self._known_days.get(day)
+        if known is None:
+            known = tuple((self._instant(day, first), self._instant(day, last)) for first, last in self.times_on(day))
+            if len(self._known_days) < _KNOWN_DAYS:
+                self._known_days[day] = known
+        return known
+
+    @cached_property
+    def _known_days(self) -> dict[date, tuple[tuple[datetime, datetime], ...]]:
+        """The same days are asked for again and again: their instants, once worked out."""
+        return {}
 
     def _instant(self, day: date, minute: int) -> datetime:
         midnight = datetime.combine(day, time(), tzinfo=self.zone)
-        return (
-            midnight.replace(hour=minute // 60, minute=minute % 60) if minute < 1440 else midnight + timedelta(days=1)
-        ).astimezone(UTC)
+        if minute < 1440:
+            return midnight.replace(hour=minute // 60, minute=minute % 60).astimezone(UTC)
+        return (midnight + _A_DAY).astimezone(UTC)
 
     def next_opening(self, since: datetime) -> datetime:
         """``since`` itself if it is open then, else the next opening; ``since`` if there is none within a year."""
-        return next((begin for begin, _ in self._walk(since.astimezone(UTC), _HORIZON_DAYS)), since.astimezone(UTC))
+        return next((begin for begin, _ in self._walk(since.astimezone(UTC))), since.astimezone(UTC))
 
     def after(self, since: datetime, working: timedelta) -> datetime:
         """The instant when ``working`` of working time has passed since ``since`` (A4)."""
         left = working
-        for begin, end in self._walk(since.astimezone(UTC), _HORIZON_DAYS):
+        for begin, end in self._walk(since.astimezone(UTC)):
             if end - begin >= left:
                 return begin + left
             left -= end - begin

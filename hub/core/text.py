@@ -92,7 +92,7 @@ _ENVIRONMENT = _Environment(
 Compiled = Callable[["Speaker"], str]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Speaker:
     """Everything that texts may name, of one decision; values are made only when a text asks for them."""
 
@@ -197,11 +197,16 @@ def check_text(text: str) -> None:
         raise ValueError(f"the text does not render: {err}") from None
 
 
-def render(text: str, speaker: Speaker) -> str | None:
-    """``text`` with its values; None if it does not render."""
+#: what a text may do wrong when it is rendered
+_FAILURES = (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RecursionError)
+
+
+def render(text: LocalText, speaker: Speaker) -> str | None:
+    """``text`` with its values, in the speaker's language; None if it does not render."""
     try:
-        return _compile(text)(speaker)[:_LONGEST_TEXT]
-    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RecursionError):
+        said = text if isinstance(text, str) else text.in_language(speaker.language)
+        return _compile(said)(speaker)[:_LONGEST_TEXT]
+    except _FAILURES:
         return None
 
 
