@@ -156,7 +156,9 @@ class Records:
                     found.append(one)
             return found
         lister = self.lister(collection)
-        for chunk in chunks(list(dict.fromkeys(ids)), self.settings.ids_per_request):
+        # a page must hold all that were asked for, or the rest would look deleted
+        size = min(self.settings.ids_per_request, self.settings.page_size)
+        for chunk in chunks(list(dict.fromkeys(ids)), size):
             params = [("filter[id][]", record_id) for record_id in chunk]
             page = await lister([*params, ("limit", str(self.settings.page_size))])
             wanted = set(chunk)
@@ -216,7 +218,7 @@ class Records:
                 break
         return Sweep(records, newest, sweep.pages)
 
-    async def _backwards(self, collection: Listed, since: int, guess: int) -> dict[int, Found]:
+    async def _backwards(self, collection: Listed, since: int, pages: int) -> dict[int, Found]:
         order = "id" if collection == "tasks" else "updated_at"
         params = [
             ("limit", str(self.settings.page_size)),
@@ -224,7 +226,7 @@ class Records:
             (f"order[{order}]", "asc"),
         ]
         records: dict[int, Found] = {}
-        for number in range(await self.last_page(collection, params, guess), 0, -1):
+        for number in range(await self.last_page(collection, params, known=pages - 1), 0, -1):
             for item in await self.page(collection, params, number):
                 if (item.updated_at or 0) >= since:
                     records[item.id] = item
@@ -234,11 +236,17 @@ class Records:
         """One page of a list."""
         return (await self.lister(collection)([*params, ("page", str(number))])).items
 
-    async def last_page(self, collection: Listed, params: Params, guess: int) -> int:
-        """The number of the last page that holds anything, 0 if none does: amoCRM tells no totals (1.1)."""
-        low, high, step = 0, max(1, guess), 1
-        while await self.page(collection, params, high):
-            low, high, step = high, high + step, step * 2
+    async def last_page(self, collection: Listed, params: Params, *, known: int, empty: int | None = None) -> int:
+        """The number of the last page that holds anything: amoCRM tells no totals (1.1).
+
+        Pages up to ``known`` are taken to hold something; ``empty`` is a page that is known to hold nothing.
+        """
+        low, high, step = known, empty, 1
+        while high is None:
+            if await self.page(collection, params, low + step):
+                low, step = low + step, step * 2
+            else:
+                high = low + step
         while high - low > 1:
             middle = (low + high) // 2
             if await self.page(collection, params, middle):

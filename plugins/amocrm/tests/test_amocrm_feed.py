@@ -64,38 +64,40 @@ def truth(office: Any, kind: RecordKind) -> dict[str, tuple[str, Any]]:
 def people_at_work(office: Any, seed: int, *, every: int = 2) -> Callable[[httpx.Response], Any]:
     """Lets people create, edit, merge, close and delete between any two requests of the plugin."""
     chance = random.Random(seed)
+    people, leads, tasks = (
+        [record["id"] for record in office.records(word)] for word in ("contacts", "leads", "tasks")
+    )
     count = 0
+
+    def act() -> None:
+        do, name = office.sandbox.person, f"Имя {count}"
+        match chance.choice(("new", "edit", "edit", "delete", "drop", "merge", "close", "give", "done")):
+            case "new":
+                people.append(office.person("create_contact", name=name))
+            case "edit":
+                do("update", entity="contacts", id=chance.choice(people), name=name)
+            case "delete" if len(people) > 5:
+                do("delete", entity="contacts", id=people.pop(chance.randrange(len(people))))
+            case "drop" if len(leads) > 3:
+                do("delete", entity="leads", id=leads.pop(chance.randrange(len(leads))))
+            case "merge" if len(people) > 5:
+                kept, lost = chance.sample(people, 2)
+                do("merge_contacts", survivor=kept, losers=[lost])
+                people.remove(lost)
+            case "close" if leads:
+                do("close_lead", id=chance.choice(leads), won=chance.random() < 0.5)
+            case "give" if leads:
+                do("change_responsible", entity="leads", id=chance.choice(leads), user_id=8800105)
+            case "done" if tasks:
+                do("complete_task", id=tasks.pop(chance.randrange(len(tasks))))
 
     async def work(response: httpx.Response) -> None:
         nonlocal count
         count += 1
-        if count % every:
-            return
-        sandbox = office.sandbox
-        if chance.random() < 0.3:
-            sandbox.advance(1)
-        live = {
-            word: [r["id"] for r in office.records(word) if not r.get("is_deleted")] for word in ("contacts", "leads")
-        }
-        tasks = [task["id"] for task in office.records("tasks") if not task["is_completed"]]
-        act = chance.choice(("new", "edit", "edit", "delete", "merge", "close", "give", "done"))
-        match act:
-            case "new":
-                office.person("create_contact", name=f"Новый {count}")
-            case "edit" if live["contacts"]:
-                sandbox.person("update", entity="contacts", id=chance.choice(live["contacts"]), name=f"Имя {count}")
-            case "delete" if len(live["contacts"]) > 5:
-                entity = chance.choice(("contacts", "leads"))
-                sandbox.person("delete", entity=entity, id=chance.choice(live[entity]))
-            case "merge" if len(live["contacts"]) > 5:
-                kept, lost = chance.sample(live["contacts"], 2)
-                sandbox.person("merge_contacts", survivor=kept, losers=[lost])
-            case "close" if live["leads"]:
-                sandbox.person("close_lead", id=chance.choice(live["leads"]), won=chance.random() < 0.5)
-            case "give" if live["leads"]:
-                sandbox.person("change_responsible", entity="leads", id=chance.choice(live["leads"]), user_id=8800105)
-            case "done" if tasks:
-                sandbox.person("complete_task", id=chance.choice(tasks))
+        if count % every == 0:
+            if chance.random() < 0.3:
+                office.sandbox.advance(1)
+            act()
 
     return work
 
@@ -184,7 +186,7 @@ async def test_what_a_person_does_reaches_the_directory(
         assert set(lead.contact_ids) == {str(item["id"]) for item in held[0]["_embedded"]["contacts"]}
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 async def test_polling_loses_nothing_while_people_work(office: Any, seed: int) -> None:
     """H6: create, edit, merge, close, delete between any two requests, pages of four, filters on and off."""
     office.sandbox.switch(is_api_filter_enabled=seed % 2 == 0)
@@ -204,11 +206,11 @@ async def test_polling_loses_nothing_while_people_work(office: Any, seed: int) -
 # --- import -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 async def test_an_import_loses_nothing_while_people_work(office: Any, seed: int) -> None:
     """Pages of four and windows of three pages: every window is met, by both ways of reading."""
-    office.sandbox.switch(is_api_filter_enabled=seed != 7)
-    fill(office, 60, 40)
+    office.sandbox.switch(is_api_filter_enabled=seed != 3)
+    fill(office, 45, 25)
     small = office.with_settings(page_size=4, page_window=3, events_page_size=20)
     directory = Directory()
     office.context.http.event_hooks["response"] = [people_at_work(office, seed, every=1 + seed % 3)]
@@ -219,7 +221,7 @@ async def test_an_import_loses_nothing_while_people_work(office: Any, seed: int)
         assert directory.names(kind) == truth(office, kind), kind
 
 
-@pytest.mark.parametrize("stop_after", [1, 3, 7, 12, 20, 30])
+@pytest.mark.parametrize("stop_after", [1, 7, 14, 25])
 async def test_an_interrupted_import_goes_on_where_it_stopped(office: Any, stop_after: int) -> None:
     fill(office, 40, 20)
     small = office.with_settings(page_size=4, page_window=3)
@@ -253,21 +255,22 @@ async def test_open_deals_and_their_contacts_come_first_and_progress_only_grows(
 
 
 async def test_an_import_costs_little_more_than_its_pages(office: Any) -> None:
-    """1.15 times the minimum (DESIGN 11), here on 40,000 contacts and 30,000 leads in pages of 250."""
-    office.sandbox.seed(contacts=40_000, leads=30_000)
-    await office.session.catalogue()
+    """1.15 times the minimum (DESIGN 11), here with 300 pages of contacts and a window of 100."""
+    office.sandbox.seed(contacts=6_000, leads=4_000)
+    small = office.with_settings(page_size=20)
+    await small.session.catalogue()
     office.sandbox.reset_stats()
     counts = {"contacts": set(), "deals": set()}
-    async for page in office.session.import_all(""):
+    async for page in small.session.import_all(""):
         counts["contacts"] |= {contact.id for contact in page.contacts}
-        counts["deals"] |= {deal.id for deal in page.deals}
+        counts["deals"] |= {deal.id for deal in page.deals if deal.is_open}
     records = office.sandbox.records(seeded=True)
     open_leads = [lead for lead in records["leads"] if lead["status_id"] not in (142, 143)]
     assert len(counts["contacts"]) == len(records["contacts"])
     assert len(counts["deals"]) == len(open_leads)
     kinds = (records["contacts"], open_leads, records["companies"], records["tasks"])
-    minimum = sum(-(-len(kind) // 250) for kind in kinds)
-    assert len(office.asked()) <= 1.15 * minimum
+    minimum = sum(-(-len(kind) // 20) for kind in kinds)
+    assert len(office.asked()) <= 1.15 * minimum, (len(office.asked()), minimum)
 
 
 # --- barrier, read, search ----------------------------------------------------------------------------------------
