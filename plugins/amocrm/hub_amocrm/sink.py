@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+from collections.abc import Mapping
 from datetime import timedelta
 from urllib.parse import urlencode, urlsplit
 
@@ -127,6 +130,22 @@ class AmoCrmSink:
         await Credentials(context, own).store(pair, address=address, redirect_uri=grant.redirect_uri)
         account_id = str(read_claims(pair.access_token).get("account_id") or "")
         return own.model_copy(update={"address": address, "account_id": account_id or own.account_id})
+
+    def is_disconnected(self, settings: BaseModel, parameters: Mapping[str, str]) -> bool:
+        """Whether amoCRM itself says that the integration was switched off (4.4).
+
+        ``signature`` is HMAC-SHA256, hex, of ``client_id|account_id`` by the secret key: names from the vendor's
+        documents, the formula from one independent implementation (?).
+        """
+        own = _own(settings)
+        secret = own.client_secret.get_secret_value()
+        account_id = parameters.get("account_id", "")
+        if not secret or parameters.get("client_uuid") != own.client_id:
+            return False
+        if own.account_id and account_id != own.account_id:
+            return False
+        expected = hmac.new(secret.encode(), f"{own.client_id}|{account_id}".encode(), hashlib.sha256).hexdigest()
+        return hmac.compare_digest(expected.encode(), parameters.get("signature", "").lower().encode())
 
 
 def _own(settings: BaseModel) -> AmoCrmSettings:
