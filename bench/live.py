@@ -64,6 +64,8 @@ async def live(*sandbox: str, preset: str = "car-dealer") -> AsyncIterator[Live]
         make_project(hub.services, policy=demo_policy(preset, day), address=crm.address, token=await crm.token())
         await connect(hub.services)
         await stack.enter_async_context(hub)
+        while hub.services.importers[PROJECT, CRM].is_needed():
+            await asyncio.sleep(0.02)
         started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         serving = asyncio.create_task(serve_forever(build_app(hub.services), "127.0.0.1", 0, ready=started.set_result))
         stack.callback(serving.cancel)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import lru_cache
 
 from hub.engine.checkpoints import checkpoint
 from hub.ports import RawRequest
@@ -21,14 +22,20 @@ def raw_request(
     method: str, query: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes, received_at: datetime
 ) -> RawRequest:
     """The request as it is stored: header names in lower case, secrets removed."""
-    kept = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in headers]
     return RawRequest(
         method=method,
         query=query,
-        headers=tuple((name, value) for name, value in kept if name not in SECRET_HEADERS),
+        headers=_kept(tuple(headers)),
         body=body,
         received_at=received_at,
     )
+
+
+@lru_cache(maxsize=1024)
+def _kept(headers: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[str, str], ...]:
+    """What is stored of ``headers``; remembered, since a vendor sends the same ones each time."""
+    found = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in headers]
+    return tuple((name, value) for name, value in found if name not in SECRET_HEADERS)
 
 
 class Intake:

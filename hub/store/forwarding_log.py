@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 
 from hub.core.phone import Phone
-from hub.store.schema import forwarding_log
+from hub.store.engine import driver_connection
+from hub.store.schema import forwarding_log, microseconds
 
 __all__ = ["ForwardingEntry", "append_many", "find_by_call", "find_by_uuid", "list_entries"]
 
@@ -43,9 +44,36 @@ class ForwardingEntry:
 _MICROSECOND, _MILLISECOND = timedelta(microseconds=1), timedelta(milliseconds=1)
 
 
+_INSERT = (
+    "INSERT INTO forwarding_log (project, channel, uuid, call_id, caller, asked_at, destination, employee, took, age,"
+    " explanation) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+
+def _row(entry: ForwardingEntry) -> tuple[object, ...]:
+    return (
+        entry.project,
+        entry.channel,
+        entry.uuid,
+        entry.call_id,
+        entry.caller or "",
+        microseconds(entry.asked_at),
+        entry.destination,
+        entry.employee,
+        entry.took // _MICROSECOND,
+        None if entry.age is None else entry.age // _MILLISECOND,
+        entry.explanation,
+    )
+
+
 def append_many(conn: Connection, entries: Sequence[ForwardingEntry]) -> None:
     """Store the answers in their order."""
     if not entries:
+        return
+    driver = driver_connection(conn)
+    if driver is not None:
+        # Core takes ten times as long, and at a thousand answers a second that is felt (DESIGN 11)
+        driver.executemany(_INSERT, [_row(entry) for entry in entries])
         return
     conn.execute(
         insert(forwarding_log),

@@ -97,5 +97,8 @@ def _console() -> Sequence[BaseRoute]:
     """The pages for people; a hub without them still serves machines."""
     if importlib.util.find_spec("hub.web.console.routes") is None:
         return ()
-    found: Sequence[BaseRoute] = importlib.import_module("hub.web.console.routes").ROUTES
+    try:
+        found: Sequence[BaseRoute] = importlib.import_module("hub.web.console.routes").ROUTES
+    except ModuleNotFoundError:
+        return ()
     return found

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
 from starlette.types import Receive, Scope, Send
 
-from hub.core.client import fullness
-from hub.core.forwarding import Answer, Holder, HolderDeal, answer
+from hub.core.forwarding import Answer, Holder, answer
 from hub.core.interaction import Identity
 from hub.core.phone import Phone
 from hub.core.plan import Reason
 from hub.core.policy import Policy
-from hub.core.records import EmployeeId
+from hub.core.records import EmployeeId, UserId
 from hub.core.snapshot import History
 from hub.engine.projects import LiveConnection, LiveProject
 from hub.errors import VendorError
@@ -31,7 +31,8 @@ from hub.runtime.pace import Urgency, urgency
 from hub.runtime.services import Services
 from hub.store import clients, codec
 from hub.store.forwarding_log import ForwardingEntry
-from hub.store.holdings import Holdings, employee_of
+from hub.store.holdings import employee_of
+from hub.store.schema import moment
 from hub.web.forwarding_journal import Journal, Recent
 from hub.web.headers import SECURITY_HEADERS
 from hub.web.limits import Unread, Watch, read_body
@@ -54,6 +55,7 @@ REMEMBERED = timedelta(minutes=2)
 
 _EMPTY = Reply()
 _NO_HISTORY = History()
+_ZERO = timedelta(0)
 _UNREAD = ForwardingQuestion(caller=None)
 
 
@@ -80,7 +82,10 @@ class Forwarding:
         self.journal = Journal(services.store, counts)
         self.recent = Recent()
         self.watch = Watch(LONGEST, services.clock.monotonic)
-        self._security = list(SECURITY_HEADERS)
+        # asked once: a Protocol is looked through member by member
+        self._sources = {
+            name: source for name, source in services.plugins.sources.items() if isinstance(source, AnswersForwarding)
+        }
 
     async def prepare(self) -> None:
         """Remember what was told just before a restart: a question asked again gets the same answer."""
@@ -101,8 +106,8 @@ class Forwarding:
         began = services.clock.monotonic()
         project = services.projects.find(row.project)
         channel = project.channels.get(row.name) if project else None
-        source = services.plugins.sources.get(row.source)
-        if project is None or channel is None or not isinstance(source, AnswersForwarding):
+        source = self._sources.get(row.source)
+        if project is None or channel is None or source is None:
             await self._send(send, _EMPTY, None)
             return
         try:
@@ -141,7 +146,7 @@ class Forwarding:
         headers = [
             (b"content-type", reply.content_type.encode()),
             (b"content-length", b"%d" % len(reply.body)),
-            *self._security,
+            *SECURITY_HEADERS,
         ]
         if age is not None:
             headers.append((b"x-hub-fact-age", b"%d" % age.total_seconds()))
@@ -190,24 +195,25 @@ class Forwarding:
         """The answer from what is known here, of the first CRM that knows the caller (C8); microseconds."""
         told_by, is_importing = "", False
         holders: tuple[Holder, ...] = ()
-        seen: datetime | None = None
-        if caller is not None:
-            directory = self._services.directory
-            for connection in project.connections:
-                holdings = directory.lookup(project.name, connection.name, caller)
-                if connection.row.imported_at is None:
-                    is_importing = True
-                if holdings.seen_at is not None and (seen is None or holdings.seen_at < seen):
-                    seen = holdings.seen_at
-                if not holdings.is_empty:
-                    told_by, seen = connection.name, holdings.seen_at
-                    holders = _holders(holdings, connection)
-                    break
+        seen: int | None = None
         history = _NO_HISTORY
-        if caller is not None and _needs_history(policy, holders):
-            history = self._history(project.name, caller)
+        if caller is not None:
+            holders_of = self._services.directory.holders
+            name = project.row.name
+            for connection in project.connections:
+                row = connection.row
+                holders, seen_at = holders_of(name, row.name, caller, _employees_of(connection))
+                if holders:
+                    told_by, seen = row.name, seen_at
+                    break
+                if row.imported_at is None:
+                    is_importing = True
+                if seen_at is not None and (seen is None or seen_at < seen):
+                    seen = seen_at
+            if _needs_history(policy, holders):
+                history = self._history(name, caller)
         found = answer(caller, holders, history, policy, now)
-        age = None if seen is None else max(now - seen, timedelta(0))
+        age = None if seen is None else max(now - moment(seen), _ZERO)
         return _Told(answer=found, connection=told_by, age=age, is_importing=is_importing)
 
     def _history(self, project: str, caller: Phone) -> History:
@@ -284,46 +290,18 @@ class Forwarding:
         self.journal.add(partial(_entry, project, channel.name, question, told, took, clock.now()))
 
 
-def _holders(holdings: Holdings, connection: LiveConnection) -> tuple[Holder, ...]:
-    """Who has the number, in the project's words; their open deals all stand with the first."""
-    employees = connection.employees
-    inactive = connection.inactive
+def _employees_of(connection: LiveConnection) -> Callable[[EmployeeId | None], EmployeeId | None]:
+    """Which of the project's employees a responsible of the CRM is; None for one whom the CRM lets work no more."""
+    return partial(_whose, connection.employees, connection.inactive)
 
-    def whose(responsible: EmployeeId | None) -> EmployeeId | None:
-        found = employee_of(responsible, employees)
-        return None if found in inactive else found
 
-    deals = tuple(
-        HolderDeal(id=deal.id, responsible=whose(deal.responsible), updated_at=deal.updated_at)
-        for deal in holdings.deals
-        if deal.is_open
-    )
-    is_alone = len(holdings.contacts) + len(holdings.companies) == 1
-    found = [
-        Holder(
-            id=contact.id,
-            responsible=whose(contact.responsible),
-            seen_at=holdings.seen_at,
-            fullness=0 if is_alone else fullness(contact),
-            created_at=contact.created_at,
-        )
-        for contact in holdings.contacts
-    ]
-    found += [
-        Holder(id=company.id, responsible=whose(company.responsible), seen_at=holdings.seen_at)
-        for company in holdings.companies
-    ]
-    if deals:
-        first = found[0]
-        found[0] = Holder(
-            id=first.id,
-            responsible=first.responsible,
-            open_deals=deals,
-            seen_at=first.seen_at,
-            fullness=first.fullness,
-            created_at=first.created_at,
-        )
-    return tuple(found)
+def _whose(
+    employees: Mapping[UserId, EmployeeId], inactive: frozenset[EmployeeId], responsible: EmployeeId | None
+) -> EmployeeId | None:
+    if responsible is None:
+        return None
+    found = employee_of(responsible, employees)
+    return None if found in inactive else found
 
 
 def _needs_history(policy: Policy, holders: tuple[Holder, ...]) -> bool:
@@ -331,11 +309,12 @@ def _needs_history(policy: Policy, holders: tuple[Holder, ...]) -> bool:
     for role in policy.forwarding.order:
         if role == "last_talked":
             return True
-        if role == "deal":
-            if any(deal.responsible is not None for holder in holders for deal in holder.open_deals):
+        for holder in holders:
+            if role == "contact":
+                if holder.responsible is not None:
+                    return False
+            elif any(deal.responsible is not None for deal in holder.open_deals):
                 return False
-        elif any(holder.responsible is not None for holder in holders):
-            return False
     return False
 
 
