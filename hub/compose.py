@@ -26,6 +26,8 @@ from hub.ports import ConnectionContext, Pace
 from hub.runtime.account import Account, Health
 from hub.runtime.account_writer import AccountWriter, WriterTiming
 from hub.runtime.barrier import Barrier
+from hub.runtime.feeds import Feed
+from hub.runtime.importer import Importer, Progress
 from hub.runtime.ingest import Ingest
 from hub.runtime.intake import Intake
 from hub.runtime.pace import PacedTransport, Pacer, Urgency, urgency
@@ -37,6 +39,7 @@ from hub.store.connection_state import ConnectionStates
 from hub.store.crypto import load_cipher
 from hub.store.directory import Directory
 from hub.store.engine import Store
+from hub.store.inbox import Received
 from hub.store.projects import Status
 from hub.store.work import Lane
 
@@ -153,6 +156,7 @@ class _Running:
 
     account: Account
     writer: AccountWriter
+    feed: Feed
     tasks: list[asyncio.Task[None]]
     fingerprint: tuple[object, ...]
 
@@ -184,7 +188,7 @@ class Hub:
             wake_lane=self.lanes.wake,
             wake_lane_at=self.lanes.wake_at,
             arrived=lambda _: None,
-            crm_told=lambda _: None,
+            crm_told=self._crm_told,
         )
         services.intake.wake = self.ingest.wake
         services.changed = self._changed.set
@@ -296,9 +300,46 @@ class Hub:
             refresh_names=services.changed,
             may_write=partial(self._may_write, project.name),
         )
-        services.accounts[key] = account
-        task = self._start(writer.run(), f"writer {project.name}/{connection.name}")
-        self._running[key] = _Running(account=account, writer=writer, tasks=[task], fingerprint=fingerprint)
+        feed = Feed(account, services.store, services.clock, sink=services.plugins.sink(account.sink))
+        importer = Importer(
+            account,
+            services.store,
+            services.clock,
+            directory=services.settings.directory_path,
+            begin_feed=feed.ensure_started,
+            plugins=services.settings.plugins,
+            progressed=partial(self._imported, key),
+        )
+        services.accounts[key], services.feeds[key], services.importers[key] = account, feed, importer
+        label = f"{project.name}/{connection.name}"
+        tasks = [
+            self._start(writer.run(), f"writer {label}"),
+            self._start(feed.run(), f"feed {label}"),
+            self._start(self._import(importer), f"import {label}"),
+        ]
+        self._running[key] = _Running(account=account, writer=writer, feed=feed, tasks=tasks, fingerprint=fingerprint)
+
+    async def _import(self, importer: Importer) -> None:
+        """Read the whole account once, when it is connected or the directory was lost."""
+        account = importer.account
+        while importer.is_needed():
+            try:
+                await importer.run()
+            except VendorError as error:
+                log.warning(
+                    "the import of %s/%s stopped: %s",
+                    account.project,
+                    account.name,
+                    error,
+                    extra={"action": "import.stopped"},
+                )
+                await account.resumed.wait()
+                await asyncio.sleep(1)
+
+    def _imported(self, key: tuple[str, str], progress: Progress) -> None:
+        if progress.is_done:
+            log.info("the import of %s/%s is complete", *key, extra={"action": "import.done"})
+            self.services.changed()
 
     async def _replay_effects(self, account: Account) -> None:
         """Fold into the directory what was done and perhaps not folded before the last stop (DESIGN 3)."""
@@ -312,7 +353,8 @@ class Hub:
 
     async def _stop_connection(self, key: tuple[str, str]) -> None:
         run = self._running.pop(key)
-        self.services.accounts.pop(key, None)
+        for known in (self.services.accounts, self.services.feeds, self.services.importers):
+            known.pop(key, None)
         for task in run.tasks:
             task.cancel()
         await asyncio.gather(*run.tasks, return_exceptions=True)
@@ -323,6 +365,12 @@ class Hub:
     def _may_write(self, project: str) -> bool:
         live = self.services.projects.find(project)
         return live is not None and live.is_writing
+
+    def _crm_told(self, row: Received) -> None:
+        """The CRM's own webhook: its feed hears it; without one, polling finds what it told."""
+        run = self._running.get((row.project, row.channel))
+        if run is not None:
+            run.feed.told(row)
 
     def _wake_writer(self, project: str, connection: str) -> None:
         run = self._running.get((project, connection))

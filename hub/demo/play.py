@@ -87,6 +87,7 @@ async def play(options: DemoOptions, console: Console) -> DemoSummary:
         await connect(hub.services)
         _add_user(hub)
         await stack.enter_async_context(hub)
+        await _imported(hub)
         address = await _serve(hub, settings, stack)
         before = await crm.requests()
         await _play_day(hub, day, telephony, address, console, quiet=options.is_json)
@@ -105,6 +106,12 @@ def _add_user(hub: Hub) -> None:
             conn, login=LOGIN, password_hash=hash_password(PASSWORD), role="admin", now=services.clock.now()
         )
     )
+
+
+async def _imported(hub: Hub) -> None:
+    """Wait until the running hub has read the whole account."""
+    while hub.services.importers[PROJECT, CRM].is_needed():
+        await asyncio.sleep(0.05)
 
 
 async def _serve(hub: Hub, settings: Settings, stack: AsyncExitStack) -> str:

@@ -73,15 +73,12 @@ def make_project(services: Services, *, policy: str, address: str, token: str, m
 
 
 async def connect(services: Services) -> None:
-    """Read the account, bind employees to users by e-mail, take the whole account into the directory."""
+    """Read the account and bind employees to users by e-mail; the running hub imports the records."""
     project = services.projects.get(PROJECT)
     assert project.policy is not None
     account = open_account(services, project, project.connections[0], pacers={})
     try:
         catalogue = await account.session.connect()
-        began = services.clock.now()
-        async for changes in account.session.import_all(""):
-            await account.fold(changes, began)
     finally:
         await account.close()
     now = services.clock.now()
@@ -96,7 +93,6 @@ async def connect(services: Services) -> None:
         projects.set_catalogue(conn, PROJECT, CRM, catalogue, now)
         bindings.put(conn, PROJECT, CRM, matched)
         projects.set_status(conn, PROJECT, CRM, Status.READY, now=now)
-        projects.set_import(conn, PROJECT, CRM, cursor="", progress=1.0, finished_at=began)
 
     await services.store.write(keep)
     await services.projects.reload()

@@ -208,8 +208,8 @@ class Ingest:
     async def _read_one(self, row: Received) -> None:
         now = self._clock.now()
         if row.kind == "crm":
-            self._crm_told(row)
             await self._mark(row, InboxStatus.DONE)
+            self._crm_told(row)
             return
         try:
             project = self._projects.get(row.project)

@@ -9,6 +9,8 @@ from hub.clock import Clock
 from hub.engine.projects import Projects
 from hub.plugins import Plugins
 from hub.runtime.account import Account
+from hub.runtime.feeds import Feed
+from hub.runtime.importer import Importer
 from hub.runtime.intake import Intake
 from hub.settings import Settings
 from hub.store.connection_state import ConnectionStates
@@ -34,6 +36,10 @@ class Services:
     intake: Intake
     #: (project, connection) -> the account at run time; empty in a process that only serves the web
     accounts: dict[tuple[str, str], Account] = field(default_factory=dict)
+    #: what keeps each account's directory fresh; empty in a process that only serves the web
+    feeds: dict[tuple[str, str], Feed] = field(default_factory=dict)
+    #: the full reading of each account
+    importers: dict[tuple[str, str], Importer] = field(default_factory=dict)
     #: tell the other tasks of this process that projects, channels or connections changed: they are reloaded
     changed: Callable[[], None] = lambda: None
     #: wake the lanes after a replay

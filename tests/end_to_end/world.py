@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from hub_amocrm.sandbox import Sandbox
+from sqlalchemy import func, select
 
 from hub.compose import Hub, open_account
 from hub.ports import RawRequest
 from hub.settings import Settings
-from hub.store import bindings, policies, projects, work
+from hub.store import bindings, policies, projects, schema, work
 from hub.store.bindings import Binding
 from hub.store.projects import Status
 
@@ -94,6 +95,14 @@ class World:
             )
 
         await self.until(ended, seconds)
+
+    async def cost(self) -> float:
+        """Requests that the CRM was asked for all interactions so far; feeds and imports are not theirs."""
+        return (
+            await self.hub.services.store.read(
+                lambda conn: conn.execute(select(func.sum(schema.work.c.cost))).scalar_one()
+            )
+        ) / 1000
 
     def records(self) -> Mapping[str, Any]:
         """What the CRM holds."""
