@@ -90,19 +90,10 @@ class World:
 
         def ended() -> bool:
             states = self.hub.services.store.read_now(work.count_states)
-            return (
-                sum(count for (_, state), count in states.items() if state in ("finished", "attention")) >= interactions
-            )
-
-        await self.until(ended, seconds)
-
-    async def cost(self) -> float:
-        """Requests that the CRM was asked for all interactions so far; feeds and imports are not theirs."""
-        return (
-            await self.hub.services.store.read(
-                lambda conn: conn.execute(select(func.sum(schema.work.c.cost))).scalar_one()
-            )
-        ) / 1000
+                    spent: int = await self.hub.services.store.read(
+            lambda conn: conn.execute(select(func.sum(schema.work.c.cost))).scalar_one()
+        )
+        return spent / 1000
 
     def records(self) -> Mapping[str, Any]:
         """What the CRM holds."""
