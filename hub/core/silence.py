@@ -102,9 +102,7 @@ def _same_hours(hour: datetime, first: datetime, hours: Hours) -> list[datetime]
     found = []
     for week in range(1, WEEKS + 1):
         # by the wall: summer time moves the instant, not the hour
-        earlier = (
-            (local.replace(tzinfo=None) - timedelta(weeks=week)).replace(tzinfo=hours.zone).astimezone(hour.tzinfo)
-        )
+        earlier = (wall - timedelta(weeks=week)).replace(tzinfo=hours.zone).astimezone(hour.tzinfo)
         if earlier >= first and _is_open(earlier, hours):
             found.append(earlier)
     return found
@@ -150,7 +148,7 @@ def _spread(counts: Mapping[datetime, int], end: datetime, first: datetime, hour
 def _chance(seen: int, usual: float, spread: float) -> float:
     """The chance of at most ``seen`` where ``usual`` is usual and days vary by ``spread`` (negative binomial)."""
     shape = 1 / spread**2
-    term = (shape / (shape + usual)) ** shape
+    term: float = (shape / (shape + usual)) ** shape
     total = term
     for count in range(1, seen + 1):
         term *= (shape + count - 1) / count * usual / (shape + usual)

@@ -28,6 +28,7 @@ __all__ = [
     "change_channel",
     "change_connection",
     "change_project",
+    "channel_cursor",
     "find_channel",
     "find_connection",
     "find_project",
@@ -264,6 +265,12 @@ def touch_channel(conn: Connection, project: str, name: str, now: datetime) -> N
         .where(channel.c.project == project, channel.c.name == name)
         .values(first_seen_at=func.coalesce(channel.c.first_seen_at, literal(now, Moment)), last_seen_at=now)
     )
+
+
+def channel_cursor(conn: Connection, project: str, name: str) -> str:
+    """Where reading the vendor's own log goes on; "" if it was never read."""
+    found = conn.execute(select(channel.c.cursor).where(channel.c.project == project, channel.c.name == name)).scalar()
+    return found or ""
 
 
 def set_channel_cursor(conn: Connection, project: str, name: str, cursor: str) -> None:
