@@ -90,7 +90,14 @@ class World:
 
         def ended() -> bool:
             states = self.hub.services.store.read_now(work.count_states)
-                    spent: int = await self.hub.services.store.read(
+            finished = sum(count for (_, state), count in states.items() if state in ("finished", "attention"))
+            return finished >= interactions
+
+        await self.until(ended, seconds)
+
+    async def cost(self) -> float:
+        """Requests that the CRM was asked for all interactions so far; feeds and imports are not theirs."""
+        spent: int = await self.hub.services.store.read(
             lambda conn: conn.execute(select(func.sum(schema.work.c.cost))).scalar_one()
         )
         return spent / 1000
