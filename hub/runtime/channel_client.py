@@ -1,0 +1,41 @@
+"""HTTP to the channels' vendors: one paced client for each channel (X7)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import httpx
+
+from hub.clock import Clock
+from hub.plugins import Plugins
+from hub.ports import ChannelConfig, Pace
+from hub.runtime.pace import PacedTransport, Pacer
+
+__all__ = ["ChannelClients"]
+
+#: for sources that name no pace of their own
+_CAREFUL = Pace(requests=1, per=timedelta(seconds=1), source="no limit is known")
+_TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+
+
+class ChannelClients:
+    """Makes each channel's client when it is first asked for; close at the end."""
+
+    def __init__(self, plugins: Plugins, clock: Clock) -> None:
+        self._plugins, self._clock = plugins, clock
+        self._clients: dict[tuple[str, str], httpx.AsyncClient] = {}
+
+    def __call__(self, channel: ChannelConfig) -> httpx.AsyncClient:
+        """The client for ``channel``; requests wait for their turn."""
+        key = (channel.project, channel.name)
+        if key not in self._clients:
+            pace: Pace = getattr(self._plugins.source(channel.source), "pace", _CAREFUL)
+            transport = PacedTransport(httpx.AsyncHTTPTransport(), Pacer(pace, self._clock))
+            self._clients[key] = httpx.AsyncClient(transport=transport, timeout=_TIMEOUT, follow_redirects=False)
+        return self._clients[key]
+
+    async def close(self) -> None:
+        """Release all connections."""
+        for client in self._clients.values():
+            await client.aclose()
+        self._clients.clear()
