@@ -6,7 +6,6 @@ Unavailable when no answer came.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any, Generic, NoReturn, TypeAlias, TypeVar
 
 import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import from_json
 
 from hub.errors import Unavailable
 from hub_amocrm import wire
@@ -303,7 +303,7 @@ def _parse(body: bytes) -> Any | None:
     if not body.strip():
         return None
     try:
-        return json.loads(body)
+        return from_json(body)  # a third of the standard library's time, for imports
     except ValueError as err:
         raise Unavailable("amoCRM answered with something that is not JSON") from err
 

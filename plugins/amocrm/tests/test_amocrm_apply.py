@@ -61,58 +61,59 @@ async def only(office: Any, write: Write) -> RecordRef:
 
 # --- one of each kind, as (what to prepare and write) -------------------------------------------------------------
 
-Make = Callable[[Any], Write]
+#: gives the `Write` of a step in an office
+Make = Callable[[Any], Any]
 
 
-def new_contact(office: Any) -> Write:
+def new_contact(office: Any) -> Any:
     return office.contact(user=MARINA)
 
 
-def new_deal(office: Any) -> Write:
+def new_deal(office: Any) -> Any:
     person = office.person("create_contact", name="Иван", phone="+380931112233")
     return office.deal(refs={"contact": contact_ref(person)}, user=MARINA)
 
 
-def new_deal_with_contact(office: Any) -> Write:
+def new_deal_with_contact(office: Any) -> Any:
     return office.deal(with_contact=office.contact(), user=MARINA)
 
 
-def incoming_deal(office: Any) -> Write:
+def incoming_deal(office: Any) -> Any:
     action = CreateDeal(key=office.key("deal"), name="Заявка", is_unsorted=True, reason=WHY)
     return office.write(action, with_contact=office.contact())
 
 
-def new_task(office: Any) -> Write:
+def new_task(office: Any) -> Any:
     person = office.person("create_contact", name="Иван")
     return office.task(on=contact_ref(person), user=MARINA, task_type_id="2300001")
 
 
-def done_task(office: Any) -> Write:
+def done_task(office: Any) -> Any:
     write = office.task("Разговор", on=deal_ref(office.person("create_lead", name="Чай")))
     return replace(write, action=replace(write.action, completed_at=datetime.now(UTC), result="Поговорили"))
 
 
-def call_on_contact(office: Any) -> Write:
+def call_on_contact(office: Any) -> Any:
     return office.call(contact_ref(office.person("create_contact", name="Иван")), user=MARINA)
 
 
-def call_on_deal(office: Any) -> Write:
+def call_on_deal(office: Any) -> Any:
     return office.call(deal_ref(office.person("create_lead", name="Чай")), user=MARINA)
 
 
-def plain_note(office: Any) -> Write:
+def plain_note(office: Any) -> Any:
     on = deal_ref(office.person("create_lead", name="Чай"))
     action = AddNote(key=office.key("note"), on=on, text="Нога 1: не ответил", reason=WHY)
     return office.write(action, refs={"on": on})
 
 
-def long_note(office: Any) -> Write:
+def long_note(office: Any) -> Any:
     on = contact_ref(office.person("create_contact", name="Иван"))
     action = AddNote(key=office.key("note"), on=on, text="Стенограмма " * 50, is_long=True, reason=WHY)
     return office.write(action, refs={"on": on})
 
 
-def more_phones(office: Any) -> Write:
+def more_phones(office: Any) -> Any:
     found = contact_ref(office.person("create_contact", name="Иван", phone="067 123-45-67"))
     action = UpdateContact(
         key=office.key("update"), contact=found, name="Иван Петров", add_phones=(OTHER,), add_tags=("vip",), reason=WHY
@@ -120,19 +121,19 @@ def more_phones(office: Any) -> Write:
     return office.write(action, refs={"contact": found}, user=MARINA)
 
 
-def moved_deal(office: Any) -> Write:
+def moved_deal(office: Any) -> Any:
     found = deal_ref(office.person("create_lead", name="Чай"))
     action = UpdateDeal(key=office.key("update"), deal=found, price=1500.0, reason=WHY)
     return office.write(action, refs={"deal": found}, stage_id="9100012", pipeline_id="9100001", user=MARINA)
 
 
-def moved_task(office: Any) -> Write:
+def moved_task(office: Any) -> Any:
     found = task_ref(office.person("create_task", text="Позвонить"))
     action = UpdateTask(key=office.key("update"), task=found, text="Позвонить сегодня", reason=WHY)
     return office.write(action, refs={"task": found}, user=MARINA)
 
 
-def closed_task(office: Any) -> Write:
+def closed_task(office: Any) -> Any:
     found = task_ref(office.person("create_task", text="Позвонить"))
     action = CompleteTask(key=office.key("done"), task=found, result="Дозвонились", reason=WHY)
     return office.write(action, refs={"task": found})

@@ -37,8 +37,8 @@ class Directory:
         return pages
 
     def take(self, page: Changes) -> None:
-        for record in (*page.contacts, *page.companies, *page.deals, *page.tasks):
-            self.records[record.ref] = record
+        for records in (page.contacts, page.companies, page.deals, page.tasks):
+            self.records |= {record.ref: record for record in records}
         for ref in page.deleted:
             self.records.pop(ref, None)
 
@@ -186,7 +186,7 @@ async def test_what_a_person_does_reaches_the_directory(
         assert set(lead.contact_ids) == {str(item["id"]) for item in held[0]["_embedded"]["contacts"]}
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 async def test_polling_loses_nothing_while_people_work(office: Any, seed: int) -> None:
     """H6: create, edit, merge, close, delete between any two requests, pages of four, filters on and off."""
     office.sandbox.switch(is_api_filter_enabled=seed % 2 == 0)
@@ -195,7 +195,7 @@ async def test_polling_loses_nothing_while_people_work(office: Any, seed: int) -
     directory = Directory()
     await directory.fold(small, small.session.import_all(""))
     office.context.http.event_hooks["response"] = [people_at_work(office, seed)]
-    for _ in range(4):
+    for _ in range(3):
         await directory.fold(small, small.session.changes(directory.cursor))
     office.context.http.event_hooks["response"] = []
     await directory.fold(small, small.session.changes(directory.cursor))
@@ -260,7 +260,7 @@ async def test_an_import_costs_little_more_than_its_pages(office: Any) -> None:
     small = office.with_settings(page_size=20)
     await small.session.catalogue()
     office.sandbox.reset_stats()
-    counts = {"contacts": set(), "deals": set()}
+    counts: dict[str, set[str]] = {"contacts": set(), "deals": set()}
     async for page in small.session.import_all(""):
         counts["contacts"] |= {contact.id for contact in page.contacts}
         counts["deals"] |= {deal.id for deal in page.deals if deal.is_open}

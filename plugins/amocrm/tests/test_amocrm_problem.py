@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -27,7 +29,9 @@ def invalid(request_id: str, code: str, path: str) -> bytes:
     return problem(400, "Request validation failed", **{"validation-errors": found})
 
 
-def raised(status: int, body: bytes = b"", sent: Sent = SENT, **headers: str) -> VendorError:
+def raised(
+    status: int, body: bytes = b"", sent: Sent = SENT, headers: Mapping[str, str] = MappingProxyType({})
+) -> VendorError:
     with pytest.raises(VendorError) as err:
         raise_for(status, headers, body, sent)
     return err.value
@@ -79,7 +83,7 @@ def test_only_a_write_can_be_in_doubt(status: int, is_read: bool, maybe_applied:
 
 
 def test_retry_after_is_honoured_when_present() -> None:
-    told = raised(429, b"slow", **{"retry-after": "3"})
+    told = raised(429, b"slow", headers={"retry-after": "3"})
     assert isinstance(told, Throttled)
     assert told.retry_after == timedelta(seconds=3)
     untold = raised(429, b"slow")
@@ -121,4 +125,4 @@ def test_a_missing_record_is_stale_alone_and_halved_in_a_batch() -> None:
 
 
 def test_the_vendors_request_id_is_kept_for_its_support() -> None:
-    assert raised(500, **{"x-request-id": "abc-1"}).request_id == "abc-1"
+    assert raised(500, headers={"x-request-id": "abc-1"}).request_id == "abc-1"
