@@ -120,6 +120,27 @@ def try_call_now(
 
 
 @app.command()
+def setup() -> None:
+    """Guided set-up: administrator, project, CRM, telephony, names, employees, addresses to copy."""
+    from hub.commands.setup import set_up
+
+    quietly(set_up)
+
+
+@app.command()
+def sync(
+    connection: Annotated[str, typer.Option(help="Which CRM; may be left out if there is one.")] = "",
+    afresh: Annotated[bool, typer.Option("--afresh", help="Forget how far an earlier reading came.")] = False,
+    project: ProjectOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Read a CRM account wholly into the directory."""
+    from hub.commands.sync import sync as sync_now
+
+    sync_now(connection=connection, afresh=afresh, project=project, as_json=as_json)
+
+
+@app.command()
 def backup(
     target: Annotated[Path, typer.Argument(help="Folder that the copies go to; made if missing.")],
 ) -> None:
