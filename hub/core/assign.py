@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from hub.core.outcome import Outcome, WordList
@@ -71,10 +72,7 @@ class Assigned:
             if found in inactive:
                 self._pass_over(found, role, "inactive", word)
                 continue
-            chosen = Candidate(
-                employee=found, role=role, is_chosen=True, reason=Reason(code="chosen", values={"as": word})
-            )
-            self.candidates.append(chosen)
+            self.candidates.append(_candidate(found, role, "chosen", "as", word))
             return found
         return None
 
@@ -87,8 +85,7 @@ class Assigned:
         if deputy is None or deputy == found:
             return found
         self._pass_over(found, role, "absent", "")
-        reason = Reason(code="deputy", values={"of": found}, requirement="X11")
-        self.candidates.append(Candidate(employee=deputy, role=role, is_chosen=True, reason=reason))
+        self.candidates.append(_candidate(deputy, role, "deputy", "of", found))
         return deputy
 
     def everybody(self, words: WordList, role: str) -> tuple[EmployeeId, ...]:
@@ -184,8 +181,14 @@ class Assigned:
         return eligible
 
     def _pass_over(self, employee: EmployeeId, role: str, code: str, detail: str) -> None:
-        reason = Reason(code=code, values={"detail": detail} if detail else {})
-        self.candidates.append(Candidate(employee=employee, role=role, is_chosen=False, reason=reason))
+        self.candidates.append(_candidate(employee, role, code, "detail", detail))
+
+
+@lru_cache(8192)
+def _candidate(employee: EmployeeId, role: str, code: str, label: str, detail: str) -> Candidate:
+    """The same few people are considered again and again."""
+    reason = Reason(code=code, values={label: detail} if detail else {}, requirement="X11" if code == "deputy" else "")
+    return Candidate(employee=employee, role=role, is_chosen=code in {"chosen", "deputy"}, reason=reason)
 
 
 def assign(facts: Facts, outcome: Outcome, rota: Rota, policy: Policy, now: datetime) -> Assigned:

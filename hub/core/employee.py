@@ -80,7 +80,6 @@ class Employee(Part):
         return value
 
 
-
 @dataclass(frozen=True, kw_only=True)
 class People:
     """All employees, found by whatever the telephony calls them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 import phonenumbers
 
@@ -34,7 +34,21 @@ if TYPE_CHECKING:
 __all__ = ["Facts", "establish", "without_own"]
 
 
-# not frozen, and never changed: freezing makes each of these many attributes several times as dear to set
+Value = TypeVar("Value")
+
+
+class _Told(Generic[Value]):
+    """What the interaction itself tells, or ``absent`` where its kind has no such thing; read when asked for."""
+
+    def __init__(self, name: str, absent: Value) -> None:
+        self.name, self.absent = name, absent
+
+    def __get__(self, facts: Facts | None, owner: type) -> Value:
+        told: Value = getattr(facts.interaction, self.name, self.absent) if facts is not None else self.absent
+        return told
+
+
+# not frozen, and never changed: freezing makes so many attributes several times as dear to set
 @dataclass(slots=True, kw_only=True, eq=False)
 class Facts:
     """The answers that the matrix and the rules ask for; `hub.core.field.FIELDS` tells what each means."""
@@ -43,18 +57,11 @@ class Facts:
     #: the client's records as they were before this interaction touched them
     snapshot: Snapshot
     now: datetime
-    connection: str
 
-    kind: str
-    channel: str
-    source: str
     direction: str
-    disposition: str
     is_answered: bool
     is_missed: bool
-    is_voicemail: bool
     is_client_missed: bool
-    is_callback: bool
     is_reached: bool
     is_transferred: bool
     is_internal: bool
@@ -62,33 +69,12 @@ class Facts:
     is_blocked: bool
     is_short: bool
     is_pending: bool
-    is_recovered: bool
-    is_anonymous: bool
-    has_recording: bool
-    talk_seconds: int
-    waiting_seconds: int
-    rating: int | None
     recording: str
-    summary: str
-    card_url: str
-    line: str
-    department: str
-    scheme: str
-    phone: str
-    phones: tuple[Phone, ...]
-    email: str
-    emails: tuple[str, ...]
-    client_name: str
     attribution: Attribution
-    form_name: str
-    page: str
-    text: str
-    parameters: Mapping[str, str]
 
     legs: tuple[Leg, ...]
     #: who each leg rang, None where nobody is tied to the place
     leg_employees: tuple[EmployeeId | None, ...]
-    rung: tuple[EmployeeId, ...]
     answered_by: EmployeeId | None
     caller: EmployeeId | None
     employee: EmployeeId | None
@@ -96,30 +82,129 @@ class Facts:
     at_unknown_destination: bool
     dialled_owner: EmployeeId | None
     by_responsible: bool
-    is_first_outgoing: bool
 
     client: Client
     contact: Contact | None
     company: Company | None
     deal: Deal | None
     is_new_client: bool
-    has_contact: bool
-    has_company: bool
     has_open_deal: bool
     had_deals: bool
-    open_deals: int
     responsible: EmployeeId | None
     deal_responsible: EmployeeId | None
     contact_responsible: EmployeeId | None
-    last_talked: EmployeeId | None
     open_tasks: tuple[OpenTask, ...]
     has_open_call_back: bool
     has_open_task: bool
-    interactions: int
-    is_complete: bool
     hours: Hours
     creates_contacts: bool
     repeat: str
+
+    kind: ClassVar[_Told[str]] = _Told("kind", "")
+    channel: ClassVar[_Told[str]] = _Told("channel", "")
+    source: ClassVar[_Told[str]] = _Told("source", "")
+    disposition: ClassVar[_Told[str]] = _Told("disposition", "")
+    is_callback: ClassVar[_Told[bool]] = _Told("is_callback", False)
+    is_recovered: ClassVar[_Told[bool]] = _Told("is_recovered", False)
+    talk_seconds: ClassVar[_Told[int]] = _Told("talk_seconds", 0)
+    waiting_seconds: ClassVar[_Told[int]] = _Told("waiting_seconds", 0)
+    rating: ClassVar[_Told[int | None]] = _Told("rating", None)
+    summary: ClassVar[_Told[str]] = _Told("summary", "")
+    card_url: ClassVar[_Told[str]] = _Told("card_url", "")
+    scheme: ClassVar[_Told[str]] = _Told("scheme", "")
+    form_name: ClassVar[_Told[str]] = _Told("form_name", "")
+    page: ClassVar[_Told[str]] = _Told("page", "")
+    parameters: ClassVar[_Told[Mapping[str, str]]] = _Told("parameters", {})
+
+    @property
+    def is_voicemail(self) -> bool:
+        return self.disposition == "voicemail"
+
+    @property
+    def has_recording(self) -> bool:
+        return bool(self.recording)
+
+    @property
+    def is_anonymous(self) -> bool:
+        return self.interaction.client.is_empty
+
+    @property
+    def phones(self) -> tuple[Phone, ...]:
+        return self.interaction.client.phones
+
+    @property
+    def phone(self) -> str:
+        phones = self.interaction.client.phones
+        return phones[0] if phones else ""
+
+    @property
+    def emails(self) -> tuple[str, ...]:
+        return self.interaction.client.emails
+
+    @property
+    def email(self) -> str:
+        emails = self.interaction.client.emails
+        return emails[0] if emails else ""
+
+    @property
+    def client_name(self) -> str:
+        return self.interaction.client.name
+
+    @property
+    def line(self) -> str:
+        return self.interaction.line or "" if isinstance(self.interaction, Call) else ""
+
+    @property
+    def department(self) -> str:
+        return _department(self.interaction)
+
+    @property
+    def text(self) -> str:
+        """What the client wrote."""
+        match self.interaction:
+            case Call():
+                return ""
+            case Form() | Message():
+                return self.interaction.text
+            case Chat():
+                return "\n".join(line.text for line in self.interaction.messages if line.is_from_client)
+
+    @property
+    def rung(self) -> tuple[EmployeeId, ...]:
+        """Everybody whom a leg rang, in order."""
+        return tuple(dict.fromkeys(found for found in self.leg_employees if found))
+
+    @property
+    def is_first_outgoing(self) -> bool:
+        return self.caller is not None and self.caller not in self.snapshot.history.called_by
+
+    @property
+    def connection(self) -> str:
+        return self.snapshot.connection
+
+    @property
+    def has_contact(self) -> bool:
+        return self.contact is not None
+
+    @property
+    def has_company(self) -> bool:
+        return self.company is not None
+
+    @property
+    def open_deals(self) -> int:
+        return self.client.open_deals
+
+    @property
+    def last_talked(self) -> EmployeeId | None:
+        return self.snapshot.history.last_talked
+
+    @property
+    def interactions(self) -> int:
+        return self.snapshot.history.interactions
+
+    @property
+    def is_complete(self) -> bool:
+        return self.snapshot.is_complete
 
     @property
     def is_working_hours(self) -> bool:
@@ -193,115 +278,76 @@ class Facts:
 
 def establish(interaction: Interaction, snapshot: Snapshot, policy: Policy, now: datetime) -> Facts:
     """The facts about ``interaction`` for a client whom the CRM knows as ``snapshot`` tells."""
-    before = without_own(snapshot)
-    told = _told(interaction)
-    people = policy.people
-    legs, direction = told.legs, told.direction
-    employees = tuple(people.recognise(leg.destination) for leg in legs)
-    taken = [index for index, leg in enumerate(legs) if leg.is_answered]
+    before, people, identity = without_own(snapshot), policy.people, interaction.client
+    call = interaction if isinstance(interaction, Call) else None
+    direction, legs = _direction(interaction), _legs(interaction)
+    employees = tuple([people.recognise(leg.destination) for leg in legs])
     # A10, A1: the leg at which the call ended counts, whoever picked up first
-    last = taken[-1] if taken else None
-    is_pending = told.disposition is Disposition.PENDING
+    last = max((index for index, leg in enumerate(legs) if leg.is_answered), default=None)
+    disposition = call.disposition if call else None
+    is_pending = disposition is Disposition.PENDING
     # Z1's option: who picked up is known while they still talk
-    picked_up = is_pending and bool(taken) and policy.deals.at == "pick_up"
-    is_answered = told.is_answered or picked_up
-    place = legs[last].destination if last is not None else None
-    answered_by = employees[last] if last is not None and is_answered else None
-    line_owner = people.by_phone.get(told.line) if told.line else None
-    row = _sources(interaction, told, policy)
+    picked_up = is_pending and last is not None and policy.deals.at == "pick_up"
+    is_answered = (
+        picked_up or disposition is Disposition.ANSWERED or (isinstance(interaction, Chat) and last is not None)
+    )
+    line_owner = people.by_phone.get(call.line) if call and call.line else None
+    source = _sources(interaction, policy) if policy.sources else _Source(None, interaction.attribution)
     caller = None
     if direction == "outbound":
         caller = next((found for found in employees if found), None) or line_owner
-    employee = (answered_by or caller) if direction == "outbound" else answered_by
-    if direction == "outbound" and is_answered and answered_by is None:
-        answered_by = caller if not told.is_chat else None
-    took_part = [found for index in taken if (found := employees[index])] or ([caller] if caller else [])
-    client = find_client(interaction.client, before, policy, took_part)
-    deal_responsible = client.deal.responsible if client.deal else None
-    contact_responsible = client.contact_responsible
+    answered_by = employees[last] if last is not None and is_answered else None
+    if answered_by is None and is_answered and call:
+        answered_by = caller
+    employee = answered_by or caller
+    took_part = [found for found, leg in zip(employees, legs, strict=True) if found and leg.is_answered]
+    client = find_client(identity, before, policy, took_part or ([caller] if caller else []))
+    deal = client.deal
+    deal_responsible, contact_responsible = deal.responsible if deal else None, client.contact_responsible
     responsible = deal_responsible or contact_responsible
+    is_inbound_call = call is not None and direction == "inbound"
+    is_client_missed = disposition is Disposition.CLIENT_MISSED
     tasks = open_tasks(before, policy)
-    recording = (legs[last].recording if last is not None else "") or told.recording
-    is_inbound_call = told.kind == "call" and direction == "inbound"
-    is_client_missed = told.disposition is Disposition.CLIENT_MISSED
-    identity = interaction.client
-    at_unknown = employee is None and (
-        (is_inbound_call and is_answered) or (told.kind == "call" and direction == "outbound")
-    )
     return Facts(
         interaction=interaction,
         snapshot=before,
         now=now,
-        connection=snapshot.connection,
-        kind=told.kind,
-        channel=interaction.channel,
-        source=interaction.source,
         direction=direction,
-        disposition=str(told.disposition) if told.disposition else "",
         is_answered=is_answered,
-        is_missed=is_inbound_call and not is_answered and not is_client_missed and not is_pending,
-        is_voicemail=told.disposition is Disposition.VOICEMAIL,
+        is_missed=is_inbound_call and not (is_answered or is_client_missed or is_pending),
         is_client_missed=is_client_missed,
-        is_callback=told.is_callback,
-        is_reached=is_answered or (told.kind == "message" and direction == "outbound"),
-        is_transferred=told.is_transferred or len(taken) > 1,
-        is_internal=told.kind == "call" and people.recognise_client(identity) is not None,
-        is_private=_is_private(interaction, told, last, policy),
-        is_blocked=_is_blocked(identity.phones, policy),
-        is_short=is_answered and not picked_up and told.kind == "call" and _is_short(told.talk_seconds, policy),
+        is_reached=is_answered or (call is None and direction == "outbound"),
+        is_transferred=bool(call and call.is_transferred) or len(took_part) > 1,
+        is_internal=call is not None and people.recognise_client(identity) is not None,
+        is_private=_is_private(interaction, legs, last, policy),
+        is_blocked=bool(policy.classify.black_list) and _is_blocked(identity.phones, policy),
+        is_short=is_answered and not picked_up and call is not None and _is_short(call.talk_seconds, policy),
         is_pending=is_pending,
-        is_recovered=told.is_recovered,
-        is_anonymous=identity.is_empty,
-        has_recording=bool(recording),
-        talk_seconds=told.talk_seconds,
-        waiting_seconds=told.waiting_seconds,
-        rating=told.rating,
-        recording=recording,
-        summary=told.summary,
-        card_url=told.card_url,
-        line=told.line or "",
-        department=told.department,
-        scheme=told.scheme,
-        phone=identity.phones[0] if identity.phones else "",
-        phones=identity.phones,
-        email=identity.emails[0] if identity.emails else "",
-        emails=identity.emails,
-        client_name=identity.name,
-        attribution=row.attribution,
-        form_name=told.form_name,
-        page=told.page,
-        text=told.text,
-        parameters=interaction.parameters,
+        recording=(legs[last].recording if last is not None else "") or (call.recording if call else ""),
+        attribution=source.attribution,
         legs=legs,
         leg_employees=employees,
-        rung=tuple(dict.fromkeys(found for found, leg in zip(employees, legs, strict=True) if found)),
         answered_by=answered_by,
         caller=caller,
         employee=employee,
-        answered_at=_place(place) if place else _place(legs[0].destination) if legs else "",
-        at_unknown_destination=at_unknown,
-        dialled_owner=row.owner or line_owner,
+        answered_at=_place(legs[last or 0].destination) if legs else "",
+        at_unknown_destination=employee is None
+        and ((is_inbound_call and is_answered) or (call is not None and direction == "outbound")),
+        dialled_owner=source.owner or line_owner,
         by_responsible=employee is not None and employee == responsible,
-        is_first_outgoing=caller is not None and caller not in snapshot.history.called_by,
         client=client,
         contact=client.contact,
         company=client.company,
-        deal=client.deal,
+        deal=deal,
         is_new_client=client.contact is None and client.company is None,
-        has_contact=client.contact is not None,
-        has_company=client.company is not None,
-        has_open_deal=client.deal is not None,
+        has_open_deal=deal is not None,
         had_deals=client.closed_deals > 0,
-        open_deals=client.open_deals,
         responsible=responsible,
         deal_responsible=deal_responsible,
         contact_responsible=contact_responsible,
-        last_talked=snapshot.history.last_talked,
         open_tasks=tasks,
         has_open_call_back=bool(tasks) and any(policy.is_call_back(found.kind) for found in tasks),
         has_open_task=bool(tasks) and not all(policy.is_call_back(found.kind) for found in tasks),
-        interactions=snapshot.history.interactions,
-        is_complete=snapshot.is_complete,
         hours=policy.company_hours,
         creates_contacts=policy.contacts.create,
         repeat=policy.channels[interaction.channel].repeat if interaction.channel in policy.channels else "notify",
@@ -352,107 +398,52 @@ def _creates(key: str) -> bool:
     return key.endswith(("/create_contact", "/create_deal")) or ("/task/" in key and "~" not in key)
 
 
-@dataclass(slots=True, kw_only=True)
-class _Told:
-    """What every kind of interaction tells, in one shape."""
-
-    kind: str
-    direction: str = "inbound"
-    disposition: Disposition | None = None
-    is_answered: bool = False
-    is_chat: bool = False
-    is_callback: bool = False
-    is_transferred: bool = False
-    is_recovered: bool = False
-    legs: tuple[Leg, ...] = ()
-    line: Phone | None = None
-    department: str = ""
-    scheme: str = ""
-    talk_seconds: int = 0
-    waiting_seconds: int = 0
-    rating: int | None = None
-    recording: str = ""
-    summary: str = ""
-    card_url: str = ""
-    form_name: str = ""
-    page: str = ""
-    text: str = ""
+def _direction(interaction: Interaction) -> str:
+    """Who began; a callback counts as inbound, whoever dialled whom (A17)."""
+    if isinstance(interaction, Call):
+        inbound = interaction.direction is Direction.INBOUND or interaction.is_callback
+        return "inbound" if inbound else "outbound"
+    return str(interaction.direction.value) if isinstance(interaction, Message) else "inbound"
 
 
-def _told(interaction: Interaction) -> _Told:
-    match interaction:
-        case Call():
-            # A17: a callback counts as inbound, whoever dialled whom
-            inbound = interaction.direction is Direction.INBOUND or interaction.is_callback
-            return _Told(
-                kind="call",
-                direction="inbound" if inbound else "outbound",
-                disposition=interaction.disposition,
-                is_answered=interaction.is_answered,
-                is_callback=interaction.is_callback,
-                is_transferred=interaction.is_transferred,
-                is_recovered=interaction.is_recovered,
-                legs=interaction.legs,
-                line=interaction.line,
-                department=interaction.department or _department(interaction.legs),
-                scheme=interaction.scheme,
-                talk_seconds=interaction.talk_seconds,
-                waiting_seconds=interaction.waiting_seconds,
-                rating=interaction.rating,
-                recording=interaction.recording,
-                summary=interaction.summary,
-                card_url=interaction.card_url,
-            )
-        case Form():
-            return _Told(kind="form", form_name=interaction.form_name, page=interaction.page, text=interaction.text)
-        case Chat():
-            lines = (line.text for line in interaction.messages if line.is_from_client)
-            return _Told(
-                kind="chat",
-                is_answered=interaction.is_answered,
-                is_chat=True,
-                legs=interaction.legs,
-                department=interaction.department,
-                page=interaction.page,
-                text="\n".join(lines),
-            )
-        case Message():
-            leg = Leg(destination=interaction.author, is_answered=True)
-            outbound = interaction.direction is Direction.OUTBOUND
-            return _Told(
-                kind="message",
-                direction=str(interaction.direction),
-                is_chat=True,
-                legs=(leg,) if outbound and not interaction.author.is_empty else (),
-                text=interaction.text,
-            )
+def _legs(interaction: Interaction) -> tuple[Leg, ...]:
+    """Who took part; the author of a message of ours is its only leg."""
+    if isinstance(interaction, Call | Chat):
+        return interaction.legs
+    if isinstance(interaction, Message) and interaction.direction is Direction.OUTBOUND:
+        return () if interaction.author.is_empty else (Leg(destination=interaction.author, is_answered=True),)
+    return ()
 
 
-def _department(legs: Sequence[Leg]) -> str:
-    return next((leg.destination.department for leg in reversed(legs) if leg.destination.department), "")
+def _department(interaction: Interaction) -> str:
+    """As the channel tells it, else that of the employee rung last."""
+    if not isinstance(interaction, Call | Chat):
+        return ""
+    if interaction.department:
+        return interaction.department
+    return next((leg.destination.department for leg in reversed(interaction.legs) if leg.destination.department), "")
 
 
 def _place(place: Destination) -> str:
     return place.login or place.phone or place.extension or place.email or place.staff_id or place.name
 
 
-def _is_private(interaction: Interaction, told: _Told, last: int | None, policy: Policy) -> bool:
+def _is_private(interaction: Interaction, legs: Sequence[Leg], last: int | None, policy: Policy) -> bool:
     """R8: over an employee's private line, or with a private client."""
-    people = policy.people
-    if policy.private_clients and any(phone in policy.private_clients for phone in interaction.client.phones):
+    people, phones = policy.people, interaction.client.phones
+    if policy.private_clients and any(phone in policy.private_clients for phone in phones):
         return True
     if not people.private_phones and not people.private_logins:
         return False
-    if told.line in people.private_phones or any(phone in people.private_phones for phone in interaction.client.phones):
+    line = interaction.line if isinstance(interaction, Call) else None
+    if line in people.private_phones or any(phone in people.private_phones for phone in phones):
         return True
     if last is not None:
-        return people.is_private(told.legs[last].destination)
-    return bool(told.legs) and all(people.is_private(leg.destination) for leg in told.legs)
+        return people.is_private(legs[last].destination)
+    return bool(legs) and all(people.is_private(leg.destination) for leg in legs)
 
 
 def _is_blocked(phones: Sequence[str], policy: Policy) -> bool:
-    if not policy.classify.black_list:
-        return False
     exact, beginnings = policy.black_list
     return any(phone in exact or phone.startswith(beginnings) for phone in phones)
 
@@ -461,21 +452,23 @@ def _is_short(talk_seconds: int, policy: Policy) -> bool:
     return talk_seconds < policy.classify.minimal_talk.total_seconds()
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class _Source:
     owner: EmployeeId | None
     attribution: Attribution
 
 
-def _sources(interaction: Interaction, told: _Told, policy: Policy) -> _Source:
+def _sources(interaction: Interaction, policy: Policy) -> _Source:
     """The owner of the dialled number (A13) and the attribution, filled by the table where no tags came (R11)."""
     attribution = interaction.attribution
-    if not policy.sources:
-        return _Source(owner=None, attribution=attribution)
     owner: EmployeeId | None = None
     filled = bool(attribution.utm_source or attribution.utm_medium or attribution.utm_campaign)
     for row in policy.fitting_sources(
-        told.line or "", attribution.pool, told.department, interaction.channel, told.form_name
+        (interaction.line or "") if isinstance(interaction, Call) else "",
+        attribution.pool,
+        _department(interaction),
+        interaction.channel,
+        interaction.form_name if isinstance(interaction, Form) else "",
     ):
         if row.owner and owner is None:
             owner = EmployeeId(row.owner)
@@ -488,4 +481,4 @@ def _sources(interaction: Interaction, told: _Told, policy: Policy) -> _Source:
                 utm_campaign=row.utm_campaign,
             )
             filled = True
-    return _Source(owner=owner, attribution=attribution)
+    return _Source(owner, attribution)

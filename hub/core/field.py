@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from hub.core.facts import Facts
 
-__all__ = ["FIELDS", "OPEN_FIELDS", "Field", "FieldType", "find_field", "near_names"]
+__all__ = ["FEW_VALUES", "FIELDS", "OPEN_FIELDS", "Field", "FieldType", "find_field", "near_names"]
 
 FieldType = Literal["text", "flag", "number", "list", "moment"]
 
@@ -24,6 +24,8 @@ class Field:
     type: FieldType
     meaning: str
     read: Callable[[Facts], Any]
+    #: where it lies in `Facts`; "" below an open prefix
+    path: str = ""
 
 
 def _fields(type: FieldType, **meanings: str) -> dict[str, Field]:
@@ -31,7 +33,7 @@ def _fields(type: FieldType, **meanings: str) -> dict[str, Field]:
     for key, meaning in meanings.items():
         name = key.replace("__", ".")
         path = _PATHS.get(name, name)
-        found[name] = Field(name=name, type=type, meaning=meaning, read=attrgetter(path))
+        found[name] = Field(name=name, type=type, meaning=meaning, read=attrgetter(path), path=path)
     return found
 
 
@@ -147,6 +149,16 @@ FIELDS: Mapping[str, Field] = {
     ),
     **_fields("moment", moment="when the interaction is decided; for time_of_day, weekday and working_hours"),
 }
+
+#: fields that take few values in a project's life, so that what conditions say of them is worth remembering
+FEW_VALUES = frozenset(
+    {name for name, found in FIELDS.items() if found.type == "flag"}
+    | {
+        "kind", "channel", "source", "direction", "disposition", "line", "department", "scheme", "came_from", "pool",
+        "utm_source", "utm_medium", "form_name", "answered_by", "caller", "employee", "dialled_owner", "responsible",
+        "deal_responsible", "contact_responsible", "last_talked", "connection", "repeat",
+    }
+)  # fmt: skip
 
 #: prefixes under which any name may follow, and where they are looked up
 OPEN_FIELDS: Mapping[str, str] = {

@@ -11,6 +11,7 @@ from pydantic import Field as ModelField
 from hub.core.condition import Condition, Surroundings, compile_condition
 from hub.core.outcome import OutcomeSettings, shown
 from hub.core.plan import Check, Trial
+from hub.core.table import fields_asked
 from hub.core.text import Language
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class CompiledRow:
     #: the attributes of `Outcome` that it sets
     sets: Mapping[str, Any]
     won: Trial
+    #: the names of the fields that its condition asks about
+    asks: frozenset[str]
 
 
 def compile_row(row: Row, around: Surroundings, language: Language) -> CompiledRow:
@@ -57,14 +60,14 @@ def compile_row(row: Row, around: Surroundings, language: Language) -> CompiledR
         fails=compile_condition(row.when, around, lost),
         sets=sets,
         won=Trial(name=row.name, has_won=True, sets=shown(sets), requirement=requirement),
+        asks=fields_asked(row.when),
     )
 
 
-def first_fit(rows: Sequence[CompiledRow], facts: Facts) -> tuple[CompiledRow | None, list[Trial]]:
-    """The first row that fits (None if none does) and every row tried until then."""
+def first_fit(rows: Sequence[CompiledRow], losses: Sequence[Trial | None]) -> tuple[CompiledRow | None, list[Trial]]:
+    """The first row that fits (None if none does) and every row tried until then; ``losses`` as `Table` tells them."""
     trials: list[Trial] = []
-    for row in rows:
-        lost = row.fails(facts)
+    for row, lost in zip(rows, losses, strict=True):
         if lost is None:
             trials.append(row.won)
             return row, trials

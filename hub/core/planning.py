@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from hub.core.interaction import Call, ClientId, Direction, Disposition
@@ -72,6 +73,10 @@ class _Making:
     actions: list[Action] = field(default_factory=list)
     warnings: list[Reason] = field(default_factory=list)
     due: dict[str, datetime] = field(default_factory=dict)
+    #: keys of the tasks that the plan makes
+    made: set[StepKey] = field(default_factory=set)
+    #: working time is dear to count, and tasks of one plan fall due together
+    deadlines: dict[tuple[str, datetime, timedelta | None], datetime] = field(default_factory=dict)
     contact_ref: Ref | None = None
     deal_ref: Ref | None = None
     #: what was rendered already, by text and by whom it is for
@@ -182,6 +187,11 @@ class _Making:
         """Add what the contact lacks: from the interaction, and from duplicates of the same name (A9)."""
         facts, contact = self.facts, self.facts.contact
         assert contact is not None
+        taken_over = self._taken_over(contact.responsible)
+        from_outside = facts.emails or facts.client.duplicates or (facts.client_name and not contact.name)
+        wanted = taken_over or self.outcome.contact_tags or self.outcome.contact_fields
+        if not from_outside and not wanted and all(phone in contact.phones for phone in facts.phones):
+            return
         phones, emails = list(facts.phones), list(facts.emails)
         if self.policy.identity.carry_over:
             for other in facts.client.duplicates:
@@ -194,7 +204,6 @@ class _Making:
         more_phones = tuple(dict.fromkeys(one for one in phones if one not in contact.phones and one not in shared))
         more_emails = tuple(dict.fromkeys(email for email in emails if email.casefold() not in known))
         name = facts.client_name if facts.client_name and not contact.name else None
-        taken_over = self._taken_over(contact.responsible)
         tags = tuple(tag for tag in self.outcome.contact_tags if tag not in contact.tags)
         fields = self.filled(self.outcome.contact_fields) if self.outcome.contact_fields else {}
         if not (more_phones or more_emails or name or taken_over or tags or fields):
@@ -314,7 +323,7 @@ class _Making:
     def _task_for(self, assignee: EmployeeId | None, wish: TaskWish, kind: TaskKind, on: Ref | None) -> None:
         facts = self.facts
         key = task_key(self.client, wish.task, assignee, facts.interaction.id)
-        if any(action.key == key for action in self.actions):
+        if key in self.made:
             return
         since = facts.interaction.moment
         if kind.unique and not kind.completed:
@@ -322,8 +331,9 @@ class _Making:
             if open_one is not None:
                 self._already_open(open_one, wish, kind, assignee)
                 return
-        due_at = since if kind.completed else deadline(kind, since, self.policy, wish.due)
+        due_at = since if kind.completed else self._deadline(wish.task, kind, since, wish.due)
         text = self.text(wish.text if wish.text is not None else kind.text, wish.task, assignee)
+        self.made.add(key)
         self.actions.append(
             CreateTask(
                 key=key,
@@ -339,7 +349,13 @@ class _Making:
             )
         )
         if kind.overdue and not kind.completed:
-            self.due[f"{key}/overdue/0"] = deadline(kind, due_at, self.policy, kind.overdue[0].after)
+            self.due[f"{key}/overdue/0"] = self._deadline(wish.task, kind, due_at, kind.overdue[0].after)
+
+    def _deadline(self, name: str, kind: TaskKind, since: datetime, span: timedelta | None) -> datetime:
+        known = self.deadlines.get((name, since, span))
+        if known is None:
+            known = self.deadlines[name, since, span] = deadline(kind, since, self.policy, span)
+        return known
 
     def _open_one(self, family: str, assignee: EmployeeId | None) -> OpenTask | None:
         """The open task of this family that ``assignee`` has for the client already (A3)."""
@@ -455,20 +471,19 @@ _SHOWN: tuple[tuple[str, bool], ...] = (
     ("is_transferred", False), ("line", False), ("department", False), ("dialled_owner", False),
     ("is_new_client", True), ("deal_responsible", True), ("contact_responsible", True), ("has_open_deal", True),
     ("had_deals", True), ("has_open_call_back", True), ("has_open_task", True), ("last_talked", False),
-    ("is_working_hours", False),
 )  # fmt: skip
 
 
 def _shown_facts(facts: Facts) -> tuple[Fact, ...]:
     seen_at = facts.snapshot.seen_at
     shown = []
-    for name, is_of_crm in _SHOWN:
-        value = getattr(facts, name)
+    for (name, is_of_crm), value in zip(_SHOWN, _read_shown(facts), strict=True):
         if value or name in _ALWAYS_SHOWN:
             shown.append(_fact(name, value, seen_at if is_of_crm else None))
     return tuple(shown)
 
 
+_read_shown = attrgetter(*(name for name, _ in _SHOWN))
 _ALWAYS_SHOWN = frozenset({"is_new_client", "has_open_deal"})
 
 

@@ -44,6 +44,7 @@ from hub.core.section import (
     SourceRow,
     Timing,
 )
+from hub.core.table import Table
 from hub.core.tasks import TaskKind
 from hub.core.text import Language, LocalText
 from hub.errors import ConfigurationError
@@ -187,6 +188,16 @@ class Policy(Part):
     def compiled_rules(self) -> tuple[CompiledRule, ...]:
         """The rules, ready to be tried."""
         return tuple(compile_rule(rule, self, self.language, self._offered) for rule in self.rules)
+
+    @cached_property
+    def row_table(self) -> Table:
+        """What the rows of the matrix say to facts."""
+        return Table(entries=self.rows)
+
+    @cached_property
+    def rule_table(self) -> Table:
+        """What the conditions of the rules say to facts."""
+        return Table(entries=self.compiled_rules)
 
     @cached_property
     def channel_defaults(self) -> Mapping[str, Mapping[str, Any]]:

@@ -15,6 +15,7 @@ from pydantic import Field as ModelField
 from hub.core.condition import Condition, Surroundings, compile_condition
 from hub.core.outcome import OUTCOME_NAMES, Outcome, OutcomeSettings, merge, shown
 from hub.core.plan import Check, Reason, Trial
+from hub.core.table import fields_asked
 from hub.core.text import Language
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class CompiledRule:
     sets: Mapping[str, Any]
     won: Trial
     stops: bool
+    #: the names of the fields that its condition asks about
+    asks: frozenset[str]
     asked: Considers | None = None
     settings: BaseModel | None = None
 
@@ -89,20 +92,25 @@ def compile_rule(
         sets=sets,
         won=Trial(name=rule.name, has_won=True, sets=shown(sets), requirement=rule.requirement),
         stops=rule.stop,
+        asks=fields_asked(rule.when),
         asked=asked,
         settings=settings,
     )
 
 
 def apply_rules(
-    rules: Sequence[CompiledRule], facts: Facts, below: Mapping[str, Any], *, stop_at_first: bool
+    rules: Sequence[CompiledRule],
+    losses: Sequence[Trial | None],
+    facts: Facts,
+    below: Mapping[str, Any],
+    *,
+    stop_at_first: bool,
 ) -> tuple[dict[str, Any], list[Trial], list[Reason]]:
     """What all rules together set above ``below`` (the matrix's outcome), every rule tried, and warnings."""
     settled: dict[str, Any] = {}
     trials: list[Trial] = []
     warnings: list[Reason] = []
-    for rule in rules:
-        lost = rule.fails(facts)
+    for rule, lost in zip(rules, losses, strict=True):
         if lost is not None:
             trials.append(lost)
             continue

@@ -114,7 +114,11 @@ class Speaker:
 
     def local(self, at: datetime | None) -> str:
         """A moment as people of the project write it."""
-        return "" if at is None else at.astimezone(self.zone).strftime("%d.%m.%Y %H:%M")
+        if at is None:
+            return ""
+        here = at.astimezone(self.zone)
+        # strftime costs twenty times as much
+        return f"{here.day:02d}.{here.month:02d}.{here.year} {here.hour:02d}:{here.minute:02d}"
 
 
 @lru_cache(4096)

@@ -43,9 +43,11 @@ def judge(facts: Facts, policy: Policy) -> Verdict:
     dropped = _classify(facts, policy)
     if dropped is not None:
         return dropped
-    row, trials = first_fit(policy.rows, facts)
+    row, trials = first_fit(policy.rows, policy.row_table.losses(facts))
     sets = row.sets if row else {}
-    settled, more, warnings = apply_rules(policy.compiled_rules, facts, sets, stop_at_first=policy.stop_at_first_rule)
+    settled, more, warnings = apply_rules(
+        policy.compiled_rules, policy.rule_table.losses(facts), facts, sets, stop_at_first=policy.stop_at_first_rule
+    )
     because = Reason(code="row", values={"row": row.name}, requirement=row.requirement) if row else _UNFIT
     if row is None and not settled:
         settled["drop"] = _UNFIT.code
