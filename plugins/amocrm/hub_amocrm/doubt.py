@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TypeVar
 
 from hub.core.plan import (
@@ -52,7 +51,8 @@ class Doubt:
         answer: Answer = {}
         by_kind: dict[str, list[Write]] = {}
         for write in writes:
-            by_kind.setdefault(write.action.kind, []).append(write)
+            if write.sent_at is not None:  # what was never sent is not there
+                by_kind.setdefault(write.action.kind, []).append(write)
         for kind, members in by_kind.items():
             match kind:
                 case "create_contact":
@@ -73,8 +73,7 @@ class Doubt:
 
     def _since(self, writes: Iterable[Write]) -> int:
         """The earliest moment at which one of ``writes`` may have been applied, in unix seconds."""
-        moments = [write.sent_at for write in writes if write.sent_at is not None]
-        earliest = min(moments, default=datetime(2000, 1, 1, tzinfo=UTC))
+        earliest = min(write.sent_at for write in writes if write.sent_at is not None)
         return int((earliest - self.settings.clock_skew).timestamp())
 
     # --- created records ----------------------------------------------------------------------------------------

@@ -473,3 +473,10 @@ async def test_a_task_of_another_employee_is_not_taken_for_ours(office: Any) -> 
     await only(office, theirs)
     assert set(await office.session.find_done([ours, theirs])) == {theirs.key}
     assert isinstance(ours.action, CreateTask)
+
+
+async def test_what_was_never_sent_costs_no_search(office: Any) -> None:
+    await office.session.catalogue()
+    office.sandbox.reset_stats()
+    assert await office.session.find_done([replace(office.contact(), sent_at=None)]) == {}
+    assert office.asked() == []
