@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from hub.core.plan import CreateContact, CreateDeal, NewRecord, StepKey
+from hub.core.plan import AddNote, CreateContact, CreateDeal, NewRecord, RecordCall, StepKey
 from hub.core.revise import StepState
 from hub.store.steps import Step
 
@@ -21,7 +21,15 @@ class Unit:
 
     @property
     def kind(self) -> str:
-        return self.step.action.kind if self.contact is None else "create_deal+contact"
+        """What shares a request: the kind of action, and where a vendor has an address for each, what it is done to."""
+        action = self.step.action
+        if self.contact is not None:
+            return "create_deal+contact"
+        if isinstance(action, RecordCall | AddNote):
+            return f"{action.kind} on {action.on.kind}"
+        if isinstance(action, CreateDeal) and action.is_unsorted:
+            return "create_deal unsorted"
+        return action.kind
 
     @property
     def steps(self) -> tuple[Step, ...]:
