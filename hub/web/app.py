@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import importlib
 import importlib.util
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 
 from starlette.applications import Starlette
@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hub.runtime.services import Services
+from hub.store.inbox import InboxKind
 from hub.web import oauth
 from hub.web.crm_hooks import CrmHooks
 from hub.web.forms import Forms
@@ -33,9 +34,19 @@ CRM_LONGEST = timedelta(seconds=1.6)
 class HubApp:
     """The ASGI application. `counts` is what it counted, `routes` what it serves."""
 
-    def __init__(self, inner: Starlette, *, is_https: bool, busy: Sequence[tuple[str, ASGIApp]]) -> None:
+    def __init__(
+        self,
+        inner: Starlette,
+        *,
+        is_https: bool,
+        busy: Sequence[tuple[str, ASGIApp]],
+        desks: Mapping[InboxKind, Desk],
+        forms: Forms,
+        forwarding: Forwarding,
+    ) -> None:
         self._inner = SecurityHeaders(inner, is_https=is_https)
         self._busy = tuple(busy)
+        self.desks, self.forms, self.forwarding = desks, forms, forwarding
         self.state = inner.state
         self.counts: Counts = inner.state.counts
         self.routes: Sequence[BaseRoute] = inner.routes
@@ -53,15 +64,20 @@ class HubApp:
 def build_app(services: Services) -> HubApp:
     """Everything that the hub serves over HTTP. Endpoints find ``services`` in ``request.app.state``."""
     counts = Counts()
-    hooks, forms = Desk(services, counts, "hook"), Desk(services, counts, "form")
-    crm = Desk(services, counts, "crm", longest=CRM_LONGEST)
+    desks: dict[InboxKind, Desk] = {
+        "hook": Desk(services, counts, "hook"),
+        "form": Desk(services, counts, "form"),
+        "crm": Desk(services, counts, "crm", longest=CRM_LONGEST),
+    }
     forwarding = Forwarding(services, counts)
-    webhooks = Webhooks(services, hooks)
+    webhooks = Webhooks(services, desks["hook"])
+    forms = Forms(services, desks["form"])
+    crm_hooks = CrmHooks(services, desks["crm"])
     routes: list[BaseRoute] = [
         Route("/hooks/{project}/{channel}/{secret}", webhooks),
         Route("/forward/{project}/{channel}/{secret}", forwarding),
-        Route("/forms/{project}/{secret}", Forms(services, forms)),
-        Route("/crm/{project}/{connection}/{secret}", CrmHooks(services, crm)),
+        Route("/forms/{project}/{secret}", forms),
+        Route("/crm/{project}/{connection}/{secret}", crm_hooks),
         Route("/oauth/{vendor}/callback", oauth.callback),
         Route("/oauth/{vendor}/disconnect", oauth.disconnect, methods=["GET", "POST"]),
         Route("/healthz", healthz),
@@ -69,8 +85,7 @@ def build_app(services: Services) -> HubApp:
         Route("/metrics", metrics),
         *_console(),
     ]
-
-    watches = (hooks.watch, forms.watch, crm.watch, forwarding.watch)
+    watches = (*(desk.watch for desk in desks.values()), forwarding.watch)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -90,7 +105,14 @@ def build_app(services: Services) -> HubApp:
     )
     inner.state.services, inner.state.counts = services, counts
     is_https = services.settings.public_url.startswith("https://")
-    return HubApp(inner, is_https=is_https, busy=(("/forward/", forwarding), ("/hooks/", webhooks)))
+    return HubApp(
+        inner,
+        is_https=is_https,
+        busy=(("/forward/", forwarding), ("/hooks/", webhooks), ("/crm/", crm_hooks), ("/forms/", forms)),
+        desks=desks,
+        forms=forms,
+        forwarding=forwarding,
+    )
 
 
 def _console() -> Sequence[BaseRoute]:

@@ -33,7 +33,7 @@ class Forms:
 
     def __init__(self, services: Services, desk: Desk) -> None:
         self._services, self._desk = services, desk
-        self._rate = Rate(MOST_A_MINUTE, timedelta(minutes=1), services.clock.monotonic)
+        self.rate = Rate(MOST_A_MINUTE, timedelta(minutes=1), services.clock.monotonic)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         parts = scope["path"].split("/")
@@ -44,7 +44,7 @@ class Forms:
             await send_answer(send, _PREFLIGHT)
         elif scope["method"] != "POST":
             await send_answer(send, _WRONG_METHOD)
-        elif not self._rate.allows(found.project):
+        elif not self.rate.allows(found.project):
             await send_answer(send, _TOO_MANY)
         else:
             answer = await self._desk.take(scope, receive, found.project, found.name)

@@ -37,6 +37,11 @@ class Journal:
         self._waiting: deque[Callable[[], ForwardingEntry]] = deque()
         self._is_failing = False
 
+    @property
+    def waiting(self) -> int:
+        """How many answers are not stored yet."""
+        return len(self._waiting)
+
     def add(self, entry: Callable[[], ForwardingEntry]) -> None:
         """Store what ``entry`` makes, later."""
         if len(self._waiting) >= MOST_WAITING:

@@ -73,7 +73,9 @@ class Watch:
     EVERY = timedelta(milliseconds=250)
 
     def __init__(self, longest: timedelta, monotonic: Callable[[], float]) -> None:
-        self._longest, self._monotonic = longest.total_seconds(), monotonic
+        #: seconds
+        self.longest = longest.total_seconds()
+        self._monotonic = monotonic
         self._watched: dict[asyncio.Task[object], _Watched] = {}
 
     @property
@@ -85,7 +87,7 @@ class Watch:
         """The current task begins a request."""
         task = asyncio.current_task()
         assert task is not None
-        self._watched[task] = _Watched(self._monotonic() + self._longest)
+        self._watched[task] = _Watched(self._monotonic() + self.longest)
 
     def leave(self) -> None:
         """The current task is done with its request."""

@@ -77,6 +77,7 @@ class Desk:
         self._most_bytes = most_bytes
         self._turn = asyncio.Semaphore(most_under_way)
         self._is_failing = False
+        self.longest = longest
         self.watch = Watch(longest, services.clock.monotonic)
 
     async def take(self, scope: Scope, receive: Receive, project: str, channel: str) -> Outcome | None:

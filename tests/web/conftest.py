@@ -137,9 +137,7 @@ async def serving(services: Services) -> AsyncIterator[Web]:
     app = build_app(services)
     found: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     server = asyncio.create_task(serve_forever(app, "127.0.0.1", 0, ready=found.set_result))
-    done, _ = await asyncio.wait([server, found], timeout=10, return_when=asyncio.FIRST_COMPLETED)
-    if server in done:
-        await server
+    server.add_done_callback(lambda _: None if found.done() else found.set_exception(OSError("not served")))
     port = await found
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:

@@ -1,0 +1,90 @@
+"""Every route: security headers, one shape of errors, and a server that starts and stops as told (DESIGN 8)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+
+import pytest
+from starlette.routing import Mount, Route
+
+from hub.web.headers import SECURITY_HEADERS
+from hub.web.server import serve_forever
+from tests.web.conftest import Web
+
+MACHINE_ROUTES = {
+    "/hooks/{project}/{channel}/{secret}",
+    "/forward/{project}/{channel}/{secret}",
+    "/forms/{project}/{secret}",
+    "/crm/{project}/{connection}/{secret}",
+    "/oauth/{vendor}/callback",
+    "/oauth/{vendor}/disconnect",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+}
+
+
+def paths(web: Web) -> list[str]:
+    found = []
+    for route in web.app.routes:
+        assert isinstance(route, Route | Mount)
+        found.append(route.path)
+    return found
+
+
+async def test_every_address_of_the_design_is_there(web: Web) -> None:
+    assert set(paths(web)) >= MACHINE_ROUTES
+
+
+async def test_every_route_has_the_security_headers(web: Web) -> None:
+    for path in [*paths(web), "/nowhere"]:
+        asked = re.sub(r"\{[^}]*\}", "x", path) or "/"
+        answer = await web.client.get(asked)
+        for name, _ in SECURITY_HEADERS:
+            assert name.decode() in answer.headers, f"{asked} has no {name.decode()}"
+        assert "server" not in answer.headers, asked
+
+
+async def test_every_error_for_programs_has_one_shape(web: Web) -> None:
+    asked = [("GET", "/nowhere"), ("PUT", "/healthz"), ("POST", "/oauth/none/disconnect"), ("DELETE", "/metrics")]
+    for method, path in asked:
+        answer = await web.client.request(method, path, headers={"accept": "application/json"})
+        assert answer.status_code >= 400, path
+        assert set(answer.json()) == {"error", "field", "request_id"}, path
+        assert answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
+async def test_a_browser_gets_a_sentence(web: Web) -> None:
+    answer = await web.client.get("/nowhere", headers={"accept": "text/html"})
+    assert answer.status_code == 404
+    assert answer.headers["content-type"].startswith("text/html")
+
+
+async def test_what_breaks_tells_the_caller_nothing(web: Web) -> None:
+    web.app.state.services = None
+    answer = await web.client.get("/readyz")
+    assert answer.status_code == 500
+    assert answer.json()["error"] == "something went wrong in the hub"
+    assert {name.decode() for name, _ in SECURITY_HEADERS} <= set(answer.headers)
+
+
+async def test_https_stays_https(web: Web) -> None:
+    assert "max-age" in (await web.client.get("/healthz")).headers["strict-transport-security"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_stops_the_server_and_not_the_process(web: Web, number: signal.Signals) -> None:
+    """What comes after the server (the hub's own end) must still run."""
+    port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    serving = asyncio.create_task(serve_forever(web.app, "127.0.0.1", 0, ready=port.set_result))
+    assert await asyncio.wait_for(port, 5) > 0
+    os.kill(os.getpid(), number)
+    await asyncio.wait_for(serving, 10)
+
+
+async def test_an_address_that_is_taken_says_so(web: Web) -> None:
+    with pytest.raises(OSError, match=r"[Aa]ddress"):
+        await serve_forever(web.app, "127.0.0.1", web.port, ready=lambda _: None)
