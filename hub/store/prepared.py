@@ -1,0 +1,169 @@
+"""Statements that are made once: on SQLite what Core makes of them goes straight to the driver.
+
+Core takes a tenth of a millisecond or more to make, look up and read each statement, SQLite some microseconds to run
+it; a call's way through the hub is some fifty statements (DESIGN 11: a burst drains at the CRM's pace, not at ours).
+The statement stays Core's own, so that there is one for both engines; PostgreSQL runs it through Core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Dialect, Insert, Select
+from sqlalchemy.sql.base import Executable
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.dml import UpdateBase
+
+from hub.store.engine import driver_connection
+
+__all__ = ["Prepared"]
+
+_Processor = Callable[[Any], Any]
+
+
+class Prepared:
+    """A Core statement with ``bindparam`` s; values are given by their names.
+
+    ``columns`` of an insert are those that are given, the others get their defaults. A list for an ``expanding``
+    parameter may hold the same value twice: it is filled up, so that few lengths need a text of their own.
+    ``postgresql`` is the statement there, where the engines' own words differ (``on_conflict``).
+    """
+
+    def __init__(
+        self,
+        statement: Executable,
+        *,
+        columns: Sequence[str] | None = None,
+        postgresql: Executable | None = None,
+    ) -> None:
+        self._statement, self._columns = statement, columns
+        self._elsewhere = statement if postgresql is None else postgresql
+        #: by the lengths of the lists
+        self._texts: dict[tuple[int, ...], _Text] = {}
+
+    def rows(self, conn: Connection, /, **values: Any) -> list[Any]:
+        """What is found, as tuples in the order of the statement's columns."""
+        driver = driver_connection(conn)
+        if driver is None:
+            return list(conn.execute(self._elsewhere, values))
+        text, given = self._text(conn, values)
+        found = driver.execute(text.sql, text.parameters(given)).fetchall()
+        return text.read(found) if text.is_converting else found
+
+    def first(self, conn: Connection, /, **values: Any) -> Any:
+        """The first tuple; None if nothing is found."""
+        found = self.rows(conn, **values)
+        return found[0] if found else None
+
+    def scalar(self, conn: Connection, /, **values: Any) -> Any:
+        """The first column of the first tuple; None if nothing is found."""
+        found = self.rows(conn, **values)
+        return found[0][0] if found else None
+
+    def change(self, conn: Connection, /, **values: Any) -> int:
+        """How many rows were inserted, updated or deleted."""
+        driver = driver_connection(conn)
+        if driver is None:
+            return conn.execute(self._elsewhere, values).rowcount
+        text, given = self._text(conn, values)
+        return driver.execute(text.sql, text.parameters(given)).rowcount
+
+    def change_many(self, conn: Connection, rows: Collection[Mapping[str, Any]]) -> None:
+        """`change` for each of ``rows``, which have the same names and no lists."""
+        if not rows:
+            return
+        driver = driver_connection(conn)
+        if driver is None:
+            conn.execute(self._elsewhere, list(rows))
+            return
+        text = self._text_of(conn, ())
+        driver.executemany(text.sql, [text.parameters(values) for values in rows])
+
+    def _text(self, conn: Connection, values: Mapping[str, Any]) -> tuple[_Text, Mapping[str, Any]]:
+        lists = {name: _filled_up(value) for name, value in values.items() if isinstance(value, list)}
+        if not lists:
+            return self._text_of(conn, ()), values
+        text = self._text_of(conn, tuple(map(len, lists.values())), lists)
+        flat = {f"{name}_{place}": item for name, value in lists.items() for place, item in enumerate(value, 1)}
+        return text, {**values, **flat}
+
+    def _text_of(
+        self, conn: Connection, lengths: tuple[int, ...], lists: Mapping[str, list[Any]] | None = None
+    ) -> _Text:
+        text = self._texts.get(lengths)
+        if text is None:
+            text = self._texts[lengths] = _compile(self._statement, conn.dialect, self._columns, lists or {})
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """What SQLite is told, and how values are turned to and fro."""
+
+    sql: str
+    #: in the order of the text: name, what turns it, the value if it is always the same
+    binds: tuple[tuple[str, _Processor | None, Any], ...]
+    results: tuple[_Processor | None, ...]
+    is_converting: bool
+
+    def parameters(self, values: Mapping[str, Any]) -> list[Any]:
+        return [
+            fixed if not name else values[name] if turn is None else turn(values[name])
+            for name, turn, fixed in self.binds
+        ]
+
+    def read(self, found: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:
+        results = self.results
+        return [
+            tuple([value if turn is None else turn(value) for turn, value in zip(results, row, strict=True)])
+            for row in found
+        ]
+
+
+def _filled_up(values: list[Any]) -> list[Any]:
+    """``values`` with the last one repeated up to the next power of two: IN does not mind."""
+    if not values:
+        raise ValueError("an empty list finds nothing: do not ask")
+    wanted = 1 << (len(values) - 1).bit_length()
+    return values + [values[-1]] * (wanted - len(values))
+
+
+def _compile(
+    statement: Executable, dialect: Dialect, columns: Sequence[str] | None, lists: Mapping[str, list[Any]]
+) -> _Text:
+    keys = None if columns is None else list(columns)
+    compiled = _compiler(statement, dialect, keys)
+    given = {name for name, bind in compiled.binds.items() if bind.required}
+    defaults: dict[str, Any] = {}
+    if isinstance(statement, Insert):
+        defaults = {column.key: column.default.arg for column in compiled.insert_prefetch}  # type: ignore[union-attr]  # it is why they are there
+    if lists:
+        # Core writes the lists out itself, and then wants to see a value for everything
+        filled = statement.params({name: lists.get(name) for name in given})  # type: ignore[attr-defined]  # no insert
+        compiled = _compiler(filled, dialect, keys, render_postcompile=True)
+    expanded = {f"{name}_{place}": name for name, value in lists.items() for place in range(1, len(value) + 1)}
+    binds: list[tuple[str, _Processor | None, Any]] = []
+    for name in compiled.positiontup or ():
+        bind = compiled.binds[expanded.get(name, name)]
+        turn = bind.type.dialect_impl(dialect).bind_processor(dialect)
+        if name in expanded or name in given:
+            binds.append((name, turn, None))
+        else:
+            value = defaults.get(name, bind.value)
+            binds.append(("", None, value if turn is None else turn(value)))
+    results = tuple(column.type.dialect_impl(dialect).result_processor(dialect, None) for column in _columns(statement))
+    return _Text(compiled.string, tuple(binds), results, any(results))
+
+
+def _compiler(statement: Executable, dialect: Dialect, columns: list[str] | None, **options: bool) -> SQLCompiler:
+    compiled = statement.compile(dialect=dialect, column_keys=columns, compile_kwargs=options)  # type: ignore[attr-defined]  # every statement has it
+    assert isinstance(compiled, SQLCompiler)
+    return compiled
+
+
+def _columns(statement: Executable) -> Iterable[Any]:
+    if isinstance(statement, Select):
+        return statement.selected_columns
+    return statement.exported_columns if isinstance(statement, UpdateBase) else ()
