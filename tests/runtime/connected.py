@@ -19,7 +19,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from hub.compose import Hub, open_account
-from hub.ports import Changes
 from hub.runtime.account import Account
 from hub.runtime.feeds import Feed, FeedTiming
 from hub.runtime.importer import Importer
@@ -62,9 +61,6 @@ class Connected:
         now = self.hub.services.clock.now()
         found = self.hub.services.store.read_now(lambda conn: events.read_after(conn, 0, now=now))
         return [dict(event.body) for event in found if event.kind == kind]
-
-    def fold(self, changes: Changes) -> None:
-        self.account.fold(changes, self.hub.services.clock.now())
 
 
 async def until(holds: Callable[[], bool], seconds: float = 20) -> float:

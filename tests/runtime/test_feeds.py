@@ -183,7 +183,7 @@ async def test_own_writes_that_touched_records_are_read_again(tmp_path: Path, am
     async with connected(tmp_path, *amocrm) as company:
         feed = company.feed(poll=timedelta(seconds=60), poll_alone=timedelta(seconds=60))
         async with running(feed):
-            company.account.fold_own(Changes(touched=(ref,)), company.hub.services.clock.now())
+            await company.account.fold_own(Changes(touched=(ref,)), company.hub.services.clock.now())
             feed.wake()
             await until(lambda: responsible(company, "+380501112233") == f"@{OLEG}")
 
@@ -196,7 +196,7 @@ async def test_a_page_read_before_our_own_write_does_not_overwrite_it(
         now = company.hub.services.clock.now()
         phone = Phone("+380501112233")
         own = Contact(id="7", name="ours", phones=(phone,), responsible=None)
-        company.account.fold_own(Changes(contacts=(own,)), now)
+        await company.account.fold_own(Changes(contacts=(own,)), now)
         old = Contact(id="7", name="old", phones=(phone,), updated_at=now - timedelta(hours=1))
         await company.account.directory.fold_async(PROJECT, CRM, Changes(contacts=(old,)), now - timedelta(minutes=5))
         found = company.account.directory.lookup(PROJECT, CRM, phone)

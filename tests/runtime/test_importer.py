@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from hub_amocrm.sandbox import Sandbox, serve
 
 from hub.core.phone import Phone
 from hub.core.records import RecordKind
-from hub.runtime import importer
 from hub.runtime.account import Health
 from hub.runtime.importer import ImportStopped, Progress
 from hub.runtime.pace import Urgency, urgency
@@ -204,7 +204,7 @@ async def test_a_directory_that_was_lost_is_imported_again(tmp_path: Path, amocr
 async def test_a_child_that_only_dies_is_given_up(
     tmp_path: Path, amocrm: tuple[Sandbox, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importer.sys, "executable", "/bin/false")
+    monkeypatch.setattr(sys, "executable", "/bin/false")
     async with connected(tmp_path, *amocrm, **MANY_PAGES) as company:
         with pytest.raises(ImportStopped, match="dies"):
             async with asyncio.timeout(20):
