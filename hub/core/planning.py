@@ -52,6 +52,7 @@ def plan_for(verdict: Verdict, facts: Facts, people: Assigned, client_id: Client
     return Plan(
         actions=tuple(making.actions),
         responsible=people.responsible,
+        talked=facts.employee if facts.is_reached and not facts.is_internal else None,
         explanation=Explanation(
             facts=_shown_facts(facts),
             trials=verdict.trials,

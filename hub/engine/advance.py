@@ -12,7 +12,8 @@ from sqlalchemy import Connection
 
 from hub.clock import Clock
 from hub.core.decide import decide
-from hub.core.interaction import Identity, InteractionId
+from hub.core.facts import without_own
+from hub.core.interaction import Direction, Identity, InteractionId
 from hub.core.plan import Action, Nothing, Plan, StepKey
 from hub.core.records import EmployeeId, RecordRef
 from hub.core.revise import Known, StepState, revise
@@ -20,7 +21,7 @@ from hub.core.rota import Rota
 from hub.core.snapshot import History, Snapshot
 from hub.engine.checkpoints import checkpoint
 from hub.engine.projects import LiveConnection, LiveProject, Projects
-from hub.engine.snapshots import digest, lean, made_records, without
+from hub.engine.snapshots import digest, lean, made_records
 from hub.errors import VendorError
 from hub.store import clients, decisions, dues, events, interactions, rota, steps, work
 from hub.store.directory import Directory
@@ -34,6 +35,12 @@ from hub.store.work import Lane, Work, WorkState
 __all__ = ["Advance"]
 
 log = logging.getLogger(__name__)
+
+
+#: of these, a revision must see what the first decision saw (`hub.core.facts.without_own`)
+_LOOKED_PAST = ("create_contact", "create_deal", "create_task", "complete_task")
+#: while a step stands so, nobody knows what a new decision would have to correct
+_ON_THE_WAY = (StepState.SENT.value, StepState.IN_DOUBT.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,14 +84,16 @@ class Advance:
             if seen is None:
                 return None
             if seen.work.state is WorkState.WRITING:
-                if any(StepState(state).is_outstanding for state in seen.counts):
+                is_under_way = any(state in seen.counts for state in _ON_THE_WAY)
+                is_revised = seen.work.revision > seen.work.decided_revision
+                if is_under_way or (StepState.WAITING.value in seen.counts and not is_revised):
                     return None
                 await self._store.write(partial(self._end, seen=seen, now=now))
                 continue
             assert seen.work.decide_at is not None
             if seen.work.decide_at > now:
                 return seen.work.decide_at
-            if any(state in seen.counts for state in (StepState.SENT.value, StepState.IN_DOUBT.value)):
+            if any(state in seen.counts for state in _ON_THE_WAY):
                 return None
             if seen.stored is None:
                 return None
@@ -140,12 +149,13 @@ class Advance:
             )
         stored = interactions.find(conn, found.interaction_id)
         turns, version = rota.load(conn, lane.project)
+        own = steps.of_interaction(conn, found.interaction_id, lane.connection)
         return _Seen(
             work=found,
             stored=stored,
             counts=counts,
-            own=steps.of_interaction(conn, found.interaction_id, lane.connection),
-            history=self._history(conn, lane, found),
+            own=own,
+            history=self._history(conn, lane, found, own),
             rota=Rota(turns=turns, chosen=self._chosen(conn, found.interaction_id)),
             rota_version=version,
         )
@@ -158,8 +168,13 @@ class Advance:
                 chosen.setdefault(group, employee)
         return chosen
 
-    def _history(self, conn: Connection, lane: Lane, found: Work) -> History:
+    def _history(self, conn: Connection, lane: Lane, found: Work, own: Sequence[Step]) -> History:
         client = clients.get(conn, lane.client_id)
+        done = {
+            str(step.key): step.record
+            for step in own
+            if step.state is StepState.DONE and step.record is not None and step.action.kind in _LOOKED_PAST
+        }
         made = {
             str(step.key): step.record.id
             for step in steps.of_client(conn, lane.client_id, lane.connection, kind="create_task")
@@ -169,8 +184,22 @@ class Advance:
             interactions=interactions.count_of_client(conn, lane.client_id, before=found.sequence),
             last_talked=client.last_talked,
             last_talked_at=client.last_talked_at,
+            called_by=client.called_by,
             open_task_keys=made,
+            own=done,
+            was_responsible=self._first_seen(conn, found) if done else {},
         )
+
+    def _first_seen(self, conn: Connection, found: Work) -> dict[str, EmployeeId | None]:
+        """The responsibles as the interaction's first decision saw them; what it changed since is its own doing."""
+        first = decisions.first(conn, found.interaction_id, found.connection)
+        if first is None:
+            return {}
+        seen = first.snapshot
+        return {
+            **{f"contact/{contact.id}": contact.responsible for contact in seen.contacts},
+            **{f"deal/{deal.id}": deal.responsible for deal in seen.deals},
+        }
 
     async def _snapshot(self, lane: Lane, connection: LiveConnection, seen: _Seen, now: datetime) -> Snapshot:
         """The client's records; asks the CRM's search only while the directory is not complete."""
@@ -197,8 +226,7 @@ class Advance:
         snapshot = replace(snapshot, inactive=connection.inactive)
         open_tasks = {task.id for task in snapshot.tasks if task.is_open}
         still = {key: id for key, id in snapshot.history.open_task_keys.items() if id in open_tasks}
-        snapshot = replace(snapshot, history=replace(snapshot.history, open_task_keys=still))
-        return without(snapshot, seen.own)
+        return replace(snapshot, history=replace(snapshot.history, open_task_keys=still))
 
     async def views(self, works: Sequence[Work]) -> dict[InteractionId, str]:
         """The digest of what a decision about each of ``works`` would see now, for the barrier."""
@@ -208,12 +236,13 @@ class Advance:
             for item in works:
                 lane = Lane(client_id=item.client_id, connection=item.connection, project=item.project)
                 stored = interactions.find(conn, item.interaction_id)
+                own = steps.of_interaction(conn, item.interaction_id, lane.connection)
                 seen = _Seen(
                     work=item,
                     stored=stored,
                     counts={},
-                    own=steps.of_interaction(conn, item.interaction_id, lane.connection),
-                    history=History(),
+                    own=own,
+                    history=self._history(conn, lane, item, own),
                     rota=Rota(),
                     rota_version=0,
                 )
@@ -229,7 +258,7 @@ class Advance:
                 continue
             lane = Lane(client_id=item.client_id, connection=item.connection, project=item.project)
             snapshot = self._take(lane, connection, seen, seen.stored.interaction.client, now)
-            views[item.interaction_id] = digest(snapshot)
+            views[item.interaction_id] = digest(without_own(snapshot))
         return views
 
     # --- storing ------------------------------------------------------------------------------------------------
@@ -266,6 +295,8 @@ class Advance:
         found = work.get(conn, seen.work.interaction_id, lane.connection)
         if found is None or found.state is not WorkState.OPEN or found.revision != seen.work.revision:
             return False
+        if any(state in steps.outstanding(conn, found.interaction_id, lane.connection) for state in _ON_THE_WAY):
+            return False
         if plan.turns and not rota.advance(conn, lane.project, plan.turns, seen.rota_version):
             return False
         is_writing = project.is_writing
@@ -283,6 +314,8 @@ class Advance:
         )
         if plan.talked is not None:
             clients.set_last_talked(conn, lane.client_id, plan.talked, seen.stored.interaction.moment)
+            if getattr(seen.stored.interaction, "direction", None) is Direction.OUTBOUND:
+                clients.add_caller(conn, lane.client_id, plan.talked)
         if not is_writing:
             work.put(
                 conn,
@@ -290,14 +323,16 @@ class Advance:
                 WorkState.FINISHED,
                 now=now,
                 decided_revision=found.revision,
-                seen=digest(snapshot),
+                seen=digest(without_own(snapshot)),
                 note="shadow: decided, not written",
             )
             return True
         self._keep_steps(conn, lane, found, plan.actions, now)
         for key, at in plan.due.items():
             dues.put(conn, Due(project=lane.project, client_id=lane.client_id, key=key, at=at))
-        work.put(conn, found, WorkState.WRITING, now=now, decided_revision=found.revision, seen=digest(snapshot))
+        work.put(
+            conn, found, WorkState.WRITING, now=now, decided_revision=found.revision, seen=digest(without_own(snapshot))
+        )
         return True
 
     def _keep_steps(self, conn: Connection, lane: Lane, found: Work, actions: Sequence[Action], now: datetime) -> None:

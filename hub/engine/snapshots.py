@@ -1,9 +1,9 @@
-"""What a decision sees: the directory's records of one client, without what this very interaction made (DESIGN 2)."""
+"""What of a snapshot is kept with a decision, and how two of them are compared (DESIGN 2)."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from hub.core.records import Catalogue, Company, Contact, Deal, RecordKind, RecordRef, Task
@@ -11,23 +11,7 @@ from hub.core.revise import StepState
 from hub.core.snapshot import Snapshot
 from hub.store.steps import Step
 
-__all__ = ["digest", "without"]
-
-
-def without(snapshot: Snapshot, own: Iterable[Step]) -> Snapshot:
-    """``snapshot`` as if the interaction's own done steps had not been, so that deciding again decides the same."""
-    gone = {step.record for step in own if step.state is StepState.DONE and step.record is not None}
-    if not gone:
-        return snapshot
-    contacts = tuple(found for found in snapshot.contacts if found.ref not in gone)
-    companies = tuple(found for found in snapshot.companies if found.ref not in gone)
-    return replace(
-        snapshot,
-        contacts=contacts,
-        companies=companies,
-        deals=tuple(found for found in snapshot.deals if found.ref not in gone),
-        tasks=tuple(found for found in snapshot.tasks if found.ref not in gone and found.on not in gone),
-    )
+__all__ = ["digest", "lean", "made_records"]
 
 
 def lean(snapshot: Snapshot) -> Snapshot:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, insert, select, tuple_, update
 from hub.core.interaction import ClientId, Identity
 from hub.core.phone import Phone
 from hub.core.records import EmployeeId
-from hub.store import client_joins
+from hub.store import client_joins, codec
 from hub.store.client_joins import Join, list_joins, undo
 from hub.store.dialect import insert_or
 from hub.store.engine import driver_connection
@@ -26,6 +26,7 @@ __all__ = [
     "Join",
     "JoinRules",
     "Resolved",
+    "add_caller",
     "find",
     "find_by_phone",
     "find_last_talked",
@@ -66,6 +67,8 @@ class Client:
     name: str
     last_talked: EmployeeId | None
     last_talked_at: datetime | None
+    #: employees whose outgoing call has reached the client
+    called_by: frozenset[EmployeeId]
     created_at: datetime
 
 
@@ -222,6 +225,7 @@ def _client(row: Any) -> Client:
         name=row.name,
         last_talked=EmployeeId(row.last_talked) if row.last_talked else None,
         last_talked_at=row.last_talked_at,
+        called_by=frozenset(EmployeeId(name) for name in codec.load_json(row.called_by)),
         created_at=row.created_at,
     )
 
@@ -285,3 +289,11 @@ def set_last_talked(conn: Connection, id: ClientId, employee: EmployeeId, at: da
         .where(client.c.id == id, (client.c.last_talked_at.is_(None)) | (client.c.last_talked_at <= at))
         .values(last_talked=employee, last_talked_at=at)
     )
+
+
+def add_caller(conn: Connection, id: ClientId, employee: EmployeeId) -> None:
+    """Remember that the employee's outgoing call reached the client (A15)."""
+    known = get(conn, id)
+    if employee not in known.called_by:
+        body = codec.dump_json(sorted((*known.called_by, employee)))
+        conn.execute(update(client).where(client.c.id == known.id).values(called_by=body))

@@ -14,7 +14,7 @@ from hub.core.snapshot import Snapshot
 from hub.store import codec
 from hub.store.schema import decision
 
-__all__ = ["Decision", "Purpose", "add", "latest", "list_decisions"]
+__all__ = ["Decision", "Purpose", "add", "first", "latest", "list_decisions"]
 
 Purpose: TypeAlias = Literal["decision", "shadow", "replay"]
 
@@ -89,6 +89,17 @@ def latest(conn: Connection, interaction_id: InteractionId, connection: str) -> 
         select(decision)
         .where(decision.c.interaction_id == interaction_id, decision.c.connection == connection)
         .order_by(decision.c.id.desc())
+        .limit(1)
+    ).first()
+    return None if row is None else _decision(row)
+
+
+def first(conn: Connection, interaction_id: InteractionId, connection: str) -> Decision | None:
+    """The first decision about the interaction in one CRM, None before it."""
+    row = conn.execute(
+        select(decision)
+        .where(decision.c.interaction_id == interaction_id, decision.c.connection == connection)
+        .order_by(decision.c.id)
         .limit(1)
     ).first()
     return None if row is None else _decision(row)

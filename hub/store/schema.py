@@ -221,6 +221,8 @@ client = Table(
     #: the employee who last talked to the client, over all channels
     Column("last_talked", Text),
     Column("last_talked_at", Moment),
+    #: JSON list: employees whose outgoing call has reached the client (A15)
+    Column("called_by", LargeBinary, nullable=False, default=b"[]"),
     Column("created_at", Moment, nullable=False),
     Index("client_project", "project"),
 )
