@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select
 
 from hub.store import codec
+from hub.store.prepared import Prepared
 from hub.store.schema import event
 
 __all__ = ["OVERLAP", "Event", "append", "forget_before", "last_id", "read_after"]
@@ -29,12 +30,12 @@ class Event:
     body: Mapping[str, Any]
 
 
+_INSERT = Prepared(insert(event).returning(event.c.id), columns=("project", "at", "kind", "body"))
+
+
 def append(conn: Connection, *, project: str, kind: str, body: Mapping[str, Any], now: datetime) -> int:
     """Tell the views; the event's id."""
-    result = conn.execute(
-        insert(event).values(project=project, at=now, kind=kind, body=codec.dump_json(body)).returning(event.c.id)
-    )
-    return int(result.scalar_one())
+    return int(_INSERT.scalar(conn, project=project, at=now, kind=kind, body=codec.dump_json(body)))
 
 
 def read_after(

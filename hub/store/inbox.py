@@ -8,11 +8,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from hub.ports import RawRequest
 from hub.store import codec
 from hub.store.engine import driver_connection
+from hub.store.prepared import Prepared
 from hub.store.schema import inbox, microseconds
 
 __all__ = [
@@ -137,6 +138,19 @@ def unread(conn: Connection, *, limit: int = 100, after: int = 0, project: str |
     return [_received(row) for row in conn.execute(statement)]
 
 
+_MARK = Prepared(
+    update(inbox)
+    .where(inbox.c.id == bindparam("by_id"))
+    .values(
+        status=bindparam("new_status"),
+        interaction_id=bindparam("new_interaction"),
+        field=bindparam("new_field"),
+        note=bindparam("new_note"),
+        read_at=bindparam("new_read_at"),
+    )
+)
+
+
 def mark(
     conn: Connection,
     ids: int | Sequence[int],
@@ -148,18 +162,15 @@ def mark(
     note: str = "",
 ) -> None:
     """Say what became of a row, or of several alike."""
-    chosen = [ids] if isinstance(ids, int) else list(ids)
-    conn.execute(
-        update(inbox)
-        .where(inbox.c.id.in_(chosen))
-        .values(
-            status=status.value,
-            interaction_id=interaction_id,
-            field=field,
-            note=note,
-            read_at=None if status is InboxStatus.NEW else now,
-        )
-    )
+    chosen = [ids] if isinstance(ids, int) else ids
+    values = {
+        "new_status": status.value,
+        "new_interaction": interaction_id,
+        "new_field": field,
+        "new_note": note,
+        "new_read_at": None if status is InboxStatus.NEW else now,
+    }
+    _MARK.change_many(conn, [{"by_id": id, **values} for id in chosen])
 
 
 def get(conn: Connection, id: int) -> Received | None:

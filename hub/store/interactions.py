@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, exists, func, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, exists, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from hub.core.interaction import ClientId, Interaction, InteractionId
 from hub.core.merge import CallFragment
 from hub.store import codec
-from hub.store.dialect import insert_or
+from hub.store.prepared import Prepared
 from hub.store.schema import client_key, fragment, interaction, work
 
 __all__ = [
@@ -68,22 +69,70 @@ class JournalFilter:
     states: tuple[str, ...] = ()
 
 
-def _stored(row: Row[Any]) -> Stored:
+_COLUMNS = (
+    interaction.c.body,
+    interaction.c.sequence,
+    interaction.c.client_id,
+    interaction.c.revision,
+    interaction.c.decide_at,
+    interaction.c.received_at,
+)
+
+
+def _stored(row: Sequence[Any]) -> Stored:
+    body, sequence, client_id, revision, decide_at, received_at = row
     return Stored(
-        interaction=codec.load_interaction(row.body),
-        sequence=row.sequence,
-        client_id=ClientId(row.client_id),
-        revision=row.revision,
-        decide_at=row.decide_at,
-        received_at=row.received_at,
+        interaction=codec.load_interaction(body),
+        sequence=sequence,
+        client_id=ClientId(client_id),
+        revision=revision,
+        decide_at=decide_at,
+        received_at=received_at,
     )
+
+
+_NEXT_SEQUENCE = Prepared(select(func.coalesce(func.max(interaction.c.sequence), 0) + 1))
 
 
 def _next_sequence(conn: Connection) -> int:
     if conn.dialect.name == "postgresql":
         # numbers must be visible in their order, so one writer at a time takes the next
         conn.exec_driver_sql("SELECT pg_advisory_xact_lock(4825178)")
-    return int(conn.execute(select(func.coalesce(func.max(interaction.c.sequence), 0) + 1)).scalar_one())
+    return int(_NEXT_SEQUENCE.scalar(conn))
+
+
+_BEFORE = Prepared(
+    select(interaction.c.body, interaction.c.sequence, interaction.c.revision, interaction.c.received_at).where(
+        interaction.c.id == bindparam("by_id")
+    )
+)
+_INSERT = Prepared(
+    insert(interaction).inline(),
+    columns=(
+        "id",
+        "sequence",
+        "project",
+        "channel",
+        "external_id",
+        "kind",
+        "client_id",
+        "started_at",
+        "received_at",
+        "body",
+        "decide_at",
+    ),
+)
+_UPDATE = Prepared(
+    update(interaction)
+    .where(interaction.c.id == bindparam("by_id"))
+    .values(
+        body=bindparam("new_body"),
+        revision=bindparam("new_revision"),
+        client_id=bindparam("new_client_id"),
+        started_at=bindparam("new_started_at"),
+        decide_at=bindparam("new_decide_at"),
+    )
+)
 
 
 def put(
@@ -100,32 +149,22 @@ def put(
     ``received_at`` is kept from the first time.
     """
     body = codec.dump_interaction(found)
-    before = conn.execute(
-        select(
-            interaction.c.body,
-            interaction.c.sequence,
-            interaction.c.revision,
-            interaction.c.client_id,
-            interaction.c.received_at,
-        ).where(interaction.c.id == found.id)
-    ).first()
+    before = _BEFORE.first(conn, by_id=found.id)
     if before is None:
         sequence = _next_sequence(conn)
-        conn.execute(
-            insert(interaction).values(
-                id=found.id,
-                sequence=sequence,
-                project=found.project,
-                channel=found.channel,
-                external_id=found.external_id,
-                kind=found.kind,
-                client_id=client_id,
-                started_at=found.started_at,
-                received_at=received_at,
-                body=body,
-                revision=1,
-                decide_at=decide_at,
-            )
+        _INSERT.change(
+            conn,
+            id=found.id,
+            sequence=sequence,
+            project=found.project,
+            channel=found.channel,
+            external_id=found.external_id,
+            kind=found.kind,
+            client_id=client_id,
+            started_at=found.started_at,
+            received_at=received_at,
+            body=body,
+            decide_at=decide_at,
         )
         return Stored(
             interaction=found,
@@ -137,20 +176,25 @@ def put(
             is_new=True,
             is_changed=True,
         )
-    is_changed = before.body != body
-    revision = before.revision + is_changed
-    conn.execute(
-        update(interaction)
-        .where(interaction.c.id == found.id)
-        .values(body=body, revision=revision, client_id=client_id, started_at=found.started_at, decide_at=decide_at)
+    old_body, sequence, revision, first_received_at = before
+    is_changed = old_body != body
+    revision += is_changed
+    _UPDATE.change(
+        conn,
+        by_id=found.id,
+        new_body=body,
+        new_revision=revision,
+        new_client_id=client_id,
+        new_started_at=found.started_at,
+        new_decide_at=decide_at,
     )
     return Stored(
         interaction=found,
-        sequence=before.sequence,
+        sequence=sequence,
         client_id=client_id,
         revision=revision,
         decide_at=decide_at,
-        received_at=before.received_at,
+        received_at=first_received_at,
         is_changed=is_changed,
     )
 
@@ -160,21 +204,30 @@ def set_decide_at(conn: Connection, id: InteractionId, at: datetime | None) -> N
     conn.execute(update(interaction).where(interaction.c.id == id).values(decide_at=at))
 
 
+_FIND = Prepared(select(*_COLUMNS).where(interaction.c.id == bindparam("by_id")))
+_FIND_EXTERNAL = Prepared(
+    select(*_COLUMNS).where(
+        interaction.c.project == bindparam("of_project"),
+        interaction.c.channel == bindparam("of_channel"),
+        interaction.c.external_id == bindparam("by_external_id"),
+    )
+)
+_COUNT_OF_CLIENT = Prepared(
+    select(func.count())
+    .select_from(interaction)
+    .where(interaction.c.client_id == bindparam("of_client"), interaction.c.sequence < bindparam("before"))
+)
+
+
 def find(conn: Connection, id: InteractionId) -> Stored | None:
     """The interaction ``id``."""
-    row = conn.execute(select(interaction).where(interaction.c.id == id)).first()
+    row = _FIND.first(conn, by_id=id)
     return None if row is None else _stored(row)
 
 
 def find_external(conn: Connection, project: str, channel: str, external_id: str) -> Stored | None:
     """The interaction that the channel's vendor calls ``external_id``."""
-    row = conn.execute(
-        select(interaction).where(
-            interaction.c.project == project,
-            interaction.c.channel == channel,
-            interaction.c.external_id == external_id,
-        )
-    ).first()
+    row = _FIND_EXTERNAL.first(conn, of_project=project, of_channel=channel, by_external_id=external_id)
     return None if row is None else _stored(row)
 
 
@@ -182,7 +235,7 @@ def list_of_client(
     conn: Connection, client_id: ClientId, *, before: int | None = None, limit: int = 100
 ) -> list[Stored]:
     """The client's interactions, newest first; ``before`` is a sequence."""
-    statement = select(interaction).where(interaction.c.client_id == client_id)
+    statement = select(*_COLUMNS).where(interaction.c.client_id == client_id)
     if before is not None:
         statement = statement.where(interaction.c.sequence < before)
     return [_stored(row) for row in conn.execute(statement.order_by(interaction.c.sequence.desc()).limit(limit))]
@@ -190,13 +243,7 @@ def list_of_client(
 
 def count_of_client(conn: Connection, client_id: ClientId, *, before: int) -> int:
     """How many interactions the client had before the one with this sequence."""
-    return int(
-        conn.execute(
-            select(func.count())
-            .select_from(interaction)
-            .where(interaction.c.client_id == client_id, interaction.c.sequence < before)
-        ).scalar_one()
-    )
+    return int(_COUNT_OF_CLIENT.scalar(conn, of_client=client_id, before=before))
 
 
 def journal(
@@ -208,7 +255,7 @@ def journal(
     limit: int = 50,
 ) -> list[Stored]:
     """A page of the journal, newest first; page on with ``before`` = the last sequence seen."""
-    statement = select(interaction).where(interaction.c.project == project)
+    statement = select(*_COLUMNS).where(interaction.c.project == project)
     if wanted.kinds:
         statement = statement.where(interaction.c.kind.in_(wanted.kinds))
     if wanted.channels:
@@ -233,39 +280,47 @@ def journal(
     return [_stored(row) for row in conn.execute(statement.order_by(interaction.c.sequence.desc()).limit(limit))]
 
 
+_ADD_FRAGMENT_VALUES = ("interaction_id", "digest", "inbox_id", "body", "received_at")
+_ADD_FRAGMENT = Prepared(
+    sqlite.insert(fragment).inline().on_conflict_do_nothing(),
+    columns=_ADD_FRAGMENT_VALUES,
+    postgresql=postgresql.insert(fragment).inline().on_conflict_do_nothing(),
+)
+
+
 def add_fragment(
     conn: Connection, id: InteractionId, found: CallFragment, *, inbox_id: int | None, received_at: datetime
 ) -> bool:
     """Keep a fragment of the call ``id``; False if the very same one is there already (a repeated delivery)."""
     body = codec.dump_fragment(found)
     return bool(
-        conn.execute(
-            insert_or(conn, fragment)
-            .values(
-                interaction_id=id,
-                digest=hashlib.blake2b(body, digest_size=16).hexdigest(),
-                inbox_id=inbox_id,
-                body=body,
-                received_at=received_at,
-            )
-            .on_conflict_do_nothing()
-        ).rowcount
+        _ADD_FRAGMENT.change(
+            conn,
+            interaction_id=id,
+            digest=hashlib.blake2b(body, digest_size=16).hexdigest(),
+            inbox_id=inbox_id,
+            body=body,
+            received_at=received_at,
+        )
     )
+
+
+_FRAGMENTS = Prepared(
+    select(fragment.c.body)
+    .where(fragment.c.interaction_id == bindparam("of_interaction"))
+    .order_by(fragment.c.received_at, fragment.c.digest)
+)
+_FIRST_RECEIVED = Prepared(
+    select(func.min(fragment.c.received_at)).where(fragment.c.interaction_id == bindparam("of_interaction"))
+)
 
 
 def fragments(conn: Connection, id: InteractionId) -> Sequence[CallFragment]:
     """Everything that was told of the call ``id``, in a fixed order."""
-    rows = conn.execute(
-        select(fragment.c.body)
-        .where(fragment.c.interaction_id == id)
-        .order_by(fragment.c.received_at, fragment.c.digest)
-    )
-    return [codec.load_fragment(row[0]) for row in rows]
+    return [codec.load_fragment(row[0]) for row in _FRAGMENTS.rows(conn, of_interaction=id)]
 
 
 def first_received(conn: Connection, id: InteractionId) -> datetime | None:
     """When the first fragment of the call ``id`` arrived; the same however often it is asked."""
-    found: datetime | None = conn.execute(
-        select(func.min(fragment.c.received_at)).where(fragment.c.interaction_id == id)
-    ).scalar()
+    found: datetime | None = _FIRST_RECEIVED.scalar(conn, of_interaction=id)
     return found

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from hub.store import codec
 from hub.store.dialect import insert_or
+from hub.store.prepared import Prepared
 from hub.store.schema import rota
 
 __all__ = ["Turns", "advance", "load"]
@@ -16,10 +17,13 @@ __all__ = ["Turns", "advance", "load"]
 Turns = Mapping[str, Mapping[str, str]]
 
 
+_LOAD = Prepared(select(rota.c.body, rota.c.version).where(rota.c.project == bindparam("of_project")))
+
+
 def load(conn: Connection, project: str) -> tuple[Turns, int]:
     """The turns and their version; ({}, 0) before the first."""
-    row = conn.execute(select(rota.c.body, rota.c.version).where(rota.c.project == project)).first()
-    return ({}, 0) if row is None else (codec.load_json(row.body), row.version)
+    row = _LOAD.first(conn, of_project=project)
+    return ({}, 0) if row is None else (codec.load_json(row[0]), row[1])
 
 
 def advance(conn: Connection, project: str, turns: Turns, seen: int) -> bool:
