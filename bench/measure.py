@@ -164,10 +164,10 @@ class Served:
 
 
 @contextmanager
-def served(directory: Path) -> Iterator[Served]:
-    """The hub on one core."""
+def served(directory: Path, role: str = "all") -> Iterator[Served]:
+    """The hub on one core; role ``web`` accepts and answers, and leaves the reading to another process."""
     core, _ = cpus()
-    command = [sys.executable, "-m", "bench.served", str(directory), *([] if core is None else [str(core)])]
+    command = [sys.executable, "-m", "bench.served", str(directory), role, *([] if core is None else [str(core)])]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

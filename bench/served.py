@@ -1,6 +1,6 @@
 """The process that is measured: the hub's own web server, and beside it the bare endpoint that it is compared with.
 
-``python -m bench.served DIRECTORY [CPU]`` prints its port as a line of JSON and serves until SIGTERM.
+``python -m bench.served DIRECTORY ROLE [CPU]`` prints its port as a line of JSON and serves until SIGTERM.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from pathlib import Path
 import uvloop
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hub.compose import Hub
+from hub.compose import Hub, build_services
+from hub.runtime.services import Services
 from hub.settings import Settings
 from hub.web.app import build_app
 from hub.web.server import serve_forever
@@ -53,15 +54,28 @@ def with_bare(app: ASGIApp) -> ASGIApp:
     return both
 
 
-async def serve(directory: Path) -> None:
-    """The whole hub in one process, as `hub run` has it."""
+async def serve(directory: Path, role: str) -> None:
+    """The hub in one process, as `hub run --role` has it."""
     settings = Settings(environment="development", data_directory=directory)
+    if role == "web":
+        services = build_services(settings)
+        try:
+            await _serve(services)
+        finally:
+            services.close()
+        return
     async with Hub(settings) as hub:
-        app = with_bare(build_app(hub.services))
-        await serve_forever(app, "127.0.0.1", 0, ready=lambda port: print(json.dumps({"port": port}), flush=True))
+        await _serve(hub.services)
+
+
+async def _serve(services: Services) -> None:
+    def ready(port: int) -> None:
+        print(json.dumps({"port": port}), flush=True)
+
+    await serve_forever(with_bare(build_app(services)), "127.0.0.1", 0, ready=ready)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 2:
-        os.sched_setaffinity(0, {int(sys.argv[2])})
-    uvloop.run(serve(Path(sys.argv[1])))
+    if len(sys.argv) > 3:
+        os.sched_setaffinity(0, {int(sys.argv[3])})
+    uvloop.run(serve(Path(sys.argv[1]), sys.argv[2]))

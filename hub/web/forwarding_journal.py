@@ -35,6 +35,7 @@ class Journal:
         self._store, self._counts = store, counts
         #: made when it is stored: telling the story costs more than the answer
         self._waiting: deque[Callable[[], ForwardingEntry]] = deque()
+        self._added = asyncio.Event()
         self._is_failing = False
 
     @property
@@ -47,6 +48,8 @@ class Journal:
         if len(self._waiting) >= MOST_WAITING:
             self._waiting.popleft()
             self._counts.journal_lost += 1
+        if not self._waiting:
+            self._added.set()
         self._waiting.append(entry)
 
     @contextlib.asynccontextmanager
@@ -64,9 +67,12 @@ class Journal:
 
     async def _run(self) -> None:
         while True:
+            await self._added.wait()
             await asyncio.sleep(EVERY.total_seconds())
             while self._waiting and await self.flush():
                 pass
+            if not self._waiting:
+                self._added.clear()
 
     async def flush(self) -> bool:
         """Store one batch; False if that failed, and then it is still waiting."""

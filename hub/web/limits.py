@@ -77,6 +77,7 @@ class Watch:
         self.longest = longest.total_seconds()
         self._monotonic = monotonic
         self._watched: dict[asyncio.Task[object], _Watched] = {}
+        self._begun = asyncio.Event()
 
     @property
     def under_way(self) -> int:
@@ -87,6 +88,8 @@ class Watch:
         """The current task begins a request."""
         task = asyncio.current_task()
         assert task is not None
+        if not self._watched:
+            self._begun.set()
         self._watched[task] = _Watched(self._monotonic() + self.longest)
 
     def leave(self) -> None:
@@ -103,10 +106,13 @@ class Watch:
         return found is not None and found.is_late and task.uncancel() == 0
 
     async def run(self) -> None:
-        """Look at the requests until cancelled."""
+        """Look at the requests until cancelled; sleeps while there are none."""
         while True:
+            await self._begun.wait()
             await asyncio.sleep(self.EVERY.total_seconds())
             self.look()
+            if not self._watched:
+                self._begun.clear()
 
     def look(self) -> None:
         """End the requests that are late now."""

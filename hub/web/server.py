@@ -43,14 +43,27 @@ def server_config(app: ASGIApp, *, forwarded_allow_ips: str = "127.0.0.1") -> uv
 
 
 class _Server(uvicorn.Server):
+    """uvicorn that tells its port, sleeps while nothing happens, and leaves the process alone when it stops."""
+
     def __init__(self, config: uvicorn.Config, ready: Callable[[int], None]) -> None:
         super().__init__(config)
         self._ready = ready
+        self._stop = asyncio.Event()
+
+    def stop(self) -> None:
+        """Take no more connections, finish what runs; a second time, do not wait for it."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+        self._stop.set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         if self.started and sockets:
             self._ready(sockets[0].getsockname()[1])
+
+    async def main_loop(self) -> None:
+        """Wait for `stop`; uvicorn's own loop looks ten times a second for things that are switched off here."""
+        await self._stop.wait()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -58,11 +71,15 @@ class _Server(uvicorn.Server):
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
+        loop = asyncio.get_running_loop()
+        before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        for number in before:
+            loop.add_signal_handler(number, self.stop)
         try:
             yield
         finally:
             for number, handler in before.items():
+                loop.remove_signal_handler(number)
                 signal.signal(number, handler)
 
 
@@ -83,7 +100,7 @@ async def serve_forever(app: ASGIApp, host: str, port: int, *, ready: Callable[[
         try:
             await asyncio.shield(serving)
         except asyncio.CancelledError:
-            server.should_exit = True
+            server.stop()
             with contextlib.suppress(asyncio.CancelledError):
                 await serving
             raise

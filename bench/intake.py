@@ -1,0 +1,85 @@
+"""Webhooks accepted durably (SQLite, FULL) against a bare POST endpoint, 16 connections, one core.
+
+``python -m bench.intake [--quick]``; the last line is JSON. The base reads its body and answers nothing, in the same
+server process. What is accepted is read by another process there (`hub run --role web`), and by the same one where
+the delays are measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from bench.forwarding import CALL, HOOK
+from bench.generator import Spec
+from bench.measure import FIRST_NUMBER, Served, compare, cpus, generate, machine, make_company, quiet_json, served
+from bench.served import BARE
+
+NUMBERS = 20_000
+#: webhooks a second while an import runs: what a busy company's telephony sends, many times over
+RATE = 200
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="short rounds: under 40 s")
+    quick = parser.parse_args().quick
+    rounds, seconds = (3, 1.5) if quick else (7, 3.0)
+    with tempfile.TemporaryDirectory(prefix="hub-bench-") as name:
+        directory = Path(name)
+        make_company(directory, NUMBERS)
+        with served(directory, "web") as process:
+            spec = {"body": CALL, "callers": (FIRST_NUMBER, NUMBERS), "connections": 16}
+            found = compare(process, spec, HOOK, BARE, rounds=rounds, seconds=seconds)
+            print(
+                f"accepted: {found.rate:,.0f}/s of {found.base_rate:,.0f}/s = {found.ratio:.0%}; processor time "
+                f"{found.cpu_us:.0f} µs against {found.base_cpu_us:.0f} µs = {found.cpu_ratio:.0%}; "
+                f"errors {found.errors}",
+                flush=True,
+            )
+        with served(directory) as process:
+            idle = _latency(process, 2 if quick else 10)
+            importing = subprocess.Popen([sys.executable, "-m", "bench.importing", str(directory / "directory.db")])
+            try:
+                print("while an import runs:")
+                loaded = _latency(process, 5 if quick else 20)
+            finally:
+                importing.terminate()
+                importing.wait()
+    print(f"measured on {machine()}")
+    print(
+        quiet_json(
+            ratio=found.ratio,
+            cpu_ratio=found.cpu_ratio,
+            p99_ms_importing=loaded,
+            p99_ms_idle=idle,
+            rate=found.rate,
+            errors=found.errors,
+        )
+    )
+
+
+def _latency(process: Served, seconds: float) -> float:
+    """The 99th percentile in milliseconds at `RATE` webhooks a second, from the request to the yes."""
+    _, core = cpus()
+    found = generate(
+        Spec(
+            port=process.port,
+            path=HOOK,
+            rate=RATE,
+            seconds=seconds,
+            body=CALL,
+            callers=(FIRST_NUMBER, NUMBERS),
+            first=700_000_000,
+            cpu=core,
+        )
+    )
+    print(f"at {RATE}/s: median {found.median_ms:.2f} ms, 99 % {found.p99_ms:.2f} ms, worst {found.worst_ms:.1f} ms")
+    return found.p99_ms
+
+
+if __name__ == "__main__":
+    main()
