@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
-import httpx
 from sqlalchemy import Connection
 
 from hub import rules
@@ -22,16 +21,16 @@ from hub.engine.lanes import Lanes
 from hub.engine.projects import LiveConnection, LiveProject, Projects
 from hub.errors import ConfigurationError, Unavailable, VendorError
 from hub.plugins import load_plugins
-from hub.ports import ConnectionContext, Pace
 from hub.runtime.account import Account, Health
 from hub.runtime.account_writer import AccountWriter, WriterTiming
 from hub.runtime.barrier import Barrier
+from hub.runtime.catalogue import CatalogueRefresh
 from hub.runtime.feeds import Feed
 from hub.runtime.importer import Importer, Progress
 from hub.runtime.ingest import Ingest
 from hub.runtime.intake import Intake
-from hub.runtime.pace import PacedTransport, Pacer, Urgency, urgency
-from hub.runtime.resolve import Names
+from hub.runtime.opening import names_of, open_account
+from hub.runtime.pace import Urgency, urgency
 from hub.runtime.services import Services
 from hub.settings import Settings
 from hub.store import codec, events, projects, steps
@@ -43,7 +42,7 @@ from hub.store.inbox import Received
 from hub.store.projects import Status
 from hub.store.work import Lane
 
-__all__ = ["Hub", "build_services", "open_account"]
+__all__ = ["Hub", "build_services"]
 
 log = logging.getLogger(__name__)
 
@@ -79,77 +78,6 @@ def build_services(settings: Settings, clock: Clock | None = None) -> Services:
     )
 
 
-def open_account(
-    services: Services,
-    project: LiveProject,
-    connection: LiveConnection,
-    *,
-    pacers: dict[tuple[str, ...], Pacer],
-    on_health: Callable[[str, str, Health, str], None] = lambda *_: None,
-) -> Account:
-    """The run-time side of one connection. Raises ConfigurationError if its plugin or settings do not fit."""
-    row = connection.row
-    sink = services.plugins.sink(row.sink)
-    try:
-        settings = sink.settings_model.model_validate(dict(row.settings))
-    except ValueError as err:
-        raise ConfigurationError(str(err), path=f"connection {row.name}") from err
-    capabilities = sink.capabilities(settings)
-    pacer = _pacer(pacers, capabilities.pace, row.sink, project.name, row.name, services.clock)
-    timing = project.policy.timing if project.policy else None
-    seconds = timing.request_timeout.total_seconds() if timing else 20.0
-    http = httpx.AsyncClient(
-        transport=PacedTransport(httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=16)), pacer),
-        timeout=httpx.Timeout(connect=min(10.0, seconds), read=seconds, write=seconds, pool=seconds),
-        follow_redirects=False,
-    )
-    public = services.settings.public_url
-    context = ConnectionContext(
-        project=project.name,
-        name=row.name,
-        settings=settings,
-        http=http,
-        state=services.states.of(project.name, row.name),
-        clock=services.clock,
-        region=project.policy.project.region if project.policy else "UA",
-        eight_is_seven=project.policy.eight_is_seven if project.policy else False,
-        public_url=public,
-        webhook_url=f"{public}/crm/{project.name}/{row.name}/{row.secret}" if public else "",
-    )
-    health = Health(row.status.value)
-    return Account(
-        project=project.name,
-        name=row.name,
-        sink=row.sink,
-        session=sink.open(context),
-        context=context,
-        capabilities=capabilities,
-        pacer=pacer,
-        directory=services.directory,
-        clock=services.clock,
-        on_health=on_health,
-        names=names_of(connection),
-        health=Health.READY if health is Health.RETRYING else health,
-        health_reason=row.status_reason,
-        is_imported=row.imported_at is not None,
-        request_timeout=timedelta(seconds=seconds),
-    )
-
-
-def names_of(connection: LiveConnection) -> Names:
-    """What the connection's names stand for now."""
-    return Names(catalogue=connection.catalogue, users=connection.users, bound=connection.bound)
-
-
-def _pacer(
-    pacers: dict[tuple[str, ...], Pacer], pace: Pace, sink: str, project: str, connection: str, clock: Clock
-) -> Pacer:
-    key = (sink, project, connection) if pace.scope == "account" else (sink,)
-    if key not in pacers or pacers[key].pace != pace:
-        pacers[key] = Pacer(pace, clock)
-    return pacers[key]
-
-
 @dataclass(slots=True)
 class _Running:
     """One connection's tasks."""
@@ -167,7 +95,6 @@ class Hub:
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.services = build_services(settings, clock)
         self._running: dict[tuple[str, str], _Running] = {}
-        self._pacers: dict[tuple[str, ...], Pacer] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         services = self.services
@@ -275,7 +202,7 @@ class Hub:
         services = self.services
         key = (project.name, connection.name)
         try:
-            account = open_account(services, project, connection, pacers=self._pacers, on_health=self._health_changed)
+            account = open_account(services, project, connection, on_health=self._health_changed)
         except ConfigurationError as err:
             self._health_changed(*key, Health.MISCONFIGURED, str(err))
             return
@@ -297,7 +224,7 @@ class Hub:
             timing,
             barrier=barrier,
             wake_lane=self.lanes.wake,
-            refresh_names=services.changed,
+            refresh_names=partial(self._refresh_names, account),
             may_write=partial(self._may_write, project.name),
         )
         feed = Feed(account, services.store, services.clock, sink=services.plugins.sink(account.sink))
@@ -361,6 +288,12 @@ class Hub:
         await run.account.close()
 
     # --- what the parts ask of each other -----------------------------------------------------------------------
+
+    async def _refresh_names(self, account: Account) -> None:
+        """Read the CRM's users and names again, and let the next decision know. Raises VendorError."""
+        services = self.services
+        await CatalogueRefresh(account, services.store, services.clock, changed=services.changed).refresh()
+        await services.projects.reload()
 
     def _may_write(self, project: str) -> bool:
         live = self.services.projects.find(project)

@@ -10,9 +10,9 @@ from functools import partial
 import typer
 
 from hub.commands.context import Exit, console, opened, print_json
-from hub.compose import open_account
 from hub.engine.projects import LiveProject
 from hub.errors import HubError
+from hub.runtime.opening import open_account
 from hub.runtime.services import Services
 from hub.store import work
 
@@ -97,7 +97,7 @@ async def _connection(services: Services, project: LiveProject, name: str) -> Li
     found = project.connection(name)
     assert found is not None
     try:
-        account = open_account(services, project, found, pacers={})
+        account = open_account(services, project, found)
         try:
             catalogue = await account.session.catalogue()
         finally:

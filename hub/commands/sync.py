@@ -7,10 +7,10 @@ import asyncio
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from hub.commands.context import console, fail, opened, print_json, the_project
-from hub.compose import open_account
 from hub.runtime import importer as importing
 from hub.runtime.feeds import Feed
 from hub.runtime.importer import Importer
+from hub.runtime.opening import open_account
 from hub.runtime.services import Services
 
 __all__ = ["sync"]
@@ -33,7 +33,7 @@ async def _sync(services: Services, project: str, connection: str, *, afresh: bo
     if len(chosen) != 1:
         known = ", ".join(found.name for found in live.connections) or "none"
         raise fail(f"say which CRM with --connection; known: {known}")
-    account = open_account(services, live, chosen[0], pacers={})
+    account = open_account(services, live, chosen[0])
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     try:
         with Progress(*columns, console=console, disable=quiet) as shown:

@@ -9,7 +9,7 @@ from typing import Any
 import tomlkit
 from sqlalchemy import Connection
 
-from hub.compose import open_account
+from hub.runtime.opening import open_account
 from hub.runtime.services import Services
 from hub.store import bindings, policies, projects
 from hub.store.bindings import Binding
@@ -76,7 +76,7 @@ async def connect(services: Services) -> None:
     """Read the account and bind employees to users by e-mail; the running hub imports the records."""
     project = services.projects.get(PROJECT)
     assert project.policy is not None
-    account = open_account(services, project, project.connections[0], pacers={})
+    account = open_account(services, project, project.connections[0])
     try:
         catalogue = await account.session.connect()
     finally:

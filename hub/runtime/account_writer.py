@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -27,8 +27,9 @@ from hub.runtime.doubt import Doubt
 from hub.runtime.effects import effect
 from hub.runtime.pace import Urgency, counted, urgency
 from hub.runtime.resolve import Unresolved, resolve
-from hub.runtime.results import Results
-from hub.store import codec, steps, work
+from hub.runtime.results import Results, keep, lane_of
+from hub.runtime.timing import WriterTiming
+from hub.store import steps, work
 from hub.store.engine import Store
 from hub.store.steps import Step
 from hub.store.work import Lane, WorkState
@@ -41,27 +42,11 @@ log = logging.getLogger(__name__)
 STALE_CODES = frozenset({"stale_user", "stale_record"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WriterTiming:
-    """When the writer asks, waits and gives up."""
-
-    #: how long after a request could last have been applied it is looked for (policy ``timing.doubt_wait``)
-    doubt_wait: timedelta = timedelta(seconds=30)
-    #: how often a step may fail for itself before it needs attention
-    most_attempts: int = 6
-    #: requests on their way at the same time
-    parallel: int = 4
-    #: how long a barrier counts
-    barrier_life: timedelta = timedelta(seconds=30)
-    #: how long a write may stay unseen in the vendor's lists for clocks that differ
-    clock_skew: timedelta = timedelta(seconds=30)
-
-
 class AccountWriter:
     """Sends the waiting steps of one account.
 
     A dead CRM holds up this writer and its lanes, nothing else. ``wake_lane`` is called for every lane whose steps
-    ended; ``refresh_names`` when the CRM refused a user.
+    ended; ``refresh_names`` reads the CRM's users again when it refused one, before anything is decided again.
     """
 
     def __init__(
@@ -73,7 +58,7 @@ class AccountWriter:
         *,
         barrier: Barrier,
         wake_lane: Callable[[Lane], None],
-        refresh_names: Callable[[], None],
+        refresh_names: Callable[[], Awaitable[None]],
         may_write: Callable[[], bool],
     ) -> None:
         self.account, self._store, self._clock, self._timing = account, store, clock, timing
@@ -86,6 +71,9 @@ class AccountWriter:
         #: batch size allowed to steps that took part in a refused or timed-out request
         self._limits: dict[int, int] = {}
         self._running: set[asyncio.Task[None]] = set()
+        self._doubting: asyncio.Task[None] | None = None
+        #: steps whose request ended without its outcome being stored
+        self._stranded: set[int] = set()
 
     def wake(self) -> None:
         """There is something new to send."""
@@ -93,27 +81,43 @@ class AccountWriter:
 
     async def run(self) -> None:
         """Write until cancelled; at start, what a process before us had sent is in doubt."""
-        account = self.account
-        not_before = self._clock.now() + account.request_timeout + self._timing.doubt_wait
-        found = await self._store.write(lambda conn: steps.recover(conn, account.project, account.name, not_before))
-        if found:
-            log.warning(
-                "connection %s/%s: %d steps were on their way when the hub stopped; they are looked for first",
-                account.project,
-                account.name,
-                sum(found.values()),
-                extra={"action": "writer.recovered", "steps": found},
-            )
+        await self._recover("the hub stopped before the answer came")
         try:
             while True:
                 self._wakeup.clear()
-                if self.account.may_ask and self._may_write():
-                    await self._round()
-                await self._pause()
+                try:
+                    if self.account.may_ask and self._may_write():
+                        await self._round()
+                    await self._pause()
+                except Exception:
+                    # whatever is wrong with one step, the account goes on with the others (H4)
+                    log.exception("the writer of %s broke", self.account.name, extra={"action": "writer.broken"})
+                    await asyncio.sleep(1)
         finally:
-            for task in self._running:
+            tasks = [*self._running, *([self._doubting] if self._doubting else [])]
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*self._running, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _recover(self, why: str, only: frozenset[int] | None = None) -> None:
+        """Put steps in doubt that stand as sent and whose request nobody waits for."""
+        account = self.account
+        now = self._clock.now()
+        not_before = now + account.request_timeout + self._timing.doubt_wait
+        found = await self._store.write(
+            lambda conn: steps.recover(
+                conn, account.project, account.name, now=now, not_before=not_before, note=why, only=only
+            )
+        )
+        if found:
+            log.warning(
+                "connection %s/%s: %d steps were on their way when %s; they are looked for first",
+                account.project,
+                account.name,
+                sum(found.values()),
+                why,
+                extra={"action": "writer.recovered", "steps": found},
+            )
 
     async def _pause(self) -> None:
         """Until woken, until something falls due, or a second has passed."""
@@ -131,7 +135,13 @@ class AccountWriter:
     async def _round(self) -> None:
         """Start as many requests as may be on their way together."""
         account, now = self.account, self._clock.now()
-        await self._doubt.check_due()
+        if self._stranded:
+            stranded = frozenset(self._stranded)
+            await self._recover("their outcome could not be stored", stranded)
+            self._stranded -= stranded
+        if self._doubting is None or self._doubting.done():
+            # beside the sending: lists are slow to read, and a popup does not wait for them
+            self._doubting = asyncio.create_task(self._check_doubts(), name=f"doubts {account.name}")
         free = self._timing.parallel - len(self._running)
         if free <= 0:
             return
@@ -159,6 +169,12 @@ class AccountWriter:
             self._running.add(task)
             task.add_done_callback(partial(self._ended, ids=ids))
 
+    async def _check_doubts(self) -> None:
+        try:
+            await self._doubt.check_due()
+        except Exception:
+            log.exception("the doubts of %s were not checked", self.account.name, extra={"action": "doubt.broken"})
+
     def _look(self, conn: Connection, now: datetime) -> tuple[list[Step], dict[StepKey, StepState]]:
         account = self.account
         waiting = steps.waiting(conn, account.project, account.name, now)
@@ -171,6 +187,7 @@ class AccountWriter:
         self._busy -= ids
         self._wakeup.set()
         if not task.cancelled() and task.exception() is not None:
+            self._stranded |= ids
             log.error("a write failed inside the hub", exc_info=task.exception(), extra={"action": "writer.broken"})
 
     async def _send_guarded(self, batch: Batch) -> None:
@@ -227,7 +244,23 @@ class AccountWriter:
         if items:
             await self._apply(items, writes, by_key, notes, outcome)
         checkpoint("writer.answered")
+        if outcome.stale:
+            await self._look_again(outcome, writes)
         await self._finish(outcome)
+
+    async def _look_again(self, outcome: Results, writes: Mapping[StepKey, Write]) -> None:
+        """What the CRM refused as outdated is decided again with the users and records that there are now."""
+        account = self.account
+        refs = {ref for step, _ in outcome.stale if step.key in writes for ref in writes[step.key].refs.values()}
+        try:
+            if outcome.is_user_stale:
+                await self._refresh_names()
+            elif refs:
+                began = self._clock.now()
+                await account.fold(await account.session.read(sorted(refs, key=str)), began)
+        except VendorError as error:
+            # decided on what is known, and refused again, until its attempts are used up
+            log.warning("%s cannot be read again: %s", account.name, error, extra={"action": "writer.stale"})
 
     def _mark(
         self, conn: Connection, batch: Batch, batch_id: str, now: datetime
@@ -344,7 +377,6 @@ class AccountWriter:
     ) -> None:
         """One bad item takes nobody with it: those named leave, the rest is sent again at no cost."""
         named = set(error.problems) & {str(key) for key in by_key}
-        stale_user = False
         for item in items:
             keys = [item.key, *([item.with_contact.key] if item.with_contact else [])]
             unit = [by_key[key] for key in keys]
@@ -363,12 +395,10 @@ class AccountWriter:
                 continue
             text = "; ".join(str(problem) for problem in problems)
             if any(problem.code in STALE_CODES for problem in problems):
-                stale_user = stale_user or any(problem.code == "stale_user" for problem in problems)
                 outcome.stale.extend((step, text) for step in unit)
+                outcome.is_user_stale |= any(problem.code == "stale_user" for problem in problems)
             else:
                 outcome.rejected.extend((step, text) for step in unit)
-        if stale_user:
-            self._refresh_names()
 
     def _sort_unavailable(
         self, error: Unavailable | TimeoutError, items: Sequence[Write], sent: Sequence[Step], outcome: Results
@@ -376,91 +406,40 @@ class AccountWriter:
         problem = error if isinstance(error, Unavailable) else Unavailable("no answer came in time")
         pause = self.account.failed(problem)
         text = str(problem)
+        if len(items) > 1 and (problem.maybe_applied or problem.too_large):
+            for step in sent:
+                self._limits[step.id] = max(1, len(items) // 2)
         if not problem.maybe_applied:
+            if problem.too_large and len(items) == 1:
+                outcome.rejected.extend((step, text) for step in sent)
+                return
             again = self._clock.now() + pause
             outcome.again.extend((step, text, again, False) for step in sent)
             return
-        if len(items) > 1:
-            for step in sent:
-                self._limits[step.id] = max(1, len(items) // 2)
         outcome.doubtful.extend((step, text) for step in sent)
 
     async def _finish(self, outcome: Results) -> None:
         """Store what became of the steps, in one transaction; then tell the directory and the lanes."""
         now = self._clock.now()
-        lanes = await self._store.write(lambda conn: self._store_outcome(conn, outcome, now))
+        timeout = self.account.request_timeout
+        lanes = await self._store.write(
+            lambda conn: keep(conn, outcome, now, timing=self._timing, request_timeout=timeout)
+        )
         checkpoint("writer.stored")
         for _, _, changes, _ in outcome.done:
             if changes != Changes():
                 await self.account.fold_own(changes, now)
         checkpoint("writer.folded")
-        for step, _, _, _ in outcome.done:
+        for step in (*(step for step, *_ in outcome.done), *(step for step, _ in outcome.rejected)):
             self._limits.pop(step.id, None)
         for step, text in outcome.rejected:
+            if step.action.kind == "notify":
+                continue
             log.warning("step %s was refused: %s", step.key, text, extra={"action": "step.rejected", "step": step.key})
         for lane in lanes:
             self._wake_lane(lane)
         if outcome.again or outcome.doubtful:
             self._wakeup.set()
-
-    def _store_outcome(self, conn: Connection, outcome: Results, now: datetime) -> set[Lane]:
-        timing, account = self._timing, self.account
-        lanes: set[Lane] = set()
-        for step, record, changes, note in outcome.done:
-            blob = codec.dump_changes(changes) if changes != Changes() else None
-            steps.set_state(conn, [step.id], StepState.DONE, now=now, record=record, effect=blob, note=note)
-            lanes.add(_lane(step))
-        for step, note, moment, counts in outcome.again:
-            state = StepState.WAITING
-            if counts and step.attempts + 1 >= timing.most_attempts:
-                state = StepState.REJECTED
-                lanes.add(_lane(step))
-            steps.set_state(
-                conn,
-                [step.id],
-                state,
-                now=now,
-                note=note,
-                not_before=moment,
-                add_attempt=counts,
-                urgency=max(step.urgency, int(Urgency.RETRY)) if counts else None,
-                doubt_checks=0,
-            )
-        for step, note in outcome.doubtful:
-            if step.action.kind == "notify":
-                # at most once: a popup that may have been shown is not shown again
-                steps.set_state(conn, [step.id], StepState.DONE, now=now, note=f"not known to be shown: {note}")
-                lanes.add(_lane(step))
-                continue
-            moment = now + timing.doubt_wait + account.request_timeout
-            steps.set_state(conn, [step.id], StepState.IN_DOUBT, now=now, note=note, not_before=moment)
-        for step, note in outcome.unseen:
-            steps.set_state(
-                conn,
-                [step.id],
-                StepState.IN_DOUBT,
-                now=now,
-                note=note,
-                not_before=now + timing.doubt_wait,
-                doubt_checks=step.doubt_checks + 1,
-            )
-        for step, note in outcome.rejected:
-            if step.action.kind == "notify":
-                # a popup that cannot be shown is nobody's work; its task stands
-                steps.set_state(conn, [step.id], StepState.DONE, now=now, note=f"not shown: {note}")
-                lanes.add(_lane(step))
-                continue
-            steps.set_state(conn, [step.id], StepState.REJECTED, now=now, note=note, add_attempt=True)
-            lanes.add(_lane(step))
-        for step, note in outcome.stale:
-            ended = step.attempts + 1 >= timing.most_attempts
-            state = StepState.REJECTED if ended else StepState.WAITING
-            steps.set_state(conn, [step.id], state, now=now, note=note, add_attempt=True)
-            lanes.add(_lane(step))
-            found = work.get(conn, step.interaction_id, step.connection)
-            if found is not None and not ended:
-                work.put(conn, found, WorkState.OPEN, now=now, note=note)
-        return lanes
 
     async def _decide_again(self, changed: set[InteractionId]) -> None:
         """The CRM is no longer what the decision saw: nothing of it leaves, the lane decides anew."""
@@ -487,12 +466,8 @@ class AccountWriter:
             steps.set_state(conn, ids, StepState.REJECTED, now=now, note=note)
 
         await self._store.write(store)
-        for lane in {_lane(step) for step in hopeless}:
+        for lane in {lane_of(step) for step in hopeless}:
             self._wake_lane(lane)
-
-
-def _lane(step: Step) -> Lane:
-    return Lane(client_id=step.client_id, connection=step.connection, project=step.project)
 
 
 def _linked(changes: Changes, contact_id: str) -> Changes:

@@ -12,6 +12,7 @@ from hub.runtime.account import Account
 from hub.runtime.feeds import Feed
 from hub.runtime.importer import Importer
 from hub.runtime.intake import Intake
+from hub.runtime.pace import Pacer
 from hub.settings import Settings
 from hub.store.connection_state import ConnectionStates
 from hub.store.crypto import Cipher
@@ -36,6 +37,8 @@ class Services:
     intake: Intake
     #: (project, connection) -> the account at run time; empty in a process that only serves the web
     accounts: dict[tuple[str, str], Account] = field(default_factory=dict)
+    #: by scope of the vendor's limit; shared by everything in this process that asks the vendor
+    pacers: dict[tuple[str, ...], Pacer] = field(default_factory=dict)
     #: what keeps each account's directory fresh; empty in a process that only serves the web
     feeds: dict[tuple[str, str], Feed] = field(default_factory=dict)
     #: the full reading of each account

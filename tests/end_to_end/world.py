@@ -14,8 +14,9 @@ from typing import Any
 from hub_amocrm.sandbox import Sandbox
 from sqlalchemy import func, select
 
-from hub.compose import Hub, open_account
+from hub.compose import Hub
 from hub.ports import RawRequest
+from hub.runtime.opening import open_account
 from hub.settings import Settings
 from hub.store import bindings, policies, projects, schema, work
 from hub.store.bindings import Binding
@@ -135,7 +136,7 @@ async def connect(hub: Hub) -> None:
     """Read the account's catalogue and bind the employees by hand."""
     services = hub.services
     project = services.projects.get(PROJECT)
-    account = open_account(services, project, project.connections[0], pacers={})
+    account = open_account(services, project, project.connections[0])
     try:
         catalogue = await account.session.connect()
     finally:

@@ -18,11 +18,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from hub.compose import Hub, open_account
+from hub.compose import Hub
 from hub.runtime.account import Account
 from hub.runtime.feeds import Feed, FeedTiming
 from hub.runtime.importer import Importer
 from hub.runtime.intake import raw_request
+from hub.runtime.opening import open_account
 from hub.settings import Settings
 from hub.store import events, inbox, projects
 from tests.end_to_end.world import CRM, PROJECT, connect, prepare, preset
@@ -91,7 +92,7 @@ async def connected(
             services.projects.reload_now()
         await connect(hub)
         project = services.projects.get(PROJECT)
-        account = open_account(services, project, project.connections[0], pacers={})
+        account = open_account(services, project, project.connections[0])
         try:
             yield Connected(hub=hub, sandbox=sandbox, account=account, directory_path=settings.directory_path)
         finally:
