@@ -71,6 +71,7 @@ class Revision:
     added: tuple[Action, ...] = ()
     #: waiting steps whose content changed, or ended ones that must be done after all
     replaced: tuple[Action, ...] = ()
+    #: steps that wait or were refused, and are no longer wanted
     withdrawn: tuple[StepKey, ...] = ()
     #: done and differing, or done and no longer wanted, where nothing can be corrected: with the reason
     left: tuple[tuple[StepKey, Reason], ...] = ()
@@ -85,6 +86,7 @@ def revise(actions: Sequence[Action], known: Mapping[StepKey, Known], revision: 
     added: list[Action] = []
     replaced: list[Action] = []
     left: list[tuple[StepKey, Reason]] = []
+    #: what stands and is to stay: wanted by its own key, or because it corrects or undoes what was done
     wanted = {action.key for action in actions}
     for action in actions:
         if isinstance(action, Nothing):
@@ -93,31 +95,94 @@ def revise(actions: Sequence[Action], known: Mapping[StepKey, Known], revision: 
         if old is None:
             added.append(action)
         elif old.state is StepState.DONE and old.is_record_alive:
-            if not old.is_own or same(old.action, action):
-                continue
-            correction = correct(old, action, revision)
-            if correction is None:
-                left.append((action.key, Reason(code="left_in_place")))
-            elif correction.key not in known:
-                added.append(correction)
+            if old.is_own:
+                _meet_done(old, action, known, revision, wanted, added, replaced, left)
         elif old.state is StepState.WAITING:
             if old.is_own and not same(old.action, action):
                 replaced.append(action)
         elif not old.state.is_outstanding:
             replaced.append(action)
-    withdrawn: list[StepKey] = []
     for key, old in known.items():
-        if key in wanted or not old.is_own:
+        if key in wanted or not old.is_own or old.state is not StepState.DONE or is_correction(key):
             continue
-        if old.state is StepState.WAITING:
-            withdrawn.append(key)
-        elif old.state is StepState.DONE:
-            undo = take_back(old)
-            if undo is not None and undo.key not in known:
-                added.append(undo)
-            elif undo is None and not is_correction(key):
-                left.append((key, Reason(code="left_in_place")))
+        undo = take_back(old)
+        if undo is None:
+            left.append((key, Reason(code="left_in_place")))
+            continue
+        wanted.add(undo.key)
+        before = known.get(undo.key)
+        if before is None:
+            added.append(undo)
+        elif before.state in (StepState.REJECTED, StepState.WITHDRAWN):
+            replaced.append(undo)
+    withdrawn = [
+        key
+        for key, old in known.items()
+        if key not in wanted and old.is_own and old.state in (StepState.WAITING, StepState.REJECTED)
+    ]
     return Revision(added=tuple(added), replaced=tuple(replaced), withdrawn=tuple(withdrawn), left=tuple(left))
+
+
+def _meet_done(
+    old: Known,
+    action: Action,
+    known: Mapping[StepKey, Known],
+    revision: int,
+    wanted: set[StepKey],
+    added: list[Action],
+    replaced: list[Action],
+    left: list[tuple[StepKey, Reason]],
+) -> None:
+    """``action`` was done as ``old``; corrections of it that are done too count as what the CRM holds now."""
+    undo = take_back(old)
+    undone = known.get(undo.key) if undo is not None else None
+    if undone is not None and undone.state is StepState.DONE:
+        replaced.append(action)
+        return
+    made = _corrections(old, known)
+    done = [number for number, one in made.items() if one.state is StepState.DONE]
+    last = max(made, default=0)
+    is_new = not made or last in done
+    number = max(revision, last + 1) if is_new else last
+    said = [old.action, *(made[one].action for one in sorted(done))]
+    correction = correct(old, action, number, said)
+    held = made[max(done)].action if done else None
+    if same(old.action, action) if held is None else correction is not None and _says_the_same(held, correction):
+        return
+    if correction is None:
+        left.append((action.key, Reason(code="left_in_place")))
+        return
+    wanted.add(correction.key)
+    if is_new:
+        added.append(correction)
+    elif made[last].state is not StepState.WAITING or not _says_the_same(made[last].action, correction):
+        replaced.append(correction)
+
+
+def _corrections(old: Known, known: Mapping[StepKey, Known]) -> dict[int, Known]:
+    """The steps that correct the record which ``old`` made, by their number."""
+    found: dict[int, Known] = {}
+    for key, one in known.items():
+        base, _, number = key.rpartition("~")
+        if base == old.key and number.isdigit() and _target(one.action) in (None, old.record):
+            found[int(number)] = one
+    return found
+
+
+def _target(action: Action) -> Ref | None:
+    match action:
+        case UpdateContact():
+            return action.contact
+        case UpdateDeal():
+            return action.deal
+        case UpdateTask():
+            return action.task
+        case _:
+            return None
+
+
+def _says_the_same(one: Action, other: Action) -> bool:
+    return same(replace(one, key=other.key), other) if type(one) is type(other) else False
 
 
 def is_correction(key: StepKey) -> bool:
@@ -137,10 +202,14 @@ def same(old: Action, new: Action) -> bool:
     return replace(old, reason=new.reason) == new
 
 
-def correct(old: Known, new: Action, revision: int) -> Action | None:
-    """The step that turns what ``old`` did into ``new``, or None if the CRM cannot be corrected."""
+def correct(old: Known, new: Action, number: int, said: Sequence[Action]) -> Action | None:
+    """The step that turns what ``old`` did into ``new``, or None if the CRM cannot be corrected.
+
+    Corrections of one step are numbered upwards, so that the last one done is what the CRM holds. A name or a
+    responsible that the hub has ``said`` all along is not said again: a person may have changed it meanwhile.
+    """
     record = old.record
-    key = StepKey(f"{new.key}~{revision}")
+    key = StepKey(f"{new.key}~{number}")
     if record is None or type(old.action) is not type(new):
         return None
     match new:
@@ -148,10 +217,10 @@ def correct(old: Known, new: Action, revision: int) -> Action | None:
             return UpdateContact(
                 key=key,
                 contact=record,
-                name=new.name if isinstance(old.action, CreateContact) and old.action.name != new.name else None,
+                name=new.name if _is_news("name", new.name, said) else None,
                 add_phones=new.phones,
                 add_emails=new.emails,
-                responsible=new.responsible,
+                responsible=new.responsible if _is_news("responsible", new.responsible, said) else None,
                 fields=new.fields,
                 add_tags=new.tags,
                 reason=new.reason,
@@ -160,7 +229,7 @@ def correct(old: Known, new: Action, revision: int) -> Action | None:
             return UpdateDeal(
                 key=key,
                 deal=record,
-                responsible=new.responsible,
+                responsible=new.responsible if _is_news("responsible", new.responsible, said) else None,
                 price=new.price,
                 fields=new.fields,
                 add_tags=new.tags,
@@ -182,6 +251,10 @@ def correct(old: Known, new: Action, revision: int) -> Action | None:
             assert_never(new)
 
 
+def _is_news(name: str, value: object, said: Sequence[Action]) -> bool:
+    return any(getattr(action, name, None) not in (None, value) for action in said)
+
+
 def _note(key: StepKey, on: Ref | None, text: str, reason: Reason) -> AddNote | None:
     return None if on is None or not text else AddNote(key=key, on=on, text=text, reason=reason)
 
@@ -190,7 +263,7 @@ def take_back(old: Known) -> Action | None:
     """The step that undoes ``old`` as far as a CRM allows: an open task is closed; the rest stays in place."""
     if isinstance(old.action, CreateTask) and old.action.completed_at is None and old.record is not None:
         return CompleteTask(
-            key=StepKey(f"{old.key}~withdrawn"),
+            key=StepKey(f"{old.key}~withdrawn/{old.record.id}"),
             task=old.record,
             result="",
             reason=Reason(code="task_no_longer_needed"),
