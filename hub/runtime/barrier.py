@@ -15,6 +15,7 @@ from hub.clock import Clock
 from hub.core.interaction import InteractionId
 from hub.core.plan import Action, CreateContact, CreateDeal, CreateTask
 from hub.core.records import RecordKind, RecordRef
+from hub.core.revise import StepState
 from hub.runtime.account import Account
 from hub.store import steps, work
 from hub.store.engine import Store
@@ -22,6 +23,10 @@ from hub.store.steps import Step
 from hub.store.work import Work
 
 __all__ = ["Barrier", "required"]
+
+
+#: states of a step that the CRM has, or may have, applied
+_BEGUN = frozenset({StepState.SENT, StepState.IN_DOUBT, StepState.DONE})
 
 
 def required(action: Action) -> frozenset[RecordKind]:
@@ -89,12 +94,15 @@ class Barrier:
     def _unverified(
         self, known: Mapping[InteractionId, Sequence[Step]], works: Mapping[InteractionId, Work | None]
     ) -> tuple[list[Work], frozenset[RecordKind]]:
-        """Interactions of which nothing has been sent yet: later steps rest on what the first ones made."""
+        """Interactions of which nothing has been applied yet: later steps rest on what the first ones made.
+
+        What was sent, and is known not to have been applied, waited since: the CRM may be another meanwhile.
+        """
         fresh: list[Work] = []
         kinds: set[RecordKind] = set()
         for interaction_id, found in known.items():
             item = works[interaction_id]
-            if item is None or any(step.sent_at is not None for step in found):
+            if item is None or any(step.state in _BEGUN for step in found):
                 continue
             fresh.append(item)
             kinds |= {kind for step in found for kind in required(step.action)}

@@ -189,8 +189,12 @@ class Ingest:
         """Read until cancelled."""
         while True:
             self._wakeup.clear()
-            while await self.read_some():
-                pass
+            try:
+                while await self.read_some():
+                    pass
+            except Exception:
+                # the disk is full, or the like: nothing is lost, the rows are read as soon as they can be marked
+                log.exception("the inbox cannot be read", extra={"action": "inbox.broken"})
             try:
                 async with asyncio.timeout(1.0):
                     await self._wakeup.wait()
@@ -235,9 +239,15 @@ class Ingest:
             return
         checkpoint("ingest.parsed")
         source = project.channels[row.channel].source
-        arrived = await self._store.write(
-            lambda conn: self._store_row(conn, row, parsed, project=project, source=source, now=now)
-        )
+        try:
+            arrived = await self._store.write(
+                lambda conn: self._store_row(conn, row, parsed, project=project, source=source, now=now)
+            )
+        except Exception as err:
+            # one request that cannot be stored must not keep those behind it from being read (H4, H11)
+            log.exception("inbox %d of %s/%s cannot be stored", row.id, row.project, row.channel)
+            await self._mark(row, InboxStatus.FAILED, note=f"it could not be stored: {type(err).__name__}")
+            return
         checkpoint("ingest.stored")
         for item in arrived:
             self.announce(item)

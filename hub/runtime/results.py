@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
 
 from hub.core.records import RecordRef
+from hub.core.revise import StepState
 from hub.ports import Changes
+from hub.runtime.pace import Urgency
+from hub.runtime.timing import WriterTiming
+from hub.store import codec, steps, work
 from hub.store.steps import Step
+from hub.store.work import Lane, WorkState
 
-__all__ = ["Results"]
+__all__ = ["Results", "keep", "lane_of"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -20,10 +27,91 @@ class Results:
     done: list[tuple[Step, RecordRef | None, Changes, str]] = field(default_factory=list)
     #: back to waiting: (step, why, not before, counts as an attempt)
     again: list[tuple[Step, str, datetime | None, bool]] = field(default_factory=list)
-    #: sent, and nobody knows whether it was applied: (step, why, checks made so far)
+    #: sent, and nobody knows whether it was applied: (step, why)
     doubtful: list[tuple[Step, str]] = field(default_factory=list)
     #: looked for once and not found: it is looked for again before it is sent again
     unseen: list[tuple[Step, str]] = field(default_factory=list)
+    #: could not be looked for: it stays in doubt, until its attempts are used up
+    unasked: list[tuple[Step, str]] = field(default_factory=list)
     rejected: list[tuple[Step, str]] = field(default_factory=list)
     #: the decision no longer fits the CRM: decide again
     stale: list[tuple[Step, str]] = field(default_factory=list)
+    #: among `stale` are some whose user, not whose record, is the problem
+    is_user_stale: bool = False
+
+
+def lane_of(step: Step) -> Lane:
+    """The lane that waits for the step."""
+    return Lane(client_id=step.client_id, connection=step.connection, project=step.project)
+
+
+def keep(
+    conn: Connection, outcome: Results, now: datetime, *, timing: WriterTiming, request_timeout: timedelta
+) -> set[Lane]:
+    """Store ``outcome``; the lanes to wake."""
+    lanes: set[Lane] = set()
+    for step, record, changes, note in outcome.done:
+        blob = codec.dump_changes(changes) if changes != Changes() else None
+        steps.set_state(conn, [step.id], StepState.DONE, now=now, record=record, effect=blob, note=note)
+        lanes.add(lane_of(step))
+    for step, note, moment, counts in outcome.again:
+        state = StepState.WAITING
+        if counts and step.attempts + 1 >= timing.most_attempts:
+            state = StepState.REJECTED
+            lanes.add(lane_of(step))
+        steps.set_state(
+            conn,
+            [step.id],
+            state,
+            now=now,
+            note=note,
+            not_before=moment,
+            add_attempt=counts,
+            urgency=max(step.urgency, int(Urgency.RETRY)) if counts else None,
+            doubt_checks=0,
+        )
+    for step, note in outcome.doubtful:
+        if _is_popup(step):
+            # at most once: a popup that may have been shown is not shown again
+            steps.set_state(conn, [step.id], StepState.DONE, now=now, note=f"not known to be shown: {note}")
+            lanes.add(lane_of(step))
+            continue
+        moment = now + timing.doubt_wait + request_timeout
+        steps.set_state(conn, [step.id], StepState.IN_DOUBT, now=now, note=note, not_before=moment)
+    for step, note in outcome.unseen:
+        steps.set_state(
+            conn,
+            [step.id],
+            StepState.IN_DOUBT,
+            now=now,
+            note=note,
+            not_before=now + timing.doubt_wait,
+            doubt_checks=step.doubt_checks + 1,
+        )
+    for step, note in outcome.unasked:
+        ended = step.attempts + 1 >= timing.most_attempts
+        state = StepState.REJECTED if ended else StepState.IN_DOUBT
+        moment = now + timing.doubt_wait
+        steps.set_state(conn, [step.id], state, now=now, note=note, not_before=moment, add_attempt=True)
+        if ended:
+            lanes.add(lane_of(step))
+    for step, note in outcome.rejected:
+        if _is_popup(step):
+            # a popup that cannot be shown is nobody's work; its task stands
+            steps.set_state(conn, [step.id], StepState.DONE, now=now, note=f"not shown: {note}")
+        else:
+            steps.set_state(conn, [step.id], StepState.REJECTED, now=now, note=note, add_attempt=True)
+        lanes.add(lane_of(step))
+    for step, note in outcome.stale:
+        ended = step.attempts + 1 >= timing.most_attempts
+        state = StepState.REJECTED if ended else StepState.WAITING
+        steps.set_state(conn, [step.id], state, now=now, note=note, add_attempt=True)
+        lanes.add(lane_of(step))
+        item = work.get(conn, step.interaction_id, step.connection)
+        if item is not None and not ended:
+            work.put(conn, item, WorkState.OPEN, now=now, note=note)
+    return lanes
+
+
+def _is_popup(step: Step) -> bool:
+    return step.action.kind == "notify"

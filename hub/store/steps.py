@@ -258,10 +258,22 @@ def next_moment(conn: Connection, project: str, connection: str, now: datetime) 
 
 
 def mark_sent(conn: Connection, ids: Sequence[int], batch_id: str, now: datetime) -> int:
-    """Say that the request of these steps is about to leave; how many were still waiting."""
+    """Say that the request of these steps is about to leave; how many were still waiting.
+
+    Those of an interaction that is to be decided again stay: the decision must not find them half-way.
+    """
+    stands = (
+        select(work.c.interaction_id)
+        .where(
+            work.c.interaction_id == step.c.interaction_id,
+            work.c.connection == step.c.connection,
+            work.c.state == WorkState.WRITING.value,
+        )
+        .exists()
+    )
     result = conn.execute(
         update(step)
-        .where(step.c.id.in_(ids), step.c.state == StepState.WAITING.value)
+        .where(step.c.id.in_(ids), step.c.state == StepState.WAITING.value, stands)
         .values(state=StepState.SENT.value, sent_at=now, batch_id=batch_id)
     )
     return result.rowcount
@@ -301,7 +313,7 @@ def set_state(
 
 
 def withdraw(conn: Connection, project: str, connection: str, keys: Collection[StepKey], now: datetime) -> None:
-    """Take back steps that wait and are no longer wanted."""
+    """Take back steps that wait or were refused, and are no longer wanted."""
     if keys:
         conn.execute(
             update(step)
@@ -309,24 +321,36 @@ def withdraw(conn: Connection, project: str, connection: str, keys: Collection[S
                 step.c.project == project,
                 step.c.connection == connection,
                 step.c.key.in_(sorted(keys)),
-                step.c.state == StepState.WAITING.value,
+                step.c.state.in_([StepState.WAITING.value, StepState.REJECTED.value]),
             )
             .values(state=StepState.WITHDRAWN.value, ended_at=now)
         )
 
 
-def recover(conn: Connection, project: str, connection: str, not_before: datetime) -> dict[str, int]:
-    """After a start: whatever was sent by a process that is gone is in doubt. Counts by kind of action."""
-    rows = conn.execute(
-        select(step.c.kind, func.count())
-        .where(step.c.project == project, step.c.connection == connection, step.c.state == StepState.SENT.value)
-        .group_by(step.c.kind)
-    ).all()
+def recover(
+    conn: Connection,
+    project: str,
+    connection: str,
+    *,
+    now: datetime,
+    not_before: datetime,
+    note: str,
+    only: Collection[int] | None = None,
+) -> dict[str, int]:
+    """Whatever was sent, and whose answer nobody will hear any more, is in doubt. Counts by kind of action.
+
+    A popup is not: it may have been shown, and is shown at most once. ``only`` names the steps; None = all of them.
+    """
+    where = and_(step.c.project == project, step.c.connection == connection, step.c.state == StepState.SENT.value)
+    if only is not None:
+        where = and_(where, step.c.id.in_(sorted(only)))
+    rows = conn.execute(select(step.c.kind, func.count()).where(where).group_by(step.c.kind)).all()
     conn.execute(
         update(step)
-        .where(step.c.project == project, step.c.connection == connection, step.c.state == StepState.SENT.value)
-        .values(state=StepState.IN_DOUBT.value, not_before=not_before, note="the hub stopped before the answer came")
+        .where(where, step.c.kind == "notify")
+        .values(state=StepState.DONE.value, ended_at=now, note=f"not known to be shown: {note}")
     )
+    conn.execute(update(step).where(where).values(state=StepState.IN_DOUBT.value, not_before=not_before, note=note))
     return {row[0]: row[1] for row in rows}
 
 

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import Connection, and_, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from hub.core.interaction import ClientId, InteractionId
-from hub.store.schema import interaction, work
+from hub.store.schema import interaction, step, work
 
 __all__ = ["Lane", "Work", "WorkState", "add", "count_states", "get", "head", "lanes_to_wake", "list_work", "put"]
 
@@ -189,7 +190,7 @@ def charge(conn: Connection, interaction_ids: Sequence[str], connection: str, re
 
 
 def lanes_to_wake(conn: Connection, now: datetime, limit: int = 1000) -> list[Lane]:
-    """Lanes whose head may be decided now and has not been: what a lost wake-up or a crash left behind."""
+    """Lanes that could go on and do not: what a lost wake-up, a join of clients or a crash left behind."""
     earlier = work.alias("earlier")
     blocked = (
         select(earlier.c.interaction_id)
@@ -208,7 +209,32 @@ def lanes_to_wake(conn: Connection, now: datetime, limit: int = 1000) -> list[La
         .where(work.c.state == WorkState.OPEN.value, interaction.c.decide_at <= now, ~blocked)
         .limit(limit)
     )
-    return [Lane(client_id=ClientId(row[0]), connection=row[1], project=row[2]) for row in rows]
+    return [
+        Lane(client_id=ClientId(row[0]), connection=row[1], project=row[2]) for row in (*rows, *_ended(conn, limit))
+    ]
+
+
+def _ended(conn: Connection, limit: int) -> Sequence[Any]:
+    """Lanes whose steps have all ended without anybody having looked, or whose interaction has a newer revision."""
+    outstanding = (
+        select(step.c.id)
+        .where(
+            step.c.interaction_id == work.c.interaction_id,
+            step.c.connection == work.c.connection,
+            step.c.state.in_(["waiting", "sent", "in_doubt"]),
+        )
+        .exists()
+    )
+    return conn.execute(
+        select(work.c.client_id, work.c.connection, work.c.project)
+        .distinct()
+        .select_from(_JOINED)
+        .where(
+            work.c.state == WorkState.WRITING.value,
+            or_(~outstanding, interaction.c.revision > work.c.decided_revision),
+        )
+        .limit(limit)
+    ).all()
 
 
 def lanes_writing(conn: Connection, connection: str | None = None) -> list[Lane]:
