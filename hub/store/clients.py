@@ -8,16 +8,17 @@ from datetime import datetime
 from itertools import combinations, product
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import Connection, insert, select, tuple_, update
+from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from hub.core.interaction import ClientId, Identity
 from hub.core.phone import Phone
 from hub.core.records import EmployeeId
 from hub.store import client_joins, codec
 from hub.store.client_joins import Join, list_joins, undo
-from hub.store.dialect import insert_or
 from hub.store.engine import driver_connection
 from hub.store.identifier import new_client_id
+from hub.store.prepared import Prepared
 from hub.store.schema import client, client_key
 
 __all__ = [
@@ -150,7 +151,8 @@ def resolve(
         joined.append(other)
     if here is not None and here != kept and here not in joined:
         kept = here
-    _claim(conn, project, keys, kept, now)
+    # whoever has a key already keeps it
+    _claim(conn, project, [key for key in keys if key not in owners], kept, now)
     if identity.name:
         conn.execute(update(client).where(client.c.id == kept, client.c.name == "").values(name=identity.name))
     return Resolved(client_id=kept, is_new=False, joined=tuple(joined))
@@ -177,30 +179,35 @@ def _has_kind(conn: Connection, owner: ClientId, kinds: list[str]) -> bool:
     return any(set(kind.split("&")) & set(kinds) for kind, _ in keys_of(conn, owner))
 
 
-def _owners(conn: Connection, project: str, keys: list[ClientKey]) -> dict[ClientKey, ClientId]:
-    rows = conn.execute(
-        select(client_key.c.kind, client_key.c.value, client_key.c.client_id).where(
-            client_key.c.project == project, tuple_(client_key.c.kind, client_key.c.value).in_(keys)
-        )
+_OWNER = Prepared(
+    select(client_key.c.client_id).where(
+        client_key.c.project == bindparam("of_project"),
+        client_key.c.kind == bindparam("by_kind"),
+        client_key.c.value == bindparam("by_value"),
     )
-    return {(row[0], row[1]): ClientId(row[2]) for row in rows}
+)
+_INSERT = Prepared(insert(client).inline(), columns=("id", "project", "name", "created_at"))
+_CLAIM = Prepared(
+    sqlite.insert(client_key).inline().on_conflict_do_nothing(),
+    columns=("project", "kind", "value", "client_id", "created_at"),
+    postgresql=postgresql.insert(client_key).inline().on_conflict_do_nothing(),
+)
+
+
+def _owners(conn: Connection, project: str, keys: list[ClientKey]) -> dict[ClientKey, ClientId]:
+    found = {key: _OWNER.scalar(conn, of_project=project, by_kind=key[0], by_value=key[1]) for key in keys}
+    return {key: ClientId(owner) for key, owner in found.items() if owner is not None}
 
 
 def _new(conn: Connection, project: str, identity: Identity, now: datetime) -> Resolved:
     made = new_client_id(now)
-    conn.execute(insert(client).values(id=made, project=project, name=identity.name, created_at=now))
+    _INSERT.change(conn, id=made, project=project, name=identity.name, created_at=now)
     return Resolved(client_id=made, is_new=True)
 
 
 def _claim(conn: Connection, project: str, keys: list[ClientKey], owner: ClientId, now: datetime) -> None:
-    statement = insert_or(conn, client_key).on_conflict_do_nothing()
-    conn.execute(
-        statement,
-        [
-            {"project": project, "kind": kind, "value": value, "client_id": owner, "created_at": now}
-            for kind, value in keys
-        ],
-    )
+    given = {"project": project, "client_id": owner, "created_at": now}
+    _CLAIM.change_many(conn, [{"kind": kind, "value": value, **given} for kind, value in keys])
 
 
 def _reason(owners: Mapping[ClientKey, ClientId], *ids: ClientId) -> str:
@@ -209,31 +216,53 @@ def _reason(owners: Mapping[ClientKey, ClientId], *ids: ClientId) -> str:
     return f"one enquiry had keys of both: {', '.join(kinds)}" if kinds else "one enquiry showed both"
 
 
+_MERGED_INTO = Prepared(select(client.c.merged_into).where(client.c.id == bindparam("by_id")))
+
+
 def _survivor(conn: Connection, id: ClientId) -> ClientId:
-    found: str | None = conn.execute(select(client.c.merged_into).where(client.c.id == id)).scalar()
+    found: str | None = _MERGED_INTO.scalar(conn, by_id=id)
     return ClientId(found) if found else id
 
 
 # --- reading ----------------------------------------------------------------------------------------------------
 
 
+_FIND = Prepared(
+    select(
+        client.c.id,
+        client.c.project,
+        client.c.merged_into,
+        client.c.name,
+        client.c.last_talked,
+        client.c.last_talked_at,
+        client.c.called_by,
+        client.c.created_at,
+    ).where(client.c.id == bindparam("by_id"))
+)
+
+
 def _client(row: Any) -> Client:
+    id, project, merged_into, name, last_talked, last_talked_at, called_by, created_at = row
     return Client(
-        id=ClientId(row.id),
-        project=row.project,
-        merged_into=ClientId(row.merged_into) if row.merged_into else None,
-        name=row.name,
-        last_talked=EmployeeId(row.last_talked) if row.last_talked else None,
-        last_talked_at=row.last_talked_at,
-        called_by=frozenset(EmployeeId(name) for name in codec.load_json(row.called_by)),
-        created_at=row.created_at,
+        id=ClientId(id),
+        project=project,
+        merged_into=ClientId(merged_into) if merged_into else None,
+        name=name,
+        last_talked=EmployeeId(last_talked) if last_talked else None,
+        last_talked_at=last_talked_at,
+        called_by=frozenset(EmployeeId(employee) for employee in codec.load_json(called_by)),
+        created_at=created_at,
     )
 
 
 def find(conn: Connection, id: ClientId) -> Client | None:
     """The client; of a joined one, the client into which it was joined."""
-    row = conn.execute(select(client).where(client.c.id == _survivor(conn, id))).first()
-    return None if row is None else _client(row)
+    row = _FIND.first(conn, by_id=id)
+    found = None if row is None else _client(row)
+    if found is not None and found.merged_into is not None:
+        row = _FIND.first(conn, by_id=found.merged_into)
+        return None if row is None else _client(row)
+    return found
 
 
 def get(conn: Connection, id: ClientId) -> Client:
@@ -282,13 +311,19 @@ def keys_of(conn: Connection, id: ClientId) -> list[ClientKey]:
     return [(row[0], row[1]) for row in rows]
 
 
+_SET_LAST_TALKED = Prepared(
+    update(client)
+    .where(
+        client.c.id == bindparam("by_id"),
+        (client.c.last_talked_at.is_(None)) | (client.c.last_talked_at <= bindparam("at")),
+    )
+    .values(last_talked=bindparam("employee"), last_talked_at=bindparam("at"))
+)
+
+
 def set_last_talked(conn: Connection, id: ClientId, employee: EmployeeId, at: datetime) -> None:
     """Remember who talked to the client, unless somebody did later."""
-    conn.execute(
-        update(client)
-        .where(client.c.id == id, (client.c.last_talked_at.is_(None)) | (client.c.last_talked_at <= at))
-        .values(last_talked=employee, last_talked_at=at)
-    )
+    _SET_LAST_TALKED.change(conn, by_id=id, employee=employee, at=at)
 
 
 def add_caller(conn: Connection, id: ClientId, employee: EmployeeId) -> None:

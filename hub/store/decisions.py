@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, bindparam, insert, select
 
 from hub.core.interaction import InteractionId
 from hub.core.plan import Plan
+from hub.core.records import EmployeeId
 from hub.core.snapshot import Snapshot
 from hub.store import codec
+from hub.store.prepared import Prepared
 from hub.store.schema import decision
 
-__all__ = ["Decision", "Purpose", "add", "first", "latest", "list_decisions"]
+__all__ = ["Decision", "Purpose", "add", "chosen", "first", "latest", "list_decisions"]
 
 Purpose: TypeAlias = Literal["decision", "shadow", "replay"]
 
@@ -36,6 +38,22 @@ class Decision:
     purpose: Purpose
 
 
+_INSERT = Prepared(
+    insert(decision).returning(decision.c.id),
+    columns=(
+        "interaction_id",
+        "connection",
+        "project",
+        "revision",
+        "policy_version",
+        "decided_at",
+        "snapshot",
+        "plan",
+        "purpose",
+    ),
+)
+
+
 def add(
     conn: Connection,
     *,
@@ -50,9 +68,9 @@ def add(
     purpose: Purpose = "decision",
 ) -> int:
     """Keep a decision; its id."""
-    result = conn.execute(
-        insert(decision)
-        .values(
+    return int(
+        _INSERT.scalar(
+            conn,
             interaction_id=interaction_id,
             connection=connection,
             project=project,
@@ -63,9 +81,7 @@ def add(
             plan=codec.dump_plan(plan),
             purpose=purpose,
         )
-        .returning(decision.c.id)
     )
-    return int(result.scalar_one())
 
 
 def _decision(row: Row[Any]) -> Decision:
@@ -103,6 +119,20 @@ def first(conn: Connection, interaction_id: InteractionId, connection: str) -> D
         .limit(1)
     ).first()
     return None if row is None else _decision(row)
+
+
+_PLANS = Prepared(
+    select(decision.c.plan).where(decision.c.interaction_id == bindparam("of_interaction")).order_by(decision.c.id)
+)
+
+
+def chosen(conn: Connection, interaction_id: InteractionId) -> dict[str, EmployeeId]:
+    """Whom decisions about the interaction, in whatever CRM, took from which group: the first choice stands (C8)."""
+    found: dict[str, EmployeeId] = {}
+    for row in _PLANS.rows(conn, of_interaction=interaction_id):
+        for group, employee in codec.load_plan(row[0]).chosen.items():
+            found.setdefault(group, employee)
+    return found
 
 
 def list_decisions(conn: Connection, interaction_id: InteractionId, connection: str | None = None) -> list[Decision]:
