@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Connection, Dialect, Insert, Select
+from sqlalchemy import BindParameter, Connection, Dialect, Select
+from sqlalchemy.sql import visitors
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import UpdateBase
@@ -26,8 +27,8 @@ _Processor = Callable[[Any], Any]
 class Prepared:
     """A Core statement with ``bindparam`` s; values are given by their names.
 
-    ``columns`` of an insert are those that are given, the others get their defaults. A list for an ``expanding``
-    parameter may hold the same value twice: it is filled up, so that few lengths need a text of their own.
+    ``columns`` of an insert are those that are given, the others get their defaults; it must hold no list.
+    A list for an ``expanding`` parameter is filled up with its last value, so that few lengths need texts of their own.
     ``postgresql`` is the statement there, where the engines' own words differ (``on_conflict``).
     """
 
@@ -133,32 +134,41 @@ def _filled_up(values: list[Any]) -> list[Any]:
 def _compile(
     statement: Executable, dialect: Dialect, columns: Sequence[str] | None, lists: Mapping[str, list[Any]]
 ) -> _Text:
-    keys = None if columns is None else list(columns)
-    compiled = _compiler(statement, dialect, keys)
+    compiled = _compiler(statement, dialect, columns)
     given = {name for name, bind in compiled.binds.items() if bind.required}
     defaults: dict[str, Any] = {}
-    if isinstance(statement, Insert):
+    if columns is not None:
         defaults = {column.key: column.default.arg for column in compiled.insert_prefetch}  # type: ignore[union-attr]  # it is why they are there
-    if lists:
-        # Core writes the lists out itself, and then wants to see a value for everything
-        filled = statement.params({name: lists.get(name) for name in given})  # type: ignore[attr-defined]  # no insert
-        compiled = _compiler(filled, dialect, keys, render_postcompile=True)
-    expanded = {f"{name}_{place}": name for name, value in lists.items() for place in range(1, len(value) + 1)}
+    else:
+
+        def fill(bind: BindParameter[Any]) -> None:
+            if bind.key in given:
+                bind.value, bind.required = lists.get(bind.key), False
+
+        # Core writes lists out itself, and then wants to see a value for everything
+        filled: Executable = visitors.cloned_traverse(cast(Any, statement), {}, {"bindparam": fill})
+        compiled = _compiler(filled, dialect, None, render_postcompile=True)
+    items: dict[str, tuple[str, Any]] = {}
+    for name, bind in compiled.binds.items():
+        if bind.expanding:
+            items |= {f"{name}_{place}": (name, value) for place, value in enumerate(bind.value or (), 1)}
     binds: list[tuple[str, _Processor | None, Any]] = []
     for name in compiled.positiontup or ():
-        bind = compiled.binds[expanded.get(name, name)]
+        whole, item = items.get(name, (name, None))
+        bind = compiled.binds[whole]
         turn = bind.type.dialect_impl(dialect).bind_processor(dialect)
-        if name in expanded or name in given:
+        if whole in given:
             binds.append((name, turn, None))
         else:
-            value = defaults.get(name, bind.value)
+            value = item if name in items else defaults.get(name, bind.value)
             binds.append(("", None, value if turn is None else turn(value)))
     results = tuple(column.type.dialect_impl(dialect).result_processor(dialect, None) for column in _columns(statement))
     return _Text(compiled.string, tuple(binds), results, any(results))
 
 
-def _compiler(statement: Executable, dialect: Dialect, columns: list[str] | None, **options: bool) -> SQLCompiler:
-    compiled = statement.compile(dialect=dialect, column_keys=columns, compile_kwargs=options)  # type: ignore[attr-defined]  # every statement has it
+def _compiler(statement: Executable, dialect: Dialect, columns: Sequence[str] | None, **options: bool) -> SQLCompiler:
+    keys = None if columns is None else list(columns)
+    compiled = statement.compile(dialect=dialect, column_keys=keys, compile_kwargs=options)  # type: ignore[attr-defined]  # every statement has it
     assert isinstance(compiled, SQLCompiler)
     return compiled
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, or_, select, update
-from sqlalchemy.dialects.postgresql import insert as postgres_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import Connection, Integer, Table, Text, and_, bindparam, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.base import Executable
 
 from hub.core.interaction import ClientId, InteractionId
+from hub.store.prepared import Prepared
 from hub.store.schema import interaction, step, work
 
 __all__ = ["Lane", "Work", "WorkState", "add", "count_states", "get", "head", "lanes_to_wake", "list_work", "put"]
@@ -75,10 +76,40 @@ _COLUMNS = (
 _JOINED = work.join(interaction, interaction.c.id == work.c.interaction_id)
 
 
-def _work(row: Sequence[object]) -> Work:
-    fields = dict(zip(Work.__dataclass_fields__, row, strict=True))
-    fields["state"] = WorkState(str(fields["state"]))
-    return Work(**fields)  # type: ignore[arg-type]  # the columns stand in the order of the fields
+def _work(row: Sequence[Any]) -> Work:
+    interaction_id, connection, project, client_id, sequence, state, *others = row
+    decided_revision, note, seen, cost, decide_at, revision = others
+    return Work(
+        interaction_id=interaction_id,
+        connection=connection,
+        project=project,
+        client_id=client_id,
+        sequence=sequence,
+        state=WorkState(state),
+        decided_revision=decided_revision,
+        note=note,
+        seen=seen,
+        cost=cost,
+        decide_at=decide_at,
+        revision=revision,
+    )
+
+
+def _upsert(insert: Callable[[Table], sqlite.Insert | postgresql.Insert]) -> Executable:
+    statement = insert(work).inline()
+    new = statement.excluded
+    return statement.on_conflict_do_update(
+        index_elements=["interaction_id", "connection"],
+        set_={"state": new.state, "client_id": new.client_id, "updated_at": new.updated_at},
+        where=or_(work.c.state == WorkState.FINISHED.value, work.c.state == WorkState.ATTENTION.value),
+    )
+
+
+_ADD = Prepared(
+    _upsert(sqlite.insert),
+    columns=("interaction_id", "connection", "project", "client_id", "sequence", "state", "updated_at"),
+    postgresql=_upsert(postgresql.insert),
+)
 
 
 def add(
@@ -92,34 +123,39 @@ def add(
     now: datetime,
 ) -> None:
     """Make the interaction's work in each CRM; what exists and is ended is opened again for the new revision."""
-    insert = postgres_insert if conn.dialect.name == "postgresql" else sqlite_insert
-    for name in connections:
-        statement = insert(work).values(
-            interaction_id=interaction_id,
-            connection=name,
-            project=project,
-            client_id=client_id,
-            sequence=sequence,
-            state=WorkState.OPEN.value,
-            decided_revision=0,
-            updated_at=now,
-        )
-        conn.execute(
-            statement.on_conflict_do_update(
-                index_elements=["interaction_id", "connection"],
-                set_={"state": WorkState.OPEN.value, "client_id": client_id, "updated_at": now},
-                where=work.c.state.in_([WorkState.FINISHED.value, WorkState.ATTENTION.value]),
-            )
-        )
+    values = {
+        "interaction_id": interaction_id,
+        "project": project,
+        "client_id": client_id,
+        "sequence": sequence,
+        "state": WorkState.OPEN.value,
+        "updated_at": now,
+    }
+    _ADD.change_many(conn, [{"connection": name, **values} for name in connections])
+
+
+_GET = Prepared(
+    select(*_COLUMNS)
+    .select_from(_JOINED)
+    .where(work.c.interaction_id == bindparam("of_interaction"), work.c.connection == bindparam("of_connection"))
+)
+_HEAD = Prepared(
+    select(*_COLUMNS)
+    .select_from(_JOINED)
+    .where(
+        work.c.client_id == bindparam("of_client"),
+        work.c.connection == bindparam("of_connection"),
+        work.c.state.in_([WorkState.OPEN.value, WorkState.WRITING.value]),
+        interaction.c.decide_at.is_not(None),
+    )
+    .order_by((work.c.state != WorkState.WRITING.value), work.c.sequence)
+    .limit(1)
+)
 
 
 def get(conn: Connection, interaction_id: InteractionId, connection: str) -> Work | None:
     """The interaction's work in one CRM."""
-    row = conn.execute(
-        select(*_COLUMNS)
-        .select_from(_JOINED)
-        .where(work.c.interaction_id == interaction_id, work.c.connection == connection)
-    ).first()
+    row = _GET.first(conn, of_interaction=interaction_id, of_connection=connection)
     return None if row is None else _work(row)
 
 
@@ -129,18 +165,7 @@ def head(conn: Connection, lane: Lane) -> Work | None:
     What is being written comes first, then the oldest: when two clients turned out to be one, work of the other may
     be under way that is younger than what waits here (DESIGN 2.2).
     """
-    row = conn.execute(
-        select(*_COLUMNS)
-        .select_from(_JOINED)
-        .where(
-            work.c.client_id == lane.client_id,
-            work.c.connection == lane.connection,
-            work.c.state.in_([WorkState.OPEN.value, WorkState.WRITING.value]),
-            interaction.c.decide_at.is_not(None),
-        )
-        .order_by((work.c.state != WorkState.WRITING.value), work.c.sequence)
-        .limit(1)
-    ).first()
+    row = _HEAD.first(conn, of_client=lane.client_id, of_connection=lane.connection)
     return None if row is None else _work(row)
 
 
@@ -155,6 +180,27 @@ def list_work(conn: Connection, interaction_id: InteractionId) -> list[Work]:
     return [_work(row) for row in rows]
 
 
+_PUT = Prepared(
+    update(work)
+    .where(work.c.interaction_id == bindparam("of_interaction"), work.c.connection == bindparam("of_connection"))
+    .values(
+        state=bindparam("new_state"),
+        updated_at=bindparam("now"),
+        note=bindparam("new_note"),
+        decided_revision=func.coalesce(bindparam("decided", type_=Integer), work.c.decided_revision),
+        seen=func.coalesce(bindparam("new_seen", type_=Text), work.c.seen),
+    )
+)
+_CHARGE = Prepared(
+    update(work)
+    .where(
+        work.c.connection == bindparam("of_connection"),
+        work.c.interaction_id.in_(bindparam("ids", expanding=True)),
+    )
+    .values(cost=work.c.cost + bindparam("more", type_=Integer))
+)
+
+
 def put(
     conn: Connection,
     found: Work,
@@ -166,15 +212,15 @@ def put(
     note: str = "",
 ) -> None:
     """Move the work to ``state``; what is None stays."""
-    values: dict[str, object] = {"state": state.value, "updated_at": now, "note": note}
-    if decided_revision is not None:
-        values["decided_revision"] = decided_revision
-    if seen is not None:
-        values["seen"] = seen
-    conn.execute(
-        update(work)
-        .where(work.c.interaction_id == found.interaction_id, work.c.connection == found.connection)
-        .values(**values)
+    _PUT.change(
+        conn,
+        of_interaction=found.interaction_id,
+        of_connection=found.connection,
+        new_state=state.value,
+        now=now,
+        new_note=note,
+        decided=decided_revision,
+        new_seen=seen,
     )
 
 
@@ -182,11 +228,7 @@ def charge(conn: Connection, interaction_ids: Sequence[str], connection: str, re
     """Share the cost of ``requests`` among the interactions of one batch."""
     unique = sorted(set(interaction_ids))
     if unique and requests:
-        conn.execute(
-            update(work)
-            .where(work.c.connection == connection, work.c.interaction_id.in_(unique))
-            .values(cost=work.c.cost + requests * 1000 // len(unique))
-        )
+        _CHARGE.change(conn, of_connection=connection, ids=unique, more=requests * 1000 // len(unique))
 
 
 def lanes_to_wake(conn: Connection, now: datetime, limit: int = 1000) -> list[Lane]:
@@ -254,12 +296,18 @@ def next_decision(conn: Connection, now: datetime) -> datetime | None:
     return found
 
 
+_COUNTS = Prepared(select(work.c.connection, work.c.state, func.count()).group_by(work.c.connection, work.c.state))
+_COUNTS_OF_PROJECT = Prepared(
+    select(work.c.connection, work.c.state, func.count())
+    .where(work.c.project == bindparam("of_project"))
+    .group_by(work.c.connection, work.c.state)
+)
+
+
 def count_states(conn: Connection, project: str | None = None) -> dict[tuple[str, str], int]:
     """How many works stand in which state, by (connection, state)."""
-    statement = select(work.c.connection, work.c.state, func.count()).group_by(work.c.connection, work.c.state)
-    if project is not None:
-        statement = statement.where(work.c.project == project)
-    return {(row[0], row[1]): row[2] for row in conn.execute(statement)}
+    rows = _COUNTS.rows(conn) if project is None else _COUNTS_OF_PROJECT.rows(conn, of_project=project)
+    return {(row[0], row[1]): row[2] for row in rows}
 
 
 def attention(conn: Connection, project: str | None = None, limit: int = 200) -> list[Work]:

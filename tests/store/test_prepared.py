@@ -16,7 +16,7 @@ NOW = datetime(2026, 3, 2, 9, 0, 0, 123456, tzinfo=UTC)
 ADD = Prepared(insert(event).returning(event.c.id), columns=("project", "at", "kind", "body"))
 SOME = Prepared(
     select(event.c.id, event.c.at, event.c.body)
-    .where(event.c.kind == "work", event.c.id.in_(bindparam("ids", expanding=True)))
+    .where(event.c.kind.in_(["work", "other"]), event.c.id.in_(bindparam("ids", expanding=True)))
     .order_by(event.c.id)
     .limit(bindparam("most", type_=Integer))
 )
@@ -25,7 +25,7 @@ PUT_WORK = Prepared(
 )
 SET_WORK = Prepared(
     update(work)
-    .where(work.c.interaction_id == bindparam("by_id"))
+    .where(work.c.interaction_id.in_(bindparam("ids", expanding=True)), work.c.state.in_(["open", "writing"]))
     .values(cost=work.c.cost + bindparam("more", type_=Integer), note=func.coalesce(bindparam("words"), work.c.note))
 )
 
@@ -46,7 +46,7 @@ def test_columns_that_are_not_given_get_their_defaults(store: Store) -> None:
 
     def run(conn: Connection) -> tuple[int, list[object]]:
         PUT_WORK.change_many(conn, [{"interaction_id": name, **row} for name in ("a", "b")])
-        changed = SET_WORK.change(conn, by_id="a", more=7, words=None)
+        changed = SET_WORK.change(conn, ids=["a", "none"], more=7, words=None)
         return changed, list(conn.execute(select(work.c.state, work.c.cost, work.c.note).order_by(work.c.cost)))
 
     assert store.write_now(run) == (1, [("open", 0, ""), ("open", 7, "")])
