@@ -74,6 +74,10 @@ class Translator:
         """Day and time to the second, in the project's zone."""
         return f"{self.day(at, zone)}, {self.clock(at, zone)}"
 
+    def minute(self, at: datetime, zone: ZoneInfo) -> str:
+        """Day and time to the minute, for deadlines."""
+        return f"{self.day(at, zone)}, {at.astimezone(zone):%H:%M}"
+
     def day(self, at: datetime | date, zone: ZoneInfo) -> str:
         """``21 Nov 2026``."""
         local = at.astimezone(zone).date() if isinstance(at, datetime) else at

@@ -106,17 +106,21 @@ def _name(text: str) -> frozenset[str]:
     return frozenset(f"{one} {other}" for at, one in enumerate(words) for other in words[at + 1 :])
 
 
-def new_id(name: str, fallback: str, taken: Iterable[str]) -> str:
-    """A short lasting id for an employee, such as ``olena`` or ``olena-koval``: Latin letters, not yet ``taken``."""
+def new_id(mailbox: str, name: str, taken: Iterable[str]) -> str:
+    """A short lasting id for an employee, such as ``olena`` or ``olena-koval``: Latin, and not yet ``taken``.
+
+    ``mailbox`` is what stands before the @ of their e-mail: the company's own Latin name for them, if it has one.
+    """
     used = set(taken)
     words = ["".join(_LATIN.get(char, char) for char in word) for word in _LETTERS.findall(name.casefold())]
     latin = [word for word in words if word.isascii() and word]
-    tries = [*latin[:1], "-".join(latin[:2]), "-".join(latin)] if latin else []
-    plain = re.sub(r"[^a-z0-9_-]+", "-", fallback.casefold()).strip("-") or "employee"
-    for candidate in (*tries, plain):
-        if candidate and candidate not in used:
-            return candidate[:64]
-    number = 2
-    while f"{plain}-{number}" in used:
+    plain = re.sub(r"[^a-z0-9_-]+", "-", mailbox.casefold()).strip("-_")
+    for candidate in (plain, *latin[:1], "-".join(latin[:2]), "-".join(latin)):
+        if candidate and candidate[:60] not in used:
+            return candidate[:60]
+    stem, number = plain or "-".join(latin) or "employee", 2
+    if stem == "employee" and stem not in used:
+        return stem
+    while f"{stem[:56]}-{number}" in used:
         number += 1
-    return f"{plain}-{number}"
+    return f"{stem[:56]}-{number}"

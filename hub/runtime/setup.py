@@ -63,6 +63,8 @@ log = logging.getLogger(__name__)
 RESERVED = frozenset({"static", "login", "logout", "language", "new", "administrator", "address"})
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 SHORTEST_PASSWORD = 10
+#: what a new project begins with unless somebody knows better
+DEFAULT_PRESET = "zoho-standard"
 
 
 # --- the administrator ------------------------------------------------------------------------------------------

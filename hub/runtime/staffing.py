@@ -232,7 +232,7 @@ async def write_staff(
         block = _block_of(blocks, pair)
         if block is None:
             block = tomlkit.table()
-            block["id"] = new_id(pair.user.name, pair.user.email.split("@")[0], [str(one["id"]) for one in blocks])
+            block["id"] = new_id(pair.user.email.split("@")[0], pair.user.name, [str(one["id"]) for one in blocks])
             block["name"] = pair.user.name
             blocks.append(block)
         _complete(block, pair)

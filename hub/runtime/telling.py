@@ -27,6 +27,8 @@ __all__ = [
     "outcome",
     "outcome_kind",
     "reason_text",
+    "role_name",
+    "row_title",
     "story_text",
     "summary",
     "trial_text",
@@ -216,7 +218,7 @@ def action_text(found: StoryAction, t: Translator, zone: ZoneInfo, names: Mappin
         case Nothing():
             return t("action.nothing", reason=reason_text(action.reason, t, names))
         case CreateTask(completed_at=None):
-            due = t.moment(action.due_at, zone)
+            due = t.minute(action.due_at, zone)
             return t("action.create_task", text=_short(action.text, 120), who=who or t("nobody"), due=due)
         case CreateTask():
             return t("action.completed_task", text=_short(action.text, 120), who=who or t("nobody"))
@@ -229,6 +231,16 @@ def action_text(found: StoryAction, t: Translator, zone: ZoneInfo, names: Mappin
             label = getattr(action, "name", None) or _short(getattr(action, "text", None) or "", 120)
             text = t(f"action.{action.kind}", label=label or "")
             return f"{text}, {t('action.for', who=who)}" if who else text
+
+
+def row_title(title: str, t: Translator) -> str:
+    """The title of a row: those of our presets in the reader's language, a project's own as it is."""
+    return t.or_else(f"row.{title}", title)
+
+
+def role_name(role: str, t: Translator) -> str:
+    """For what somebody was considered; other roles than ours are the policy's kinds of tasks."""
+    return t.or_else(f"role.{role}", t("role.of_task", task=role))
 
 
 def check_text(check: Check, t: Translator, names: Mapping[EmployeeId, str] | None = None) -> str:
@@ -328,7 +340,7 @@ def answer_line(destination: str, who: str, t: Translator) -> str:
 def _explained(candidates: tuple[Candidate, ...], t: Translator, names: Mapping[EmployeeId, str]) -> Iterator[str]:
     for found in candidates:
         mark = "✓" if found.is_chosen else "·"
-        role = t.or_else(f"role.{found.role}", found.role)
+        role = role_name(found.role, t)
         yield f"  {mark} {names.get(found.employee, found.employee)} ({role}): {reason_text(found.reason, t, names)}"
 
 
@@ -340,7 +352,7 @@ def _chapter(chapter: Chapter, story: Story, t: Translator) -> Iterator[str]:
         return
     yield f"  {t('story.policy', version=chapter.policy_version, author=chapter.policy_author)}"
     if chapter.winner:
-        titled = f": {chapter.title}" if chapter.title else ""
+        titled = f": {row_title(chapter.title, t)}" if chapter.title else ""
         yield f"  {t('story.winner', name=chapter.winner.name)}{titled}"
     for rule in chapter.rules:
         yield f"  {t('story.rule', name=rule.name)}"

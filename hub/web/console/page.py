@@ -85,6 +85,8 @@ def _environment() -> Environment:
         "trial_text": telling.trial_text,
         "fact_name": telling.fact_name,
         "fact_value": telling.fact_value,
+        "row_title": telling.row_title,
+        "role_name": telling.role_name,
         "age_text": telling.age_text,
         "answer_line": telling.answer_line,
     }

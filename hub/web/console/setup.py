@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import timedelta
 from zoneinfo import available_timezones
@@ -13,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 from hub.core.text import Language
 from hub.engine.projects import LiveProject
 from hub.errors import AccessError, ConfigurationError
-from hub.language import as_language, translator
+from hub.language import as_language
 from hub.runtime import setup
 from hub.runtime.setup import AddressCheck, Preset
 from hub.web.console import setup_channel, setup_crm, setup_staff
@@ -24,6 +25,8 @@ from hub.web.console.stage import Stage, stages_of
 from hub.web.console.visit import Handler, Visit, guest_frame, services_of, signed_in, to
 
 __all__ = ["SETUP"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +75,18 @@ async def begin(request: Request) -> Response:
         return await signed_in(overview, role="admin")(request)
     if request.method == "POST":
         return await _make_administrator(request)
+    _tell_token(request, setup.first_token(services.cipher))
     return _administrator(request, Administrator(token=request.query_params.get("token", "")[:100]))
+
+
+def _tell_token(request: Request, token: str) -> None:
+    """Show the token to whoever can read the log: that they can is the proof that the hub is theirs.
+
+    Once a process, when somebody first opens the set-up; worthless as soon as there is a user.
+    """
+    if not getattr(request.app.state, "is_token_told", False):
+        request.app.state.is_token_told = True
+        log.warning("the token for the first administrator is %s", token, extra={"action": "setup.token"})
 
 
 async def _make_administrator(request: Request) -> Response:
@@ -82,7 +96,6 @@ async def _make_administrator(request: Request) -> Response:
     if not is_form_genuine(request, str(form.get("csrf", ""))):
         return _administrator(request, model, problem_key="login.stale", status=403)
     language: Language = as_language(str(form.get("language", "")), guest_frame(request).language)
-    t = translator(language)
     try:
         made = await setup.create_administrator(
             services,
@@ -94,8 +107,8 @@ async def _make_administrator(request: Request) -> Response:
     except AccessError:
         return _administrator(request, model, problem_key="setup.wrong_token", status=403)
     except ConfigurationError as err:
-        key = f"setup.bad_{err.path}"
-        return _administrator(request, model, problem_key=key if t.has(key) else "setup.bad_login", status=422)
+        key = "setup.bad_password" if err.path == "password" else "setup.bad_login"
+        return _administrator(request, model, problem_key=key, status=422)
     return await open_session(services, made.login, to("/setup/"))
 
 
@@ -122,7 +135,7 @@ async def new_project(visit: Visit) -> Response:
     presets = tuple(setup.list_presets())
     zones = tuple(sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith("Etc/")))
     if visit.request.method != "POST":
-        model = NewProject(presets=presets, zones=zones, language=visit.user.language)
+        model = NewProject(presets=presets, zones=zones, preset=setup.DEFAULT_PRESET, language=visit.user.language)
         return page("setup/new.html", await visit.frame("setup"), model)
     entered = {name: visit.field(name) for name in ("name", "title", "preset", "language", "region", "time_zone")}
     try:

@@ -1,0 +1,192 @@
+"""Who gets into the console, and what every answer carries (H8)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.routing import Mount, Route
+
+from hub.clock import FakeClock
+from hub.store import users
+from hub.store.crypto import hash_password
+from hub.web.console.routes import ROUTES
+from hub.web.console.security import GuessLimit
+from tests.web.conftest import PROJECT, Web
+
+LOGIN, PASSWORD = "olha", "correct horse battery"
+
+
+@pytest.fixture
+async def browser(web: Web) -> AsyncIterator[httpx.AsyncClient]:
+    """A browser without cookies; the fixture's hub says that it is reached by https, so cookies are kept by hand."""
+    now = web.services.clock.now()
+    hashed = hash_password(PASSWORD)
+    web.services.store.write_now(
+        lambda conn: users.add_user(conn, login=LOGIN, password_hash=hashed, role="admin", now=now, language="uk")
+    )
+    web.services.store.write_now(
+        lambda conn: users.add_user(conn, login="head", password_hash=hashed, role="head", now=now, projects=["other"])
+    )
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{web.port}", timeout=10) as client:
+        yield client
+
+
+def _cookies(client: httpx.AsyncClient) -> dict[str, str]:
+    pairs = (part.partition("=") for part in client.headers.get("cookie", "").split("; ") if part)
+    return {name: value for name, _, value in pairs}
+
+
+def _keep_cookies(client: httpx.AsyncClient, answer: httpx.Response) -> None:
+    """As a browser over https would: the cookies are marked Secure, and the test speaks plain http."""
+    client.cookies.clear()
+    kept = _cookies(client)
+    for line in answer.headers.get_list("set-cookie"):
+        name, _, rest = line.partition("=")
+        kept[name] = rest.split(";")[0].strip('"')
+    client.headers["cookie"] = "; ".join(f"{name}={value}" for name, value in kept.items() if value)
+
+
+def _token(page: str) -> str:
+    found = re.search(r'name="csrf" value="([^"]+)"', page)
+    assert found is not None
+    return found[1]
+
+
+async def _log_in(client: httpx.AsyncClient, login: str = LOGIN, password: str = PASSWORD) -> httpx.Response:
+    answer = await client.get("/console/login")
+    _keep_cookies(client, answer)
+    form = {"csrf": _token(answer.text), "login": login, "password": password, "next": ""}
+    answer = await client.post("/console/login", data=form)
+    _keep_cookies(client, answer)
+    return answer
+
+
+async def test_the_right_password_opens_a_session_and_its_cookie_is_kept_from_scripts(
+    browser: httpx.AsyncClient,
+) -> None:
+    answer = await _log_in(browser)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/console/")
+    cookie = next(line for line in answer.headers.get_list("set-cookie") if line.startswith("hub_session="))
+    assert {"HttpOnly", "SameSite=lax", "Secure"} <= {part.strip() for part in cookie.split(";")}
+    page = await browser.get(f"/console/{PROJECT}/journal")
+    assert page.status_code == 200
+    assert 'lang="uk"' in page.text
+
+
+def _stored(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.glob("hub.db*"))
+
+
+async def test_a_session_is_stored_only_as_a_hash(browser: httpx.AsyncClient, web: Web) -> None:
+    await _log_in(browser)
+    token = _cookies(browser)["hub_session"]
+    raw = _stored(web.services.settings.data_directory)
+    assert LOGIN.encode() in raw
+    assert token.encode() not in raw
+    assert PASSWORD.encode() not in raw
+
+
+async def test_a_wrong_password_and_an_unknown_login_are_told_alike(browser: httpx.AsyncClient) -> None:
+    wrong = await _log_in(browser, password="guess")
+    unknown = await _log_in(browser, login="nobody")
+    assert wrong.status_code == unknown.status_code == 401
+    assert "hub_session" not in _cookies(browser)
+
+
+async def test_after_many_failures_even_the_right_password_has_to_wait(
+    browser: httpx.AsyncClient, clock: FakeClock
+) -> None:
+    for _ in range(10):
+        assert (await _log_in(browser, password="guess")).status_code == 401
+    assert (await _log_in(browser)).status_code == 429
+    clock.advance(timedelta(minutes=6))
+    assert (await _log_in(browser)).status_code == 303
+
+
+def test_made_up_logins_do_not_fill_the_memory(clock: FakeClock) -> None:
+    limit = GuessLimit(clock=clock, keys=5)
+    for number in range(50):
+        limit.failed(f"login {number}")
+    assert len(limit._failed) == 5
+
+
+async def test_a_login_form_of_another_site_is_refused(browser: httpx.AsyncClient) -> None:
+    answer = await browser.get("/console/login")
+    _keep_cookies(browser, answer)
+    form = {"csrf": _token(answer.text), "login": LOGIN, "password": PASSWORD}
+    assert (await browser.post("/console/login", data={**form, "csrf": "made up"})).status_code == 403
+    foreign = {"sec-fetch-site": "cross-site"}
+    assert (await browser.post("/console/login", data=form, headers=foreign)).status_code == 403
+
+
+def _paths(method: str) -> list[str]:
+    found = []
+    for mount in ROUTES:
+        if isinstance(mount, Mount):
+            for route in mount.routes:
+                if isinstance(route, Route) and method in (route.methods or ()):
+                    found.append(mount.path + route.path)
+    return found
+
+
+def _filled(path: str) -> str:
+    values = {"project": PROJECT, "id": "i1", "connection": "amo", "channel": "phone"}
+    return re.sub(r"\{(\w+)\}", lambda found: values[found[1]], path)
+
+
+async def test_every_post_wants_the_sessions_own_token(browser: httpx.AsyncClient) -> None:
+    await _log_in(browser)
+    for path in _paths("POST"):
+        if path in ("/console/login", "/setup/"):
+            continue  # they come before a session and have a token of their own
+        assert (await browser.post(_filled(path), data={"csrf": "made up"})).status_code == 403, path
+        assert (await browser.post(_filled(path))).status_code == 403, path
+
+
+async def test_every_page_wants_a_session_and_carries_the_headers(browser: httpx.AsyncClient) -> None:
+    for path in _paths("GET"):
+        if path in ("/console/login", "/setup/"):
+            continue
+        plain = await browser.get(_filled(path))
+        assert plain.status_code == 401, path
+        page = await browser.get(_filled(path), headers={"accept": "text/html"})
+        assert page.status_code == 303, path
+        assert page.headers["location"].startswith("/console/login?next=/")
+        policy = page.headers["content-security-policy"]
+        assert "script-src 'self'" in policy
+        assert "unsafe" not in policy
+        assert page.headers["x-frame-options"] == "DENY"
+        assert page.headers["cache-control"] == "no-store"
+
+
+async def test_a_head_sees_only_their_projects_and_changes_no_settings(browser: httpx.AsyncClient) -> None:
+    await _log_in(browser, login="head")
+    assert (await browser.get(f"/console/{PROJECT}/journal")).status_code == 404
+    assert (await browser.get("/setup/")).status_code == 403
+
+
+async def test_the_way_back_after_login_never_leads_elsewhere(browser: httpx.AsyncClient) -> None:
+    for wanted in ("https://evil.example/", "//evil.example", "/console/\\evil", "javascript:alert(1)"):
+        answer = await browser.get("/console/login", params={"next": wanted})
+        assert 'name="next" value="/console/"' in answer.text
+
+
+async def test_logging_out_ends_the_session_for_good(browser: httpx.AsyncClient) -> None:
+    await _log_in(browser)
+    token = _cookies(browser)["hub_session"]
+    page = await browser.get(f"/console/{PROJECT}/")
+    await browser.post("/console/logout", data={"csrf": _token(page.text)})
+    assert _cookies(browser)["hub_session"] == token
+    assert (await browser.get(f"/console/{PROJECT}/")).status_code == 401
+
+
+async def test_no_page_has_inline_script_or_style(browser: httpx.AsyncClient) -> None:
+    templates = Path(__file__).parents[2] / "hub" / "web" / "templates"
+    for path in templates.rglob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son[a-z]+=|\|\s*safe\b|javascript:", text), path
