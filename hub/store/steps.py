@@ -7,16 +7,18 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, insert, select, update
+from sqlalchemy import Connection, Integer, LargeBinary, Text, and_, bindparam, func, insert, select, update
 
 from hub.core.interaction import ClientId, InteractionId
 from hub.core.plan import Action, StepKey
 from hub.core.records import RecordKind, RecordRef
 from hub.core.revise import StepState, needs
 from hub.store import codec
-from hub.store.schema import step, work
+from hub.store.prepared import Prepared
+from hub.store.schema import Moment, step, work
 from hub.store.work import WorkState
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "count_states",
     "due_doubts",
     "hub_id_of",
+    "made_tasks",
     "mark_sent",
     "next_moment",
     "of_interaction",
@@ -71,30 +74,81 @@ def hub_id_of(project: str, connection: str, key: StepKey) -> str:
     return f"hub-{digest[:20]}"
 
 
-def _step(row: Row[Any]) -> Step:
+_COLUMNS = (
+    step.c.id,
+    step.c.project,
+    step.c.connection,
+    step.c.key,
+    step.c.interaction_id,
+    step.c.client_id,
+    step.c.action,
+    step.c["class"],
+    step.c.position,
+    step.c.state,
+    step.c.needs,
+    step.c.hub_id,
+    step.c.attempts,
+    step.c.doubt_checks,
+    step.c.not_before,
+    step.c.batch_id,
+    step.c.created_at,
+    step.c.sent_at,
+    step.c.ended_at,
+    step.c.record_kind,
+    step.c.record_id,
+    step.c.note,
+)
+
+#: the writer looks at what waits again and again; actions never change, so the same bytes are read once
+_load_action = lru_cache(maxsize=4096)(codec.load_action)
+
+
+def _step(row: Sequence[Any]) -> Step:
+    id, project, connection, key, interaction_id, client_id, action, urgency, position, state, needed, *others = row
+    hub_id, attempts, doubt_checks, not_before, batch_id, created_at, sent_at, ended_at, kind, record_id, note = others
     return Step(
-        id=row.id,
-        project=row.project,
-        connection=row.connection,
-        key=StepKey(row.key),
-        interaction_id=InteractionId(row.interaction_id),
-        client_id=ClientId(row.client_id),
-        action=codec.load_action(row.action),
-        urgency=row._mapping["class"],
-        position=row.position,
-        state=StepState(row.state),
-        needs=tuple(StepKey(name) for name in json.loads(row.needs)),
-        hub_id=row.hub_id,
-        attempts=row.attempts,
-        doubt_checks=row.doubt_checks,
-        not_before=row.not_before,
-        batch_id=row.batch_id,
-        created_at=row.created_at,
-        sent_at=row.sent_at,
-        ended_at=row.ended_at,
-        record=RecordRef(kind=RecordKind(row.record_kind), id=row.record_id) if row.record_id else None,
-        note=row.note,
+        id=id,
+        project=project,
+        connection=connection,
+        key=StepKey(key),
+        interaction_id=InteractionId(interaction_id),
+        client_id=ClientId(client_id),
+        action=_load_action(action),
+        urgency=urgency,
+        position=position,
+        state=StepState(state),
+        needs=() if needed == b"[]" else tuple(StepKey(name) for name in json.loads(needed)),
+        hub_id=hub_id,
+        attempts=attempts,
+        doubt_checks=doubt_checks,
+        not_before=not_before,
+        batch_id=batch_id,
+        created_at=created_at,
+        sent_at=sent_at,
+        ended_at=ended_at,
+        record=RecordRef(kind=RecordKind(kind), id=record_id) if record_id else None,
+        note=note,
     )
+
+
+_INSERT = Prepared(
+    insert(step).inline(),
+    columns=(
+        "project",
+        "connection",
+        "key",
+        "interaction_id",
+        "client_id",
+        "kind",
+        "action",
+        "class",
+        "position",
+        "state",
+        "needs",
+        "hub_id",
+        "created_at",
+    ),
+)
 
 
 def add(
@@ -112,8 +166,8 @@ def add(
     """Store new steps, waiting, in the order of ``actions``."""
     if not actions:
         return
-    conn.execute(
-        insert(step),
+    _INSERT.change_many(
+        conn,
         [
             {
                 "project": project,
@@ -171,39 +225,92 @@ def replace_action(
     )
 
 
+_OF_CONNECTION = and_(step.c.project == bindparam("of_project"), step.c.connection == bindparam("of_connection"))
+_BY_KEYS = Prepared(select(*_COLUMNS).where(_OF_CONNECTION, step.c.key.in_(bindparam("keys", expanding=True))))
+_OF_INTERACTION = Prepared(
+    select(*_COLUMNS).where(step.c.interaction_id == bindparam("of_interaction")).order_by(step.c.connection, step.c.id)
+)
+_OF_INTERACTION_THERE = Prepared(
+    select(*_COLUMNS)
+    .where(step.c.interaction_id == bindparam("of_interaction"), step.c.connection == bindparam("of_connection"))
+    .order_by(step.c.id)
+)
+_MADE_TASKS = Prepared(
+    select(step.c.key, step.c.record_id)
+    .where(
+        step.c.client_id == bindparam("of_client"),
+        step.c.connection == bindparam("of_connection"),
+        step.c.kind == "create_task",
+        step.c.state == StepState.DONE.value,
+        step.c.record_id.is_not(None),
+        step.c.interaction_id != bindparam("but_not_of"),
+    )
+    .order_by(step.c.id)
+)
+_OUTSTANDING = Prepared(
+    select(step.c.state, func.count())
+    .where(step.c.interaction_id == bindparam("of_interaction"), step.c.connection == bindparam("of_connection"))
+    .group_by(step.c.state)
+)
+_IS_DUE = (step.c.not_before.is_(None)) | (step.c.not_before <= bindparam("now"))
+_WAITING = Prepared(
+    select(*_COLUMNS)
+    .join(work, and_(work.c.interaction_id == step.c.interaction_id, work.c.connection == step.c.connection))
+    .where(work.c.state == WorkState.WRITING.value, _OF_CONNECTION, step.c.state == StepState.WAITING.value, _IS_DUE)
+    .order_by(step.c["class"], step.c.id)
+    .limit(bindparam("most", type_=Integer))
+)
+_DUE_DOUBTS = Prepared(
+    select(*_COLUMNS)
+    .where(_OF_CONNECTION, step.c.state == StepState.IN_DOUBT.value, _IS_DUE)
+    .order_by(step.c.id)
+    .limit(bindparam("most", type_=Integer))
+)
+_NEXT_MOMENT = Prepared(
+    select(func.min(step.c.not_before)).where(
+        _OF_CONNECTION,
+        step.c.state.in_([StepState.WAITING.value, StepState.IN_DOUBT.value]),
+        step.c.not_before > bindparam("now"),
+    )
+)
+
+
 def by_keys(conn: Connection, project: str, connection: str, keys: Collection[StepKey]) -> dict[StepKey, Step]:
     """The steps with these keys."""
     if not keys:
         return {}
-    rows = conn.execute(
-        select(step).where(step.c.project == project, step.c.connection == connection, step.c.key.in_(sorted(keys)))
-    )
+    rows = _BY_KEYS.rows(conn, of_project=project, of_connection=connection, keys=sorted(keys))
     return {found.key: found for found in (_step(row) for row in rows)}
 
 
 def of_interaction(conn: Connection, interaction_id: InteractionId, connection: str | None = None) -> list[Step]:
     """The interaction's steps, in the order in which they were decided."""
-    statement = select(step).where(step.c.interaction_id == interaction_id)
-    if connection is not None:
-        statement = statement.where(step.c.connection == connection)
-    return [_step(row) for row in conn.execute(statement.order_by(step.c.connection, step.c.id))]
+    if connection is None:
+        rows = _OF_INTERACTION.rows(conn, of_interaction=interaction_id)
+    else:
+        rows = _OF_INTERACTION_THERE.rows(conn, of_interaction=interaction_id, of_connection=connection)
+    return [_step(row) for row in rows]
 
 
 def of_client(conn: Connection, client_id: ClientId, connection: str, kind: str | None = None) -> list[Step]:
     """The client's steps in one CRM, oldest first."""
-    statement = select(step).where(step.c.client_id == client_id, step.c.connection == connection)
+    statement = select(*_COLUMNS).where(step.c.client_id == client_id, step.c.connection == connection)
     if kind is not None:
         statement = statement.where(step.c.kind == kind)
     return [_step(row) for row in conn.execute(statement.order_by(step.c.id))]
 
 
+def made_tasks(
+    conn: Connection, client_id: ClientId, connection: str, *, but_not_of: InteractionId
+) -> dict[StepKey, str]:
+    """The CRM's ids of the tasks that were made for the client's other interactions, by step."""
+    rows = _MADE_TASKS.rows(conn, of_client=client_id, of_connection=connection, but_not_of=but_not_of)
+    return {StepKey(row[0]): row[1] for row in rows}
+
+
 def outstanding(conn: Connection, interaction_id: InteractionId, connection: str) -> dict[str, int]:
     """How many of the interaction's steps stand in which state."""
-    rows = conn.execute(
-        select(step.c.state, func.count())
-        .where(step.c.interaction_id == interaction_id, step.c.connection == connection)
-        .group_by(step.c.state)
-    )
+    rows = _OUTSTANDING.rows(conn, of_interaction=interaction_id, of_connection=connection)
     return {row[0]: row[1] for row in rows}
 
 
@@ -212,49 +319,54 @@ def waiting(conn: Connection, project: str, connection: str, now: datetime, limi
 
     Only of interactions whose decision stands: one that is to be decided again keeps its steps back.
     """
-    rows = conn.execute(
-        select(step)
-        .join(work, and_(work.c.interaction_id == step.c.interaction_id, work.c.connection == step.c.connection))
-        .where(
-            work.c.state == WorkState.WRITING.value,
-            step.c.connection == connection,
-            step.c.project == project,
-            step.c.state == StepState.WAITING.value,
-            (step.c.not_before.is_(None)) | (step.c.not_before <= now),
-        )
-        .order_by(step.c["class"], step.c.id)
-        .limit(limit)
-    )
+    rows = _WAITING.rows(conn, of_project=project, of_connection=connection, now=now, most=limit)
     return [_step(row) for row in rows]
 
 
 def due_doubts(conn: Connection, project: str, connection: str, now: datetime, limit: int = 500) -> list[Step]:
     """Steps in doubt that may be looked for now."""
-    rows = conn.execute(
-        select(step)
-        .where(
-            step.c.connection == connection,
-            step.c.project == project,
-            step.c.state == StepState.IN_DOUBT.value,
-            (step.c.not_before.is_(None)) | (step.c.not_before <= now),
-        )
-        .order_by(step.c.id)
-        .limit(limit)
-    )
+    rows = _DUE_DOUBTS.rows(conn, of_project=project, of_connection=connection, now=now, most=limit)
     return [_step(row) for row in rows]
 
 
 def next_moment(conn: Connection, project: str, connection: str, now: datetime) -> datetime | None:
     """When the next step that waits for a moment may be looked at; None if no step does."""
-    found: datetime | None = conn.execute(
-        select(func.min(step.c.not_before)).where(
-            step.c.project == project,
-            step.c.connection == connection,
-            step.c.state.in_([StepState.WAITING.value, StepState.IN_DOUBT.value]),
-            step.c.not_before > now,
-        )
-    ).scalar()
+    found: datetime | None = _NEXT_MOMENT.scalar(conn, of_project=project, of_connection=connection, now=now)
     return found
+
+
+_DECISION_STANDS = (
+    select(work.c.interaction_id)
+    .where(
+        work.c.interaction_id == step.c.interaction_id,
+        work.c.connection == step.c.connection,
+        work.c.state == WorkState.WRITING.value,
+    )
+    .exists()
+)
+_MARK_SENT = Prepared(
+    update(step)
+    .where(step.c.id.in_(bindparam("ids", expanding=True)), step.c.state == StepState.WAITING.value, _DECISION_STANDS)
+    .values(state=StepState.SENT.value, sent_at=bindparam("now"), batch_id=bindparam("new_batch_id"))
+)
+_SET_STATE = Prepared(
+    update(step)
+    .where(step.c.id == bindparam("by_id"))
+    .values(
+        {
+            "state": bindparam("new_state"),
+            "note": bindparam("new_note"),
+            "not_before": bindparam("new_not_before"),
+            "ended_at": func.coalesce(bindparam("ended", type_=Moment), step.c.ended_at),
+            "record_kind": func.coalesce(bindparam("new_record_kind", type_=Text), step.c.record_kind),
+            "record_id": func.coalesce(bindparam("new_record_id", type_=Text), step.c.record_id),
+            "effect": func.coalesce(bindparam("new_effect", type_=LargeBinary), step.c.effect),
+            "attempts": step.c.attempts + bindparam("more_attempts", type_=Integer),
+            "doubt_checks": func.coalesce(bindparam("new_checks", type_=Integer), step.c.doubt_checks),
+            "class": func.coalesce(bindparam("new_class", type_=Integer), step.c["class"]),
+        }
+    )
+)
 
 
 def mark_sent(conn: Connection, ids: Sequence[int], batch_id: str, now: datetime) -> int:
@@ -262,21 +374,7 @@ def mark_sent(conn: Connection, ids: Sequence[int], batch_id: str, now: datetime
 
     Those of an interaction that is to be decided again stay: the decision must not find them half-way.
     """
-    stands = (
-        select(work.c.interaction_id)
-        .where(
-            work.c.interaction_id == step.c.interaction_id,
-            work.c.connection == step.c.connection,
-            work.c.state == WorkState.WRITING.value,
-        )
-        .exists()
-    )
-    result = conn.execute(
-        update(step)
-        .where(step.c.id.in_(ids), step.c.state == StepState.WAITING.value, stands)
-        .values(state=StepState.SENT.value, sent_at=now, batch_id=batch_id)
-    )
-    return result.rowcount
+    return _MARK_SENT.change(conn, ids=list(ids), now=now, new_batch_id=batch_id) if ids else 0
 
 
 def set_state(
@@ -294,22 +392,19 @@ def set_state(
     urgency: int | None = None,
 ) -> None:
     """Move steps to ``state``; everything about the state is set anew, attempts only grow."""
-    if not ids:
-        return
-    values: dict[str, object] = {"state": state.value, "note": note, "not_before": not_before}
-    if not state.is_outstanding:
-        values["ended_at"] = now
-    if record is not None:
-        values["record_kind"], values["record_id"] = record.kind.value, record.id
-    if effect is not None:
-        values["effect"] = effect
-    if add_attempt:
-        values["attempts"] = step.c.attempts + 1
-    if doubt_checks is not None:
-        values["doubt_checks"] = doubt_checks
-    if urgency is not None:
-        values["class"] = urgency
-    conn.execute(update(step).where(step.c.id.in_(ids)).values(values))
+    values = {
+        "new_state": state.value,
+        "new_note": note,
+        "new_not_before": not_before,
+        "ended": None if state.is_outstanding else now,
+        "new_record_kind": None if record is None else record.kind.value,
+        "new_record_id": None if record is None else record.id,
+        "new_effect": effect,
+        "more_attempts": int(add_attempt),
+        "new_checks": doubt_checks,
+        "new_class": urgency,
+    }
+    _SET_STATE.change_many(conn, [{"by_id": id, **values} for id in ids])
 
 
 def withdraw(conn: Connection, project: str, connection: str, keys: Collection[StepKey], now: datetime) -> None:
