@@ -1,7 +1,8 @@
 """Forwarding, the whole request (secret, parse, look-up, schedule, answer, journal) against a bare POST endpoint.
 
-``python -m bench.forwarding [--quick]``; the last line is JSON. The base reads its body and answers nothing, in the
-same server process, in front of the same application.
+``python -m bench.forwarding [--quick]``; the last line is JSON. The base, a bare
+endpoint of the framework alone in its application, reads its body and answers nothing, in the same server process;
+``…_asgi`` compares with the server underneath without any framework.
 """
 
 from __future__ import annotations
@@ -29,7 +30,6 @@ from bench.measure import (
     served,
     start,
 )
-from bench.served import BARE
 
 PATH = f"/forward/{PROJECT}/{CHANNEL}/{SECRET}"
 HOOK = f"/hooks/{PROJECT}/{CHANNEL}/{SECRET}?moment=after"
@@ -55,15 +55,10 @@ def main() -> None:
         make_company(directory, numbers)
         with served(directory) as process:
             spec = {"body": QUESTION, "callers": (FIRST_NUMBER, numbers)}
-            closing = compare(process, {**spec, "is_closing": True}, PATH, BARE, rounds=rounds, seconds=seconds)
-            kept = compare(process, spec, PATH, BARE, rounds=rounds, seconds=seconds)
+            closing = compare(process, {**spec, "is_closing": True}, PATH, rounds=rounds, seconds=seconds)
+            kept = compare(process, spec, PATH, rounds=rounds, seconds=seconds)
             for word, found in (("Connection: close", closing), ("keep-alive", kept)):
-                print(
-                    f"{word}: {found.rate:,.0f}/s of {found.base_rate:,.0f}/s = {found.ratio:.0%}; processor time "
-                    f"{found.cpu_us:.0f} µs against {found.base_cpu_us:.0f} µs = {found.cpu_ratio:.0%}; "
-                    f"answer {found.sample!r}; errors {found.errors}",
-                    flush=True,
-                )
+                print(f"{word}: {found}", flush=True)
             if not kept.sample.startswith("company_e"):
                 raise SystemExit(f"the answer is wrong: {kept.sample!r}")
             idle = _latency(process, numbers, 2 if quick else 10)
@@ -73,8 +68,8 @@ def main() -> None:
         quiet_json(
             ratio_close=closing.ratio,
             ratio_keepalive=kept.ratio,
-            cpu_ratio_close=closing.cpu_ratio,
-            cpu_ratio_keepalive=kept.cpu_ratio,
+            ratio_close_asgi=closing.ratio_asgi,
+            ratio_keepalive_asgi=kept.ratio_asgi,
             p99_ms_loaded=loaded,
             p99_ms_idle=idle,
             numbers=numbers,

@@ -16,7 +16,6 @@ from pathlib import Path
 from bench.forwarding import CALL, HOOK
 from bench.generator import Spec
 from bench.measure import FIRST_NUMBER, Served, compare, cpus, generate, machine, make_company, quiet_json, served
-from bench.served import BARE
 
 NUMBERS = 20_000
 #: webhooks a second while an import runs: what a busy company's telephony sends, many times over
@@ -33,13 +32,8 @@ def main() -> None:
         make_company(directory, NUMBERS)
         with served(directory, "web") as process:
             spec = {"body": CALL, "callers": (FIRST_NUMBER, NUMBERS), "connections": 16}
-            found = compare(process, spec, HOOK, BARE, rounds=rounds, seconds=seconds)
-            print(
-                f"accepted: {found.rate:,.0f}/s of {found.base_rate:,.0f}/s = {found.ratio:.0%}; processor time "
-                f"{found.cpu_us:.0f} µs against {found.base_cpu_us:.0f} µs = {found.cpu_ratio:.0%}; "
-                f"errors {found.errors}",
-                flush=True,
-            )
+            found = compare(process, spec, HOOK, rounds=rounds, seconds=seconds)
+            print(f"accepted: {found}", flush=True)
         with served(directory) as process:
             idle = _latency(process, 2 if quick else 10)
             importing = subprocess.Popen([sys.executable, "-m", "bench.importing", str(directory / "directory.db")])
@@ -53,7 +47,7 @@ def main() -> None:
     print(
         quiet_json(
             ratio=found.ratio,
-            cpu_ratio=found.cpu_ratio,
+            ratio_asgi=found.ratio_asgi,
             p99_ms_importing=loaded,
             p99_ms_idle=idle,
             rate=found.rate,

@@ -11,6 +11,10 @@ import sys
 from pathlib import Path
 
 import uvloop
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hub.compose import Hub, build_services
@@ -19,9 +23,12 @@ from hub.settings import Settings
 from hub.web.app import build_app
 from hub.web.server import serve_forever
 
-__all__ = ["BARE", "with_bare"]
+__all__ = ["BARE", "BARE_ASGI", "with_bare"]
 
+#: the least that a POST endpoint is in this framework
 BARE = "/bare"
+#: the least that the server underneath can do
+BARE_ASGI = "/bare-asgi"
 _START = {
     "type": "http.response.start",
     "status": 200,
@@ -30,8 +37,14 @@ _START = {
 _BODY = {"type": "http.response.body", "body": b""}
 
 
-async def bare(scope: Scope, receive: Receive, send: Send) -> None:
-    """Reads its body and says yes: the least that a POST endpoint can do in this server."""
+async def bare(request: Request) -> Response:
+    """Reads its body and says yes."""
+    await request.body()
+    return Response(b"")
+
+
+async def bare_asgi(scope: Scope, receive: Receive, send: Send) -> None:
+    """The same without a framework."""
     body = b""
     while True:
         message = await receive()
@@ -43,11 +56,15 @@ async def bare(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def with_bare(app: ASGIApp) -> ASGIApp:
-    """``app`` with `BARE` in front."""
+    """``app`` with `BARE` and `BARE_ASGI` in front: the base pays for none of the hub's own layers."""
+    framework = Starlette(routes=[Route(BARE, bare, methods=["POST"])])
 
     async def both(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] == BARE:
-            await bare(scope, receive, send)
+        path = scope["path"] if scope["type"] == "http" else ""
+        if path == BARE:
+            await framework(scope, receive, send)
+        elif path == BARE_ASGI:
+            await bare_asgi(scope, receive, send)
         else:
             await app(scope, receive, send)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
-import importlib.util
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 
@@ -17,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from hub.runtime.services import Services
 from hub.store.inbox import InboxKind
 from hub.web import oauth
+from hub.web.console.routes import ROUTES
 from hub.web.crm_hooks import CrmHooks
 from hub.web.forms import Forms
 from hub.web.forwarding import Forwarding
@@ -83,7 +82,7 @@ def build_app(services: Services) -> HubApp:
         Route("/healthz", healthz),
         Route("/readyz", readyz),
         Route("/metrics", metrics),
-        *_console(),
+        *ROUTES,
     ]
     watches = (*(desk.watch for desk in desks.values()), forwarding.watch)
 
@@ -113,14 +112,3 @@ def build_app(services: Services) -> HubApp:
         forms=forms,
         forwarding=forwarding,
     )
-
-
-def _console() -> Sequence[BaseRoute]:
-    """The pages for people; a hub without them still serves machines."""
-    if importlib.util.find_spec("hub.web.console.routes") is None:
-        return ()
-    try:
-        found: Sequence[BaseRoute] = importlib.import_module("hub.web.console.routes").ROUTES
-    except ModuleNotFoundError:
-        return ()
-    return found

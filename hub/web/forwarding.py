@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TypeAlias
 
 from starlette.types import Receive, Scope, Send
 
@@ -74,12 +75,16 @@ class _Told:
     is_repeated: bool = False
 
 
+#: project, channel, question, answer, seconds that it took, when it was given
+_Answered: TypeAlias = tuple[LiveProject, str, ForwardingQuestion, _Told, float, datetime]
+
+
 class Forwarding:
     """Any method ``/forward/{project}/{channel}/{secret}``: 200 and where to ring, or 404."""
 
     def __init__(self, services: Services, counts: Counts) -> None:
         self._services, self._counts = services, counts
-        self.journal = Journal(services.store, counts)
+        self.journal: Journal[_Answered] = Journal(services.store, counts, self._entry)
         self.recent = Recent()
         self.watch = Watch(LONGEST, services.clock.monotonic)
         # asked once: a Protocol is looked through member by member
@@ -125,7 +130,44 @@ class Forwarding:
             await self._send(send, _empty_reply(source, channel), None)
             return
         await self._send(send, reply, told.age)
-        self._keep(project, channel, question, told, began)
+        # counting and telling the story come later, many at once: together they cost as much as the look-up
+        self.journal.add(
+            (project, channel.name, question, told, services.clock.monotonic() - began, services.clock.now())
+        )
+
+    def _entry(self, answered: _Answered) -> ForwardingEntry:
+        """Count one answer; the journal's row, with everything that explains it (X1)."""
+        project, channel, question, told, took, answered_at = answered
+        found, counts = told.answer, self._counts
+        counts.forwarded[project.name, channel, "answered" if found.destination else "empty"] += 1
+        counts.forwarding_took.observe(took)
+        if told.age is not None:
+            counts.fact_age.observe(told.age.total_seconds())
+        explanation = codec.dump_json(
+            {
+                "reason": found.reason,
+                "candidates": found.candidates,
+                "connection": told.connection,
+                "policy_version": project.policy_version,
+                "is_importing": told.is_importing,
+                "asked_crm": told.asked_crm,
+                "is_repeated": told.is_repeated,
+                "line": question.line,
+            }
+        )
+        return ForwardingEntry(
+            project=project.name,
+            channel=channel,
+            uuid=question.uuid,
+            call_id=question.call_id,
+            caller=question.caller,
+            asked_at=answered_at - timedelta(seconds=took),
+            destination=found.destination,
+            employee=found.employee or "",
+            took=timedelta(seconds=took),
+            age=told.age,
+            explanation=explanation,
+        )
 
     async def _read(self, receive: Receive) -> bytes | Unread:
         watch = self.watch
@@ -274,21 +316,6 @@ class Forwarding:
             raise
         await self._services.directory.fold_async(project.name, connection.name, changes, asked_at)
 
-    # --- afterwards ---------------------------------------------------------------------------------------------
-
-    def _keep(
-        self, project: LiveProject, channel: ChannelConfig, question: ForwardingQuestion, told: _Told, began: float
-    ) -> None:
-        """Count the answer and put it on its way into the journal."""
-        clock, counts = self._services.clock, self._counts
-        took = clock.monotonic() - began
-        outcome = "answered" if told.answer.destination else "empty"
-        counts.forwarded[project.name, channel.name, outcome] += 1
-        counts.forwarding_took.observe(took)
-        if told.age is not None:
-            counts.fact_age.observe(told.age.total_seconds())
-        self.journal.add(partial(_entry, project, channel.name, question, told, took, clock.now()))
-
 
 def _employees_of(connection: LiveConnection) -> Callable[[EmployeeId | None], EmployeeId | None]:
     """Which of the project's employees a responsible of the CRM is; None for one whom the CRM lets work no more."""
@@ -323,40 +350,3 @@ def _empty_reply(source: AnswersForwarding, channel: ChannelConfig) -> Reply:
         return source.forwarding_reply(_UNREAD, ForwardingAnswer(), channel)
     except Exception:  # noqa: BLE001 - the plugin is broken; an empty body is empty in most forms
         return _EMPTY
-
-
-def _entry(
-    project: LiveProject,
-    channel: str,
-    question: ForwardingQuestion,
-    told: _Told,
-    took: float,
-    answered_at: datetime,
-) -> ForwardingEntry:
-    """The journal's row, with everything that explains the answer (X1)."""
-    found = told.answer
-    explanation = codec.dump_json(
-        {
-            "reason": found.reason,
-            "candidates": found.candidates,
-            "connection": told.connection,
-            "policy_version": project.policy_version,
-            "is_importing": told.is_importing,
-            "asked_crm": told.asked_crm,
-            "is_repeated": told.is_repeated,
-            "line": question.line,
-        }
-    )
-    return ForwardingEntry(
-        project=project.name,
-        channel=channel,
-        uuid=question.uuid,
-        call_id=question.call_id,
-        caller=question.caller,
-        asked_at=answered_at - timedelta(seconds=took),
-        destination=found.destination,
-        employee=found.employee or "",
-        took=timedelta(seconds=took),
-        age=told.age,
-        explanation=explanation,
-    )

@@ -9,6 +9,7 @@ from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import timedelta
 from functools import partial
+from typing import Generic, TypeVar
 
 from hub.clock import Clock
 from hub.store import forwarding_log
@@ -18,39 +19,45 @@ from hub.web.metrics import Counts
 
 __all__ = ["Journal", "Recent"]
 
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
 
 #: how long an answer waits for others to share a commit with
 EVERY = timedelta(milliseconds=200)
-#: entries in one transaction, so that webhooks get their turn in between
-BATCH = 500
+#: answers that are told and stored at once: a millisecond of the loop, and of the database's one writer
+BATCH = 100
 #: entries that are kept while the database cannot be written; then the oldest go
 MOST_WAITING = 20_000
 
 
-class Journal:
-    """Takes an entry in a microsecond and stores it soon after."""
+class Journal(Generic[T]):
+    """Takes an answer in a microsecond; tells and stores it soon after, in batches.
 
-    def __init__(self, store: Store, counts: Counts) -> None:
-        self._store, self._counts = store, counts
-        #: made when it is stored: telling the story costs more than the answer
-        self._waiting: deque[Callable[[], ForwardingEntry]] = deque()
+    ``tell`` makes the row of an answer, once for each; it runs on the event loop, a batch at a time.
+    """
+
+    def __init__(self, store: Store, counts: Counts, tell: Callable[[T], ForwardingEntry]) -> None:
+        self._store, self._counts, self._tell = store, counts, tell
+        self._waiting: deque[T] = deque()
+        #: told, and not stored yet
+        self._told: list[ForwardingEntry] = []
         self._added = asyncio.Event()
         self._is_failing = False
 
     @property
     def waiting(self) -> int:
         """How many answers are not stored yet."""
-        return len(self._waiting)
+        return len(self._waiting) + len(self._told)
 
-    def add(self, entry: Callable[[], ForwardingEntry]) -> None:
-        """Store what ``entry`` makes, later."""
+    def add(self, answered: T) -> None:
+        """Store ``answered``, later."""
         if len(self._waiting) >= MOST_WAITING:
             self._waiting.popleft()
             self._counts.journal_lost += 1
         if not self._waiting:
             self._added.set()
-        self._waiting.append(entry)
+        self._waiting.append(answered)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -62,37 +69,35 @@ class Journal:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-            while self._waiting and await self.flush():
+            while self.waiting and await self.flush():
                 pass
 
     async def _run(self) -> None:
         while True:
             await self._added.wait()
             await asyncio.sleep(EVERY.total_seconds())
-            while self._waiting and await self.flush():
+            while self.waiting and await self.flush():
                 pass
-            if not self._waiting:
+            if not self.waiting:
                 self._added.clear()
 
     async def flush(self) -> bool:
         """Store one batch; False if that failed, and then it is still waiting."""
-        makers = [self._waiting[index] for index in range(min(BATCH, len(self._waiting)))]
+        waiting = self._waiting
+        while waiting and len(self._told) < BATCH:
+            self._told.append(self._tell(waiting.popleft()))
+        told = self._told
         try:
-            await self._store.write(
-                lambda conn: forwarding_log.append_many(conn, [make() for make in makers]),
-            )
+            await self._store.write(lambda conn: forwarding_log.append_many(conn, told))
         except Exception as err:  # noqa: BLE001 - whatever the database raises, answers go on
             if not self._is_failing:
                 self._is_failing = True
                 log.error("forwarding answers cannot be kept: %s", err, extra={"action": "forwarding.not_kept"})
             return False
         finally:
-            self._counts.journal_waiting = len(self._waiting)
-        for make in makers:
-            # the oldest may have been dropped meanwhile
-            if self._waiting and self._waiting[0] is make:
-                self._waiting.popleft()
-        self._counts.journal_waiting = len(self._waiting)
+            self._counts.journal_waiting = self.waiting
+        self._told = []
+        self._counts.journal_waiting = self.waiting
         if self._is_failing:
             self._is_failing = False
             log.warning("forwarding answers are kept again", extra={"action": "forwarding.kept"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 import threading
@@ -59,6 +60,9 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         if self.started and sockets:
+            # what is there now stays: looking through it for garbage would stop every answer for a tenth of a second
+            gc.collect()
+            gc.freeze()
             self._ready(sockets[0].getsockname()[1])
 
     async def main_loop(self) -> None:

@@ -72,6 +72,9 @@ async def test_metrics_count_what_happened(web: Web) -> None:
     await web.client.post(web.hook(), content=b"x" * (1024 * 1024 + 1))
     await web.client.post(web.forward(), json={"caller": "380501112233"})
     await web.client.post(web.forward(), json={"caller": "380671234567"})
+    # answers are counted with their journal
+    while web.app.forwarding.journal.waiting:
+        await web.app.forwarding.journal.flush()
     answer = await web.client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
     lines = answer.text.splitlines()
