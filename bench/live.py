@@ -61,7 +61,13 @@ async def live(*sandbox: str, preset: str = "car-dealer") -> AsyncIterator[Live]
         await crm.preload({**day["preload"], "contacts": [], "deals": [], "tasks": []})
         settings = Settings(environment="development", data_directory=folder, port=0)
         hub = Hub(settings)
-        make_project(hub.services, policy=demo_policy(preset, day), address=crm.address, token=await crm.token())
+        make_project(
+            hub.services,
+            policy=demo_policy(preset, day),
+            address=crm.address,
+            token=await crm.token(),
+            telephony={"api_base": "http://127.0.0.1:9"},
+        )
         await connect(hub.services)
         await stack.enter_async_context(hub)
         while hub.services.importers[PROJECT, CRM].is_needed():

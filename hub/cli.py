@@ -141,6 +141,20 @@ def sync(
 
 
 @app.command()
+def recover(
+    days: Annotated[int, typer.Option(min=1, max=366, help="How far back.")] = 1,
+    channel: Annotated[str, typer.Option(help="Which channel; may be left out if there is one.")] = "",
+    write: Annotated[bool, typer.Option("--write", help="Do it; without, only say what is missing.")] = False,
+    project: ProjectOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Take in what the telephony's own log knows and the hub never heard of (X7)."""
+    from hub.commands.recover import recover as recover_now
+
+    recover_now(days=days, channel=channel, write=write, project=project, as_json=as_json)
+
+
+@app.command()
 def backup(
     target: Annotated[Path, typer.Argument(help="Folder that the copies go to; made if missing.")],
 ) -> None:

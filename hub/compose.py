@@ -19,19 +19,26 @@ from hub.core.interaction import Identity
 from hub.engine.advance import Advance
 from hub.engine.lanes import Lanes
 from hub.engine.projects import LiveConnection, LiveProject, Projects
+from hub.engine.schedule import Scheduler
 from hub.errors import ConfigurationError, Unavailable, VendorError
 from hub.plugins import load_plugins
 from hub.runtime.account import Account, Health
 from hub.runtime.account_writer import AccountWriter, WriterTiming
 from hub.runtime.barrier import Barrier
 from hub.runtime.catalogue import CatalogueRefresh
+from hub.runtime.channel_client import ChannelClients
 from hub.runtime.feeds import Feed
 from hub.runtime.importer import Importer, Progress
 from hub.runtime.ingest import Ingest
 from hub.runtime.intake import Intake
+from hub.runtime.jobs import Chores
 from hub.runtime.opening import names_of, open_account
 from hub.runtime.pace import Urgency, urgency
+from hub.runtime.reconcile import Reconciler
+from hub.runtime.retention import Retention
 from hub.runtime.services import Services
+from hub.runtime.silence import SilenceAlarm
+from hub.runtime.timers import Timers
 from hub.settings import Settings
 from hub.store import codec, events, projects, steps
 from hub.store.connection_state import ConnectionStates
@@ -116,7 +123,33 @@ class Hub:
             wake_lane_at=self.lanes.wake_at,
             arrived=lambda _: None,
             crm_told=self._crm_told,
+            due_came=self._due_came,
         )
+        self.timers = Timers(
+            services.store,
+            services.clock,
+            services.projects,
+            services.directory,
+            wake_ingest=self.ingest.wake,
+            wake_writer=self._wake_writer,
+        )
+        self.channel_clients = ChannelClients(services.plugins, services.clock)
+        self.reconciler = Reconciler(
+            services.store,
+            services.clock,
+            services.projects,
+            services.plugins,
+            http=self.channel_clients,
+            announce=self.ingest.announce,
+        )
+        chores = Chores(
+            services=services,
+            reconciler=self.reconciler,
+            silence=SilenceAlarm(services.store, services.clock, services.projects),
+            retention=Retention(services.store, services.clock, services.projects),
+            feeds=services.feeds,
+        )
+        self.scheduler = Scheduler(services.store, services.clock, chores.jobs())
         services.intake.wake = self.ingest.wake
         services.changed = self._changed.set
         services.sweep = self._changed.set
@@ -127,6 +160,8 @@ class Hub:
         await self._follow_connections()
         self._start(self.lanes.run(), "lanes")
         self._start(self.ingest.run(), "ingest")
+        self._start(self.timers.run(), "timers")
+        self._start(self.scheduler.run(), "scheduler")
         self._start(self._notice_forever(), "changes")
         return self
 
@@ -136,6 +171,7 @@ class Hub:
         for task in list(self._background):
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        await self.channel_clients.close()
         self.services.close()
 
     def _start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
@@ -304,6 +340,10 @@ class Hub:
         run = self._running.get((row.project, row.channel))
         if run is not None:
             run.feed.told(row)
+
+    async def _due_came(self, row: Received) -> None:
+        """The moment of a client's timer has come (X10)."""
+        await self.timers.handle(row)
 
     def _wake_writer(self, project: str, connection: str) -> None:
         run = self._running.get((project, connection))

@@ -10,6 +10,26 @@ from typing import Any
 
 from hub.demo.traffic_record import Preload
 
+__all__ = [
+    "ADMINISTRATOR",
+    "CAMPAIGNS",
+    "COMPANY",
+    "EMPLOYEES",
+    "MANAGERS",
+    "NUMBERS",
+    "ORPHAN_LOGIN",
+    "OWN_NUMBERS",
+    "PIPELINES",
+    "PRIVATE_LINES",
+    "KnownClient",
+    "destination",
+    "employee",
+    "known_clients",
+    "person_name",
+    "preload",
+    "spelling",
+]
+
 COMPANY: Mapping[str, str] = {
     "name": "Північний чай",
     "site": "example.com",

@@ -15,7 +15,6 @@ from typing import Any
 
 import httpx
 from rich.console import Console
-from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from sqlalchemy import Connection
@@ -82,7 +81,11 @@ async def play(options: DemoOptions, console: Console) -> DemoSummary:
         settings = Settings(environment="development", data_directory=data, port=options.port)
         hub = Hub(settings)
         make_project(
-            hub.services, policy=demo_policy(options.preset, day), address=crm.address, token=await crm.token()
+            hub.services,
+            policy=demo_policy(options.preset, day),
+            address=crm.address,
+            token=await crm.token(),
+            telephony={"project_id": "55555", "auth_key": "sandbox-auth-key", "api_base": telephony},
         )
         await connect(hub.services)
         _add_user(hub)
@@ -110,7 +113,8 @@ def _add_user(hub: Hub) -> None:
 
 async def _imported(hub: Hub) -> None:
     """Wait until the running hub has read the whole account."""
-    while hub.services.importers[PROJECT, CRM].is_needed():
+    importer = hub.services.importers[PROJECT, CRM]
+    while importer.is_needed():  # noqa: ASYNC110 - the import is another process's work: its mark is looked for
         await asyncio.sleep(0.05)
 
 
@@ -243,15 +247,11 @@ def _show(console: Console, summary: DemoSummary, findings: Sequence[audit.Findi
     console.print(table)
     for finding in findings[:10]:
         console.print(f"[red]{finding.kind}[/red] {finding.sentence}")
-    console.print(
-        Panel(
-            f"Console    {address}/console/   (login {LOGIN}, password {PASSWORD})\n"
-            f"Why here?  hub explain ID, or a click on any line of the journal\n"
-            f"The CRM    {crm}/_sandbox/records",
-            title="Where to look",
-            expand=False,
-        )
-    )
+    console.print()
+    console.print("Where to look", style="bold")
+    console.print(f"  Console    {address}/console/  (login {LOGIN}, password {PASSWORD})", highlight=False)
+    console.print("  Why here?  a click on any line of the journal, or: hub explain CALL-ID", highlight=False)
+    console.print(f"  The CRM    {crm}/_sandbox/records", highlight=False)
 
 
 def last_line(summary: DemoSummary) -> str:

@@ -57,14 +57,24 @@ def demo_policy(preset: str, traffic: Mapping[str, Any]) -> str:
     return tomlkit.dumps(document)
 
 
-def make_project(services: Services, *, policy: str, address: str, token: str, mode: projects.Mode = "live") -> None:
+def make_project(
+    services: Services,
+    *,
+    policy: str,
+    address: str,
+    token: str,
+    telephony: Mapping[str, Any],
+    mode: projects.Mode = "live",
+) -> None:
     """A project with one telephony channel and one CRM, as the set-up would leave it."""
     store, cipher, now = services.store, services.cipher, services.clock.now()
 
     def make(conn: Connection) -> None:
         projects.add_project(conn, PROJECT, now=now, title="AutoMaximum", mode=mode)
         policies.publish(conn, PROJECT, text=policy, author="demo", based_on=None, now=now, reason="the preset")
-        projects.add_channel(conn, cipher, project=PROJECT, name=CHANNEL, source="ringostat", settings={}, now=now)
+        projects.add_channel(
+            conn, cipher, project=PROJECT, name=CHANNEL, source="ringostat", settings=telephony, now=now
+        )
         settings = {"address": address, "long_lived_token": token, "is_loopback_allowed": True}
         projects.add_connection(conn, cipher, project=PROJECT, name=CRM, sink="amocrm", settings=settings, now=now)
 

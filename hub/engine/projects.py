@@ -153,7 +153,9 @@ class Projects:
         key = (project, version)
         if key not in self._compiled:
             try:
-                self._compiled[key] = load_policy(text, file=f"policy {project} version {version}")
+                self._compiled[key] = load_policy(
+                    text, file=f"policy {project} version {version}", rules=self._plugins.rules.values()
+                )
             except ConfigurationError as err:
                 log.error("the policy of %s cannot be used: %s", project, err, extra={"action": "policy.broken"})
                 self._compiled[key] = err

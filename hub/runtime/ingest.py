@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -175,10 +175,11 @@ class Ingest:
         wake_lane_at: Callable[[Lane, datetime], None],
         arrived: Callable[[Arrived], None],
         crm_told: Callable[[Received], None],
+        due_came: Callable[[Received], Awaitable[None]],
     ) -> None:
         self._store, self._clock, self._projects, self._plugins = store, clock, projects, plugins
         self._wake_lane, self._wake_lane_at = wake_lane, wake_lane_at
-        self._arrived, self._crm_told = arrived, crm_told
+        self._arrived, self._crm_told, self._due_came = arrived, crm_told, due_came
         self._wakeup = asyncio.Event()
 
     def wake(self) -> None:
@@ -214,6 +215,9 @@ class Ingest:
         if row.kind == "crm":
             await self._mark(row, InboxStatus.DONE)
             self._crm_told(row)
+            return
+        if row.kind == "due":
+            await self._due_came(row)
             return
         try:
             project = self._projects.get(row.project)
