@@ -1,8 +1,10 @@
 """One pace for everything that asks one vendor account, with the urgent first (H5, X6).
 
-The limit is a sliding window, not a bucket: a bucket of 6 would let 12 requests out within one second. Requests
-begin at least `Pace.per` after the one `Pace.requests` places before them. Who waits is served by class, then by
-age. A pause (after a 429) stops the whole scope.
+The limit is a sliding window, not a bucket: a bucket of 6 would let 12 requests out within one second. The vendor
+counts when a request arrives, which is some time between its beginning and its answer: a new connection has to be
+made first, a warm one has not. So a request holds its place until `Pace.per` after its answer, and no jitter can bring
+more than `Pace.requests` into one window. Who waits is served by class, then by age. A pause (after a 429) stops the
+whole scope.
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ import asyncio
 import heapq
 import itertools
 import random
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -21,10 +22,13 @@ from enum import IntEnum
 
 import httpx
 
-from hub.clock import Clock
+from hub.clock import Clock, SystemClock
 from hub.ports import Pace
 
-__all__ = ["Cost", "PacedTransport", "Pacer", "Urgency", "counted", "urgency"]
+__all__ = ["Cost", "PacedTransport", "Pacer", "Place", "Urgency", "counted", "urgency"]
+
+#: when this process began, in monotonic seconds: what an earlier one asked before that is not known
+started = SystemClock().monotonic()
 
 
 class Urgency(IntEnum):
@@ -70,41 +74,63 @@ def counted() -> Iterator[Cost]:
         _cost.reset(token)
 
 
+@dataclass(slots=True, eq=False)
+class Place:
+    """One request's place in the window; until ``free_at`` (monotonic seconds) nobody else gets it."""
+
+    free_at: float
+
+
 @dataclass(order=True, slots=True)
 class _Turn:
     urgency: int
     number: int
-    granted: asyncio.Future[None] = field(compare=False)
+    granted: asyncio.Future[Place] = field(compare=False)
 
 
 class Pacer:
     """Grants the right to begin one request; one per scope (account, integration or host)."""
 
-    #: a vendor's clock and ours disagree by some milliseconds, and requests travel at uneven speed
-    MARGIN = timedelta(milliseconds=40)
+    #: a vendor's clock and ours run at slightly different speeds
+    MARGIN = timedelta(milliseconds=20)
+    #: a request that hangs has arrived by then, if it ever does
+    LONGEST = timedelta(seconds=1)
 
     def __init__(self, pace: Pace, clock: Clock) -> None:
         self.pace = pace
         self._clock = clock
-        self._begun: deque[float] = deque(maxlen=pace.requests)
+        self._window = (pace.per + self.MARGIN).total_seconds()
+        #: those that are not free, at most `Pace.requests`
+        self._places: list[Place] = []
         self._waiting: list[_Turn] = []
         self._numbers = itertools.count()
-        self._paused_until = 0.0
+        # a process that died just now may have used up the window
+        self._paused_until = started + self._window if isinstance(clock, SystemClock) else 0.0
         self._backoff = 0.0
         self._timer: asyncio.TimerHandle | None = None
         #: requests granted since the start
         self.granted = 0
 
-    async def acquire(self) -> None:
-        """Wait for this request's turn."""
+    async def acquire(self) -> Place:
+        """Wait for this request's turn. Unless it is told by `sent`, its place is free again after one window."""
         loop = asyncio.get_running_loop()
         turn = _Turn(_urgency.get(), next(self._numbers), loop.create_future())
         heapq.heappush(self._waiting, turn)
         self._serve()
-        await turn.granted
+        place = await turn.granted
         cost = _cost.get()
         if cost is not None:
             cost.requests += 1
+        return place
+
+    def sent(self, place: Place) -> None:
+        """The request leaves now: it may arrive at any moment until it is `answered`."""
+        place.free_at = self._clock.monotonic() + self.LONGEST.total_seconds() + self._window
+
+    def answered(self, place: Place) -> None:
+        """The request has certainly arrived, or never will."""
+        place.free_at = min(place.free_at, self._clock.monotonic() + self._window)
+        self._serve()
 
     def pause(self, retry_after: timedelta | None = None) -> float:
         """Stop the scope: for ``retry_after`` if the vendor named it, else for a growing time from 1 s to 60 s.
@@ -124,19 +150,20 @@ class Pacer:
     @property
     def headroom(self) -> float:
         """The share of the window that is unused now, 0 to 1, for the metric of the same name."""
-        now = self._clock.monotonic()
-        window = self.pace.per.total_seconds()
-        return 1 - sum(1 for begun in self._begun if now - begun < window) / self.pace.requests
+        self._forget(self._clock.monotonic())
+        return 1 - len(self._places) / self.pace.requests
 
     @property
     def waiting(self) -> int:
         """How many requests wait for their turn."""
         return sum(1 for turn in self._waiting if not turn.granted.cancelled())
 
+    def _forget(self, now: float) -> None:
+        self._places = [place for place in self._places if place.free_at > now]
+
     def _next_start(self, now: float) -> float:
-        ready = now
-        if len(self._begun) == self.pace.requests:
-            ready = self._begun[0] + (self.pace.per + self.MARGIN).total_seconds()
+        self._forget(now)
+        ready = now if len(self._places) < self.pace.requests else min(place.free_at for place in self._places)
         return max(ready, self._paused_until)
 
     def _serve(self) -> None:
@@ -153,9 +180,10 @@ class Pacer:
                 self._timer = asyncio.get_running_loop().call_later(start - now, self._serve)
                 return
             turn = heapq.heappop(self._waiting)
-            self._begun.append(now)
+            place = Place(now + self._window)
+            self._places.append(place)
             self.granted += 1
-            turn.granted.set_result(None)
+            turn.granted.set_result(place)
 
 
 class PacedTransport(httpx.AsyncBaseTransport):
@@ -166,8 +194,12 @@ class PacedTransport(httpx.AsyncBaseTransport):
         self.pacer = pacer
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        await self.pacer.acquire()
-        return await self._inner.handle_async_request(request)
+        place = await self.pacer.acquire()
+        self.pacer.sent(place)
+        try:
+            return await self._inner.handle_async_request(request)
+        finally:
+            self.pacer.answered(place)
 
     async def aclose(self) -> None:
         await self._inner.aclose()

@@ -1,0 +1,213 @@
+"""One pace for one account: never more than allowed in any window, the urgent first, pauses for all (X6)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hub.clock import SystemClock
+from hub.ports import Pace
+from hub.runtime.pace import PacedTransport, Pacer, Urgency, counted, urgency
+
+
+class LoopClock:
+    """The time of a loop whose time is only told."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_000_000.0
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.seconds, UTC)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+class ToldTimeLoop(asyncio.SelectorEventLoop):
+    """A loop that never waits: when nothing is ready, its time jumps to the next timer."""
+
+    def __init__(self, clock: LoopClock) -> None:
+        super().__init__()
+        self._told = clock
+
+    def time(self) -> float:
+        return self._told.seconds
+
+    def _run_once(self) -> None:
+        if not self._ready and self._scheduled:  # type: ignore[attr-defined]  # the loop's own lists
+            self._told.seconds = max(self._told.seconds, self._scheduled[0]._when)  # type: ignore[attr-defined]
+        super()._run_once()  # type: ignore[misc]
+
+
+def most_in_a_window(moments: list[float], seconds: float) -> int:
+    """The most of ``moments`` that lie within any window of ``seconds``."""
+    window: deque[float] = deque()
+    most = 0
+    for moment in sorted(moments):
+        window.append(moment)
+        while moment - window[0] >= seconds:
+            window.popleft()
+        most = max(most, len(window))
+    return most
+
+
+REQUESTS = st.lists(
+    st.tuples(
+        st.floats(0, 4),  # when it is wanted
+        st.sampled_from(list(Urgency)),
+        st.floats(0, 1.5),  # how long the answer takes
+        st.floats(0, 1),  # at which share of that it arrives
+    ),
+    min_size=1,
+    max_size=40,
+)
+
+
+@given(REQUESTS, st.integers(1, 7), st.sampled_from([0.5, 1.0]))
+@settings(max_examples=60, deadline=None)
+def test_no_window_ever_holds_more_arrivals_than_allowed(
+    wanted: list[tuple[float, Urgency, float, float]], limit: int, per: float
+) -> None:
+    """X6, DESIGN 4: whatever a request's way takes, however urgent it is; and every request gets its turn."""
+    clock = LoopClock()
+    loop = ToldTimeLoop(clock)
+    arrived: list[float] = []
+
+    async def ask(pacer: Pacer, after: float, how: Urgency, takes: float, share: float) -> None:
+        await asyncio.sleep(after)
+        with urgency(how):
+            place = await pacer.acquire()
+        pacer.sent(place)
+        await asyncio.sleep(min(takes * share, pacer.LONGEST.total_seconds()))
+        arrived.append(clock.seconds)
+        await asyncio.sleep(takes * (1 - share))
+        pacer.answered(place)
+
+    async def run() -> None:
+        pacer = Pacer(Pace(requests=limit, per=timedelta(seconds=per)), clock)
+        async with asyncio.TaskGroup() as group:
+            for one in wanted:
+                group.create_task(ask(pacer, *one))
+
+    try:
+        loop.run_until_complete(run())
+    finally:
+        loop.close()
+    assert len(arrived) == len(wanted)
+    assert most_in_a_window(arrived, per) <= limit
+
+
+def in_told_time(check: object) -> None:
+    """Run the coroutine function ``check(clock)`` in told time."""
+    clock = LoopClock()
+    loop = ToldTimeLoop(clock)
+    try:
+        loop.run_until_complete(check(clock))  # type: ignore[operator]
+    finally:
+        loop.close()
+
+
+def test_the_urgent_are_served_first_and_equals_by_age() -> None:
+    """DESIGN 4: popups, records, retries, imports; a queue of the one does not hold up the other."""
+
+    async def check(clock: LoopClock) -> None:
+        pacer = Pacer(Pace(requests=1), clock)
+        served: list[str] = []
+
+        async def ask(name: str, how: Urgency) -> None:
+            with urgency(how):
+                await pacer.acquire()
+            served.append(name)
+
+        async with asyncio.TaskGroup() as group:
+            for name, how in (
+                ("first", Urgency.IMPORT),
+                ("import 1", Urgency.IMPORT),
+                ("import 2", Urgency.IMPORT),
+                ("retry", Urgency.RETRY),
+                ("record 1", Urgency.RECORD),
+                ("record 2", Urgency.RECORD),
+                ("popup", Urgency.POPUP),
+            ):
+                group.create_task(ask(name, how))
+                await asyncio.sleep(0)
+        assert served == ["first", "popup", "record 1", "record 2", "retry", "import 1", "import 2"]
+
+    in_told_time(check)
+
+
+def test_a_pause_stops_everybody_and_grows_until_the_vendor_answers() -> None:
+    """DESIGN 4: a 429 overrules; what the vendor names is kept to the second."""
+
+    async def check(clock: LoopClock) -> None:
+        pacer = Pacer(Pace(requests=7), clock)
+        began = clock.seconds
+        pacer.pause(timedelta(seconds=5))
+        with urgency(Urgency.POPUP):
+            await pacer.acquire()
+        assert clock.seconds - began == pytest.approx(5, abs=0.01)
+        assert [round(pacer.pause() / expected) for expected in (2, 4, 8, 16, 32, 60, 60)] == [1] * 7
+        pacer.succeeded()
+        assert pacer.pause() < 1.2
+
+    in_told_time(check)
+
+
+def test_who_gives_up_waiting_uses_no_place() -> None:
+    """X6: a cancelled request leaves its turn to the next."""
+
+    async def check(clock: LoopClock) -> None:
+        pacer = Pacer(Pace(requests=1), clock)
+        await pacer.acquire()
+        gone = asyncio.create_task(pacer.acquire())
+        await asyncio.sleep(0)
+        assert pacer.waiting == 1
+        gone.cancel()
+        began = clock.seconds
+        await pacer.acquire()
+        assert clock.seconds - began < 1.1
+        assert pacer.granted == 2
+        assert pacer.headroom == 0
+
+    in_told_time(check)
+
+
+async def test_each_request_is_counted_where_it_was_caused() -> None:
+    """H5: the cost of an interaction includes everything that was sent on its behalf."""
+    transport = PacedTransport(
+        httpx.MockTransport(lambda _: httpx.Response(204)), Pacer(Pace(requests=50), SystemClock())
+    )
+    async with httpx.AsyncClient(transport=transport) as http:
+        with counted() as cost:
+            await http.get("http://127.0.0.1/")
+            await http.get("http://127.0.0.1/")
+        await http.get("http://127.0.0.1/")
+    assert cost.requests == 2
+
+
+async def test_a_request_that_hangs_holds_its_place_for_two_windows_at_most() -> None:
+    """H4: a vendor that hangs slows its account, and does not stop it for as long as the time-out lasts."""
+
+    async def hang(request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(60)
+        raise AssertionError(request)
+
+    pacer = Pacer(Pace(requests=1, per=timedelta(milliseconds=100)), SystemClock())
+    pacer.LONGEST = timedelta(milliseconds=100)
+    transport = PacedTransport(httpx.MockTransport(hang), pacer)
+    async with httpx.AsyncClient(transport=transport) as http:
+        hanging = asyncio.create_task(http.get("http://127.0.0.1/"))
+        await asyncio.sleep(0)
+        began = time.monotonic()
+        async with asyncio.timeout(5):
+            await pacer.acquire()
+        assert time.monotonic() - began < 3
+        hanging.cancel()
+        await asyncio.gather(hanging, return_exceptions=True)
