@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 from functools import partial
 
 from sqlalchemy import Connection
@@ -41,6 +43,17 @@ log = logging.getLogger(__name__)
 _LOOKED_PAST = ("create_contact", "create_deal", "create_task", "complete_task")
 #: while a step stands so, nobody knows what a new decision would have to correct
 _ON_THE_WAY = (StepState.SENT.value, StepState.IN_DOUBT.value)
+
+
+class _Kept(StrEnum):
+    """What became of a decision."""
+
+    #: somebody else was faster: decide again
+    LOST = "lost"
+    #: steps wait for the CRM: their end wakes the lane
+    WAITS = "waits"
+    #: nothing new is to be sent
+    IDLE = "idle"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,14 +117,14 @@ class Advance:
                 return now + timedelta(seconds=5)
             plan = decide(seen.stored.interaction, snapshot, seen.rota, project.policy, now, client_id=lane.client_id)
             checkpoint("advance.decided")
-            is_stored = await self._store.write(
+            kept = await self._store.write(
                 partial(self._keep, lane=lane, project=project, seen=seen, plan=plan, snapshot=snapshot, now=now)
             )
             checkpoint("advance.stored")
-            if not is_stored:
-                continue
-            if project.is_writing:
+            if kept is not _Kept.LOST and project.is_writing:
                 self._wake_writer(lane.project, lane.connection)
+            if kept is _Kept.WAITS:
+                return None
 
     def decide_within(self, conn: Connection, lane: Lane) -> Plan | None:
         """Decide the lane's next interaction inside the caller's transaction; None if there is nothing to decide.
@@ -136,8 +149,8 @@ class Advance:
         found = work.head(conn, lane)
         if found is None:
             return None
-        counts = steps.outstanding(conn, found.interaction_id, lane.connection)
         if found.state is WorkState.WRITING:
+            counts = steps.outstanding(conn, found.interaction_id, lane.connection)
             return _Seen(
                 work=found,
                 stored=None,
@@ -153,20 +166,12 @@ class Advance:
         return _Seen(
             work=found,
             stored=stored,
-            counts=counts,
+            counts=Counter(step.state.value for step in own),
             own=own,
             history=self._history(conn, lane, found, own),
-            rota=Rota(turns=turns, chosen=self._chosen(conn, found.interaction_id)),
+            rota=Rota(turns=turns, chosen=decisions.chosen(conn, found.interaction_id)),
             rota_version=version,
         )
-
-    def _chosen(self, conn: Connection, interaction_id: InteractionId) -> dict[str, EmployeeId]:
-        """Whom earlier decisions about the interaction took from a group, in whatever CRM: chosen once (C8)."""
-        chosen: dict[str, EmployeeId] = {}
-        for decision in decisions.list_decisions(conn, interaction_id):
-            for group, employee in decision.plan.chosen.items():
-                chosen.setdefault(group, employee)
-        return chosen
 
     def _history(self, conn: Connection, lane: Lane, found: Work, own: Sequence[Step]) -> History:
         client = clients.get(conn, lane.client_id)
@@ -175,17 +180,13 @@ class Advance:
             for step in own
             if step.state is StepState.DONE and step.record is not None and step.action.kind in _LOOKED_PAST
         }
-        made = {
-            str(step.key): step.record.id
-            for step in steps.of_client(conn, lane.client_id, lane.connection, kind="create_task")
-            if step.record is not None and step.state is StepState.DONE and step.interaction_id != found.interaction_id
-        }
+        made = steps.made_tasks(conn, lane.client_id, lane.connection, but_not_of=found.interaction_id)
         return History(
             interactions=interactions.count_of_client(conn, lane.client_id, before=found.sequence),
             last_talked=client.last_talked,
             last_talked_at=client.last_talked_at,
             called_by=client.called_by,
-            open_task_keys=made,
+            open_task_keys={str(key): id for key, id in made.items()},
             own=done,
             was_responsible=self._first_seen(conn, found) if done else {},
         )
@@ -289,16 +290,17 @@ class Advance:
         plan: Plan,
         snapshot: Snapshot,
         now: datetime,
-    ) -> bool:
-        """Store plan, steps and turns in one transaction; False if somebody else was faster: decide again."""
+    ) -> _Kept:
+        """Store plan, steps and turns in one transaction."""
         assert seen.stored is not None
         found = work.get(conn, seen.work.interaction_id, lane.connection)
         if found is None or found.state is not WorkState.OPEN or found.revision != seen.work.revision:
-            return False
-        if any(state in steps.outstanding(conn, found.interaction_id, lane.connection) for state in _ON_THE_WAY):
-            return False
+            return _Kept.LOST
+        own = steps.of_interaction(conn, found.interaction_id, lane.connection)
+        if any(step.state.value in _ON_THE_WAY for step in own):
+            return _Kept.LOST
         if plan.turns and not rota.advance(conn, lane.project, plan.turns, seen.rota_version):
-            return False
+            return _Kept.LOST
         is_writing = project.is_writing
         decisions.add(
             conn,
@@ -326,18 +328,29 @@ class Advance:
                 seen=digest(without_own(snapshot)),
                 note="shadow: decided, not written",
             )
-            return True
-        self._keep_steps(conn, lane, found, plan.actions, now)
+            return _Kept.IDLE
+        is_waiting = self._keep_steps(conn, lane, found, own, plan.actions, now)
         for key, at in plan.due.items():
             dues.put(conn, Due(project=lane.project, client_id=lane.client_id, key=key, at=at))
         work.put(
             conn, found, WorkState.WRITING, now=now, decided_revision=found.revision, seen=digest(without_own(snapshot))
         )
-        return True
+        return _Kept.WAITS if is_waiting else _Kept.IDLE
 
-    def _keep_steps(self, conn: Connection, lane: Lane, found: Work, actions: Sequence[Action], now: datetime) -> None:
-        own = {step.key: step for step in steps.of_interaction(conn, found.interaction_id, lane.connection)}
-        shared = steps.by_keys(conn, lane.project, lane.connection, {action.key for action in actions})
+    def _keep_steps(
+        self,
+        conn: Connection,
+        lane: Lane,
+        found: Work,
+        earlier: Sequence[Step],
+        actions: Sequence[Action],
+        now: datetime,
+    ) -> bool:
+        """Store what is new beside the interaction's ``earlier`` steps; whether anything new is to be sent."""
+        own = {step.key: step for step in earlier}
+        # steps whose keys begin otherwise may have been made for the client's other interactions
+        keys = {action.key for action in actions if not action.key.startswith(f"{found.interaction_id}/")}
+        shared = steps.by_keys(conn, lane.project, lane.connection, keys)
         gone = self._gone(lane, [*own.values(), *shared.values()])
         known: dict[StepKey, Known] = {
             step.key: Known(
@@ -362,9 +375,10 @@ class Advance:
                 interaction_id=found.interaction_id,
                 urgency=urgency,
             )
+        added = [action for action in change.added if not isinstance(action, Nothing)]
         steps.add(
             conn,
-            [action for action in change.added if not isinstance(action, Nothing)],
+            added,
             project=lane.project,
             connection=lane.connection,
             interaction_id=found.interaction_id,
@@ -373,6 +387,7 @@ class Advance:
             now=now,
             first_position=len(own),
         )
+        return bool(added or change.replaced)
 
     def _gone(self, lane: Lane, known: Sequence[Step]) -> set[RecordRef]:
         """Contacts and deals that the hub made and that are no longer in the CRM."""

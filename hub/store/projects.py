@@ -8,12 +8,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import Connection, Row, delete, func, insert, literal, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
 from hub.core.records import Catalogue
 from hub.errors import ConfigurationError
 from hub.store import codec
 from hub.store.crypto import Cipher, new_secret
+from hub.store.prepared import Prepared
 from hub.store.schema import Moment, channel, connection, project
 
 __all__ = [
@@ -258,13 +259,19 @@ def remove_channel(conn: Connection, project: str, name: str) -> None:
     conn.execute(delete(channel).where(channel.c.project == project, channel.c.name == name))
 
 
+_TOUCH_CHANNEL = Prepared(
+    update(channel)
+    .where(channel.c.project == bindparam("of_project"), channel.c.name == bindparam("by_name"))
+    .values(
+        first_seen_at=func.coalesce(channel.c.first_seen_at, bindparam("at", type_=Moment)),
+        last_seen_at=bindparam("at", type_=Moment),
+    )
+)
+
+
 def touch_channel(conn: Connection, project: str, name: str, now: datetime) -> None:
     """Something came through the channel: "waiting for the first webhook" ends (H12)."""
-    conn.execute(
-        update(channel)
-        .where(channel.c.project == project, channel.c.name == name)
-        .values(first_seen_at=func.coalesce(channel.c.first_seen_at, literal(now, Moment)), last_seen_at=now)
-    )
+    _TOUCH_CHANNEL.change(conn, of_project=project, by_name=name, at=now)
 
 
 def channel_cursor(conn: Connection, project: str, name: str) -> str:
