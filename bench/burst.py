@@ -34,11 +34,11 @@ async def measure(calls: int) -> dict[str, float]:
             async with gate:
                 await company.tell(webhook(index, number, company.logins[index % len(company.logins)]))
 
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         await asyncio.gather(*(tell(index, number) for index, number in enumerate(numbers)))
         accepted = time.perf_counter() - began
         await company.finished(calls)
-        drained = time.perf_counter() - began
+        drained, used = time.perf_counter() - began, time.process_time() - used
         requests = await company.crm.requests() - before
         stats = (await company.http.get(f"{company.crm.address}/_sandbox/stats")).json()
         records = await company.crm.records()
@@ -51,6 +51,8 @@ async def measure(calls: int) -> dict[str, float]:
         "drained_seconds": round(drained, 2),
         "requests": requests,
         "requests_per_interaction": round(requests / calls, 3),
+        # of this process: the hub, and the few who send to it and wait for it
+        "cpu_ms_per_call": round(used * 1000 / calls, 1),
         "most_in_a_second": stats["most_in_a_second"],
         "ratio": round(calls * PER_CALL / LIMIT / drained, 1),
     }

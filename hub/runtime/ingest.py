@@ -95,8 +95,10 @@ def store_parsed(
         # the row of the interaction must exist before its fragments; a repeated delivery changes nothing
         if not interactions.add_fragment(conn, interaction_id, found, inbox_id=inbox_id, received_at=received_at):
             return None
-        known = interactions.fragments(conn, interaction_id)
-        first = interactions.first_received(conn, interaction_id) or received_at
+        known, first = [found], received_at
+        if before is not None:
+            known = list(interactions.fragments(conn, interaction_id))
+            first = interactions.first_received(conn, interaction_id) or received_at
         interaction = fold(
             known,
             id=interaction_id,
