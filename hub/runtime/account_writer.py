@@ -179,8 +179,7 @@ class AccountWriter:
         account = self.account
         waiting = steps.waiting(conn, account.project, account.name, now)
         needed = {key for step in waiting for key in step.needs}
-        found = steps.by_keys(conn, account.project, account.name, needed)
-        return waiting, {key: step.state for key, step in found.items()}
+        return waiting, steps.states(conn, account.project, account.name, needed)
 
     def _ended(self, task: asyncio.Task[None], ids: set[int]) -> None:
         self._running.discard(task)

@@ -37,6 +37,7 @@ __all__ = [
     "replace_action",
     "set_state",
     "since",
+    "states",
     "waiting",
 ]
 
@@ -227,6 +228,9 @@ def replace_action(
 
 _OF_CONNECTION = and_(step.c.project == bindparam("of_project"), step.c.connection == bindparam("of_connection"))
 _BY_KEYS = Prepared(select(*_COLUMNS).where(_OF_CONNECTION, step.c.key.in_(bindparam("keys", expanding=True))))
+_STATES = Prepared(
+    select(step.c.key, step.c.state).where(_OF_CONNECTION, step.c.key.in_(bindparam("keys", expanding=True)))
+)
 _OF_INTERACTION = Prepared(
     select(*_COLUMNS).where(step.c.interaction_id == bindparam("of_interaction")).order_by(step.c.connection, step.c.id)
 )
@@ -281,6 +285,14 @@ def by_keys(conn: Connection, project: str, connection: str, keys: Collection[St
         return {}
     rows = _BY_KEYS.rows(conn, of_project=project, of_connection=connection, keys=sorted(keys))
     return {found.key: found for found in (_step(row) for row in rows)}
+
+
+def states(conn: Connection, project: str, connection: str, keys: Collection[StepKey]) -> dict[StepKey, StepState]:
+    """How the steps with these keys stand."""
+    if not keys:
+        return {}
+    rows = _STATES.rows(conn, of_project=project, of_connection=connection, keys=sorted(keys))
+    return {StepKey(row[0]): StepState(row[1]) for row in rows}
 
 
 def of_interaction(conn: Connection, interaction_id: InteractionId, connection: str | None = None) -> list[Step]:
