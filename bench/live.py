@@ -39,8 +39,8 @@ class Live:
         answer = await self.http.post(self.hook, json=values, params={"moment": "after"})
         answer.raise_for_status()
 
-    async def finished(self, count: int) -> None:
-        """Wait until so many interactions are finished."""
+    async def finished(self, count: int, *, every: float = 0.002) -> None:
+        """Wait until so many interactions are finished, asking ``every`` so many seconds."""
         store = self.hub.services.store
         while True:
             states = await store.read(lambda conn: work.count_states(conn, PROJECT))
@@ -48,7 +48,7 @@ class Live:
                 return
             if states.get((CRM, "attention"), 0):
                 raise RuntimeError("an interaction needs attention: the measurement means nothing")
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(every)
 
 
 @asynccontextmanager
