@@ -303,7 +303,7 @@ class Refused:
     is_stale: bool = False
 
 
-#: a key that is missing from `apply`'s answer is in doubt
+#: what became of one item; a key missing from the answer is in doubt
 Applied: TypeAlias = Done | Refused
 
 
@@ -475,9 +475,6 @@ class HearsDisconnect(Protocol):
     def is_disconnected(self, settings: BaseModel, parameters: Mapping[str, str]) -> bool:
         """True if ``parameters`` are the vendor's own word, by its signature, about the account of ``settings``."""
         ...
-
-
-# --- rules ------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

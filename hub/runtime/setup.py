@@ -28,8 +28,8 @@ from hub.core.records import Catalogue
 from hub.core.text import Language
 from hub.engine.projects import LiveConnection, LiveProject
 from hub.errors import AccessError, ConfigurationError
-from hub.ports import ConnectionContext, SetupHint, SinkSession, Source
-from hub.runtime.pace import PacedTransport, Pacer
+from hub.ports import SetupHint, SinkSession, Source
+from hub.runtime.opening import open_account
 from hub.runtime.services import Services
 from hub.store import policies, projects, users
 from hub.store.crypto import Cipher, hash_password
@@ -313,37 +313,14 @@ def _connection(services: Services, project: str, name: str) -> tuple[LiveProjec
 
 @asynccontextmanager
 async def session_of(services: Services, project: str, name: str) -> AsyncIterator[SinkSession]:
-    """A session of the account for the set-up alone; it keeps the vendor's pace by itself."""
+    """A session of the account for the set-up alone; it shares the account's pace with the running hub."""
     live, found = _connection(services, project, name)
-    row, policy = found.row, live.policy
-    sink = services.plugins.sink(row.sink)
+    _checked(services.plugins.sink(found.row.sink).settings_model, found.row.settings)
+    account = open_account(services, live, found)
     try:
-        settings = sink.settings_model.model_validate(dict(row.settings))
-    except ValidationError as err:
-        raise settings_error(err) from None
-    running = services.accounts.get((project, name))
-    pacer = running.pacer if running else Pacer(sink.capabilities(settings).pace, services.clock)
-    public = services.settings.public_url
-    transport = PacedTransport(httpx.AsyncHTTPTransport(), pacer)
-    async with httpx.AsyncClient(transport=transport, timeout=20.0, follow_redirects=False) as http:
-        session = sink.open(
-            ConnectionContext(
-                project=project,
-                name=name,
-                settings=settings,
-                http=http,
-                state=services.states.of(project, name),
-                clock=services.clock,
-                region=policy.project.region if policy else "UA",
-                eight_is_seven=policy.eight_is_seven if policy else False,
-                public_url=public,
-                webhook_url=f"{public}/crm/{project}/{name}/{row.secret}" if public else "",
-            )
-        )
-        try:
-            yield session
-        finally:
-            await session.close()
+        yield account.session
+    finally:
+        await account.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
