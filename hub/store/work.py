@@ -231,52 +231,46 @@ def charge(conn: Connection, interaction_ids: Sequence[str], connection: str, re
         _CHARGE.change(conn, of_connection=connection, ids=unique, more=requests * 1000 // len(unique))
 
 
+_EARLIER = work.alias("earlier")
+_IS_BLOCKED = (
+    select(_EARLIER.c.interaction_id)
+    .where(
+        _EARLIER.c.client_id == work.c.client_id,
+        _EARLIER.c.connection == work.c.connection,
+        _EARLIER.c.sequence < work.c.sequence,
+        _EARLIER.c.state == WorkState.WRITING.value,
+    )
+    .exists()
+)
+_HAS_OUTSTANDING = (
+    select(step.c.id)
+    .where(
+        step.c.interaction_id == work.c.interaction_id,
+        step.c.connection == work.c.connection,
+        step.c.state.in_(["waiting", "sent", "in_doubt"]),
+    )
+    .exists()
+)
+_LANES = select(work.c.client_id, work.c.connection, work.c.project).distinct().select_from(_JOINED)
+#: may be decided and has not been
+_RIPE = Prepared(
+    _LANES.where(work.c.state == WorkState.OPEN.value, interaction.c.decide_at <= bindparam("now"), ~_IS_BLOCKED).limit(
+        bindparam("most", type_=Integer)
+    )
+)
+#: all steps have ended without anybody having looked, or the interaction has a newer revision
+_ENDED = Prepared(
+    _LANES.where(
+        work.c.state == WorkState.WRITING.value,
+        or_(~_HAS_OUTSTANDING, interaction.c.revision > work.c.decided_revision),
+    ).limit(bindparam("most", type_=Integer))
+)
+
+
 def lanes_to_wake(conn: Connection, now: datetime, limit: int = 1000) -> list[Lane]:
     """Lanes that could go on and do not: what a lost wake-up, a join of clients or a crash left behind."""
-    earlier = work.alias("earlier")
-    blocked = (
-        select(earlier.c.interaction_id)
-        .where(
-            earlier.c.client_id == work.c.client_id,
-            earlier.c.connection == work.c.connection,
-            earlier.c.sequence < work.c.sequence,
-            earlier.c.state == WorkState.WRITING.value,
-        )
-        .exists()
-    )
-    rows = conn.execute(
-        select(work.c.client_id, work.c.connection, work.c.project)
-        .distinct()
-        .select_from(_JOINED)
-        .where(work.c.state == WorkState.OPEN.value, interaction.c.decide_at <= now, ~blocked)
-        .limit(limit)
-    )
-    return [
-        Lane(client_id=ClientId(row[0]), connection=row[1], project=row[2]) for row in (*rows, *_ended(conn, limit))
-    ]
-
-
-def _ended(conn: Connection, limit: int) -> Sequence[Any]:
-    """Lanes whose steps have all ended without anybody having looked, or whose interaction has a newer revision."""
-    outstanding = (
-        select(step.c.id)
-        .where(
-            step.c.interaction_id == work.c.interaction_id,
-            step.c.connection == work.c.connection,
-            step.c.state.in_(["waiting", "sent", "in_doubt"]),
-        )
-        .exists()
-    )
-    return conn.execute(
-        select(work.c.client_id, work.c.connection, work.c.project)
-        .distinct()
-        .select_from(_JOINED)
-        .where(
-            work.c.state == WorkState.WRITING.value,
-            or_(~outstanding, interaction.c.revision > work.c.decided_revision),
-        )
-        .limit(limit)
-    ).all()
+    rows = [*_RIPE.rows(conn, now=now, most=limit), *_ENDED.rows(conn, most=limit)]
+    return [Lane(client_id=ClientId(row[0]), connection=row[1], project=row[2]) for row in rows]
 
 
 def lanes_writing(conn: Connection, connection: str | None = None) -> list[Lane]:
