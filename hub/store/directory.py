@@ -10,7 +10,7 @@ import asyncio
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
@@ -20,12 +20,12 @@ from typing import cast
 from hub.core.forwarding import Holder
 from hub.core.interaction import Identity
 from hub.core.phone import Phone
-from hub.core.records import Company, Contact, Deal, EmployeeId, RecordKind, RecordRef, Task
+from hub.core.records import Company, Contact, Deal, RecordKind, RecordRef, Task
 from hub.ports import Changes
 from hub.store import codec
 from hub.store.directory_file import KINDS, Record, connect, load_record
 from hub.store.directory_fold import fold_records, keys_of, records_of
-from hub.store.directory_holders import find_holders
+from hub.store.directory_holders import Whose, find_holders
 from hub.store.holdings import Holdings
 from hub.store.schema import microseconds, moment
 
@@ -267,7 +267,7 @@ class Directory:
         project: str,
         connection: str,
         phone: Phone,
-        whose: Callable[[EmployeeId | None], EmployeeId | None],
+        whose: Whose,
     ) -> tuple[tuple[Holder, ...], int | None]:
         """What a forwarding answer needs of the client, many times faster than `lookup`; see `find_holders`.
 

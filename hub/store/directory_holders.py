@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import TypeAlias
 
 import orjson
 
@@ -17,7 +18,12 @@ from hub.core.phone import Phone
 from hub.core.records import Contact, EmployeeId, RecordKind
 from hub.store.directory_file import KINDS, load_record
 
-__all__ = ["find_holders"]
+__all__ = ["Whose", "find_holders"]
+
+#: which employee of the project a responsible of the CRM is
+Whose: TypeAlias = Callable[[EmployeeId | None], EmployeeId | None]
+#: kind, id, seen and body of a holder; id, seen and body of a deal of it, if any
+_Row: TypeAlias = tuple[int, str, int, bytes, str | None, int | None, bytes | None]
 
 _CONTACT, _DEAL = KINDS[RecordKind.CONTACT], KINDS[RecordKind.DEAL]
 
@@ -36,7 +42,7 @@ def find_holders(
     driver: sqlite3.Connection,
     account: int,
     phone: Phone,
-    whose: Callable[[EmployeeId | None], EmployeeId | None],
+    whose: Whose,
 ) -> tuple[tuple[Holder, ...], int | None]:
     """The contacts and companies with ``phone``, and when the oldest of it was read, in microseconds since 1970.
 
@@ -45,38 +51,53 @@ def find_holders(
     rows = driver.execute(_STATEMENT, (account, phone)).fetchall()
     if not rows:
         return (), None
-    oldest: int = rows[0][2]
-    found: dict[tuple[int, str], bytes] = {}
-    deals: dict[str, HolderDeal] = {}
-    for kind, id, seen, body, deal_id, deal_seen, deal_body in rows:
-        found[kind, id] = body
-        if seen < oldest:
-            oldest = seen
-        if deal_body is None or deal_id in deals:
-            continue
+    if len(rows) > 1:
+        return _several(rows, whose)
+    _, id, oldest, body, deal_id, deal_seen, deal_body = rows[0]
+    deals: tuple[HolderDeal, ...] = ()
+    if deal_body is not None:
         if deal_seen < oldest:
             oldest = deal_seen
-        deal = orjson.loads(deal_body)
-        # a record is stored without what is at its default: a deal is open
-        if deal.get("is_open", True):
-            deals[deal_id] = HolderDeal(
-                id=deal_id, responsible=whose(deal.get("responsible")), updated_at=_instant(deal.get("updated_at"))
-            )
-    open_deals = tuple(deals.values())
+        deals = _open_deal(deal_id, deal_body, whose)
+    return (_holder(id, body, deals, whose, 0),), oldest
+
+
+def _several(rows: Sequence[_Row], whose: Whose) -> tuple[tuple[Holder, ...], int]:
+    """A shared number, or several deals."""
+    oldest: int = rows[0][2]
+    found: dict[tuple[int, str], bytes] = {}
+    deals: dict[str, tuple[HolderDeal, ...]] = {}
+    for kind, id, seen, body, deal_id, deal_seen, deal_body in rows:
+        found[kind, id] = body
+        oldest = min(oldest, seen)
+        if deal_id is not None and deal_body is not None and deal_seen is not None and deal_id not in deals:
+            oldest = min(oldest, deal_seen)
+            deals[deal_id] = _open_deal(deal_id, deal_body, whose)
+    open_deals = tuple(deal for pair in deals.values() for deal in pair)
     holders: list[Holder] = []
     for (kind, id), body in found.items():
-        value = orjson.loads(body)
-        holders.append(
-            Holder(
-                id=id,
-                responsible=whose(value.get("responsible")),
-                open_deals=open_deals,
-                fullness=_fullness(kind, body) if len(found) > 1 else 0,
-                created_at=_instant(value.get("created_at")),
-            )
-        )
+        holders.append(_holder(id, body, open_deals, whose, _fullness(kind, body) if len(found) > 1 else 0))
         open_deals = ()
     return tuple(holders), oldest
+
+
+def _holder(id: str, body: bytes, deals: tuple[HolderDeal, ...], whose: Whose, filled: int) -> Holder:
+    value = orjson.loads(body)
+    return Holder(
+        id=id,
+        responsible=whose(value.get("responsible")),
+        open_deals=deals,
+        fullness=filled,
+        created_at=_instant(value.get("created_at")),
+    )
+
+
+def _open_deal(id: str, body: bytes, whose: Whose) -> tuple[HolderDeal, ...]:
+    """The deal, if it is open: a record is stored without what is at its default, and a deal is open."""
+    deal = orjson.loads(body)
+    if not deal.get("is_open", True):
+        return ()
+    return (HolderDeal(id=id, responsible=whose(deal.get("responsible")), updated_at=_instant(deal.get("updated_at"))),)
 
 
 def _instant(text: str | None) -> datetime | None:

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
+from functools import lru_cache, partial
 from typing import TypeAlias
 
 from starlette.types import Receive, Scope, Send
@@ -22,7 +21,7 @@ from hub.core.interaction import Identity
 from hub.core.phone import Phone
 from hub.core.plan import Reason
 from hub.core.policy import Policy
-from hub.core.records import EmployeeId, UserId
+from hub.core.records import EmployeeId, crm_user
 from hub.core.snapshot import History
 from hub.engine.projects import LiveConnection, LiveProject
 from hub.errors import VendorError
@@ -31,8 +30,8 @@ from hub.runtime.intake import raw_request
 from hub.runtime.pace import Urgency, urgency
 from hub.runtime.services import Services
 from hub.store import clients, codec
+from hub.store.directory_holders import Whose
 from hub.store.forwarding_log import ForwardingEntry
-from hub.store.holdings import employee_of
 from hub.store.schema import moment
 from hub.web.forwarding_journal import Journal, Recent
 from hub.web.headers import SECURITY_HEADERS
@@ -86,6 +85,7 @@ class Forwarding:
         self._services, self._counts = services, counts
         self.journal: Journal[_Answered] = Journal(services.store, counts, self._entry)
         self.recent = Recent()
+        self._known: dict[tuple[str, str], tuple[LiveConnection, Whose]] = {}
         self.watch = Watch(LONGEST, services.clock.monotonic)
         # asked once: a Protocol is looked through member by member
         self._sources = {
@@ -116,7 +116,14 @@ class Forwarding:
             await self._send(send, _EMPTY, None)
             return
         try:
-            question, told = await self._tell(project, channel, source, scope, body, began)
+            if isinstance(body, Unread):
+                question, told = _UNREAD, _Told(answer=Answer(reason=Reason(code="unreadable")))
+            else:
+                now = services.clock.now()
+                question = source.forwarding_question(
+                    raw_request(scope["method"], scope["query_string"], scope["headers"], body, now), channel
+                )
+                told = await self._tell(project, channel, question, now, began)
             reply = source.forwarding_reply(question, ForwardingAnswer(destination=told.answer.destination), channel)
         except Exception:
             # whatever broke: an error status would end the caller's call
@@ -143,17 +150,15 @@ class Forwarding:
         counts.forwarding_took.observe(took)
         if told.age is not None:
             counts.fact_age.observe(told.age.total_seconds())
-        explanation = codec.dump_json(
-            {
-                "reason": found.reason,
-                "candidates": found.candidates,
-                "connection": told.connection,
-                "policy_version": project.policy_version,
-                "is_importing": told.is_importing,
-                "asked_crm": told.asked_crm,
-                "is_repeated": told.is_repeated,
-                "line": question.line,
-            }
+        explanation = _explain(
+            found.reason.code,
+            tuple((one.employee, one.role, one.reason.code, one.is_chosen) for one in found.candidates),
+            told.connection,
+            project.policy_version,
+            told.is_importing,
+            told.asked_crm,
+            told.is_repeated,
+            question.line,
         )
         return ForwardingEntry(
             project=project.name,
@@ -198,29 +203,17 @@ class Forwarding:
     # --- the answer ---------------------------------------------------------------------------------------------
 
     async def _tell(
-        self,
-        project: LiveProject,
-        channel: ChannelConfig,
-        source: AnswersForwarding,
-        scope: Scope,
-        body: bytes | Unread,
-        began: float,
-    ) -> tuple[ForwardingQuestion, _Told]:
-        now = self._services.clock.now()
-        if isinstance(body, Unread):
-            return _UNREAD, _Told(answer=Answer(reason=Reason(code="unreadable", values={"why": body.value})))
-        question = source.forwarding_question(
-            raw_request(scope["method"], scope["query_string"], scope["headers"], body, now), channel
-        )
+        self, project: LiveProject, channel: ChannelConfig, question: ForwardingQuestion, now: datetime, began: float
+    ) -> _Told:
         if question.uuid:
-            known = self.recent.find(project.name, channel.name, question.uuid)
+            known = self.recent.find(project.row.name, channel.name, question.uuid)
             if known is not None:
                 destination = known if isinstance(known, str) else await asyncio.shield(known)
                 repeated = Answer(destination=destination, reason=Reason(code="asked_before"))
-                return question, _Told(answer=repeated, is_repeated=True)
+                return _Told(answer=repeated, is_repeated=True)
         policy = project.policy
         if policy is None:
-            return question, _Told(answer=Answer(reason=Reason(code="no_policy")))
+            return _Told(answer=Answer(reason=Reason(code="no_policy")))
         told = self._decide(project, policy, question.caller, now)
         if (
             policy.forwarding.ask_crm
@@ -230,8 +223,8 @@ class Forwarding:
         ):
             told = await self._ask_crm(project, channel, policy, question, told, now, began)
         if question.uuid:
-            self.recent.keep(project.name, channel.name, question.uuid, told.answer.destination)
-        return question, told
+            self.recent.keep(project.row.name, channel.name, question.uuid, told.answer.destination)
+        return told
 
     def _decide(self, project: LiveProject, policy: Policy, caller: Phone | None, now: datetime) -> _Told:
         """The answer from what is known here, of the first CRM that knows the caller (C8); microseconds."""
@@ -244,7 +237,7 @@ class Forwarding:
             name = project.row.name
             for connection in project.connections:
                 row = connection.row
-                holders, seen_at = holders_of(name, row.name, caller, _employees_of(connection))
+                holders, seen_at = holders_of(name, row.name, caller, self._whose(connection))
                 if holders:
                     told_by, seen = row.name, seen_at
                     break
@@ -257,6 +250,15 @@ class Forwarding:
         found = answer(caller, holders, history, policy, now)
         age = None if seen is None else max(now - moment(seen), _ZERO)
         return _Told(answer=found, connection=told_by, age=age, is_importing=is_importing)
+
+    def _whose(self, connection: LiveConnection) -> Whose:
+        """`_employees_of`, made once for each state of the connection."""
+        key = (connection.row.project, connection.row.name)
+        made_of, whose = self._known.get(key, (None, None))
+        if made_of is not connection or whose is None:
+            whose = _employees_of(connection)
+            self._known[key] = (connection, whose)
+        return whose
 
     def _history(self, project: str, caller: Phone) -> History:
         store = self._services.store
@@ -317,18 +319,48 @@ class Forwarding:
         await self._services.directory.fold_async(project.name, connection.name, changes, asked_at)
 
 
-def _employees_of(connection: LiveConnection) -> Callable[[EmployeeId | None], EmployeeId | None]:
+@lru_cache(maxsize=4096)
+def _explain(
+    reason: str,
+    candidates: tuple[tuple[EmployeeId, str, str, bool], ...],
+    connection: str,
+    policy_version: int,
+    is_importing: bool,
+    asked_crm: str,
+    is_repeated: bool,
+    line: Phone | None,
+) -> bytes:
+    """The explanation as JSON; remembered, since a company has so many employees and lines and no more."""
+    return codec.dump_json(
+        {
+            "reason": {"code": reason},
+            "candidates": [
+                {"employee": employee, "role": role, "reason": {"code": why}, "is_chosen": is_chosen}
+                for employee, role, why, is_chosen in candidates
+            ],
+            "connection": connection,
+            "policy_version": policy_version,
+            "is_importing": is_importing,
+            "asked_crm": asked_crm,
+            "is_repeated": is_repeated,
+            "line": line,
+        }
+    )
+
+
+def _employees_of(connection: LiveConnection) -> Whose:
     """Which of the project's employees a responsible of the CRM is; None for one whom the CRM lets work no more."""
-    return partial(_whose, connection.employees, connection.inactive)
+    employees, inactive = connection.employees, connection.inactive
+    known: dict[EmployeeId | None, EmployeeId | None] = {None: None}
+    for user, employee in employees.items():
+        known[crm_user(user)] = None if employee in inactive else employee
 
+    def whose(responsible: EmployeeId | None) -> EmployeeId | None:
+        if responsible in known:
+            return known[responsible]
+        return None if responsible in inactive else responsible
 
-def _whose(
-    employees: Mapping[UserId, EmployeeId], inactive: frozenset[EmployeeId], responsible: EmployeeId | None
-) -> EmployeeId | None:
-    if responsible is None:
-        return None
-    found = employee_of(responsible, employees)
-    return None if found in inactive else found
+    return whose
 
 
 def _needs_history(policy: Policy, holders: tuple[Holder, ...]) -> bool:

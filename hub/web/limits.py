@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
@@ -47,12 +46,6 @@ async def read_body(receive: Receive, most: int) -> bytes | Unread:
     return Unread.TOO_LARGE
 
 
-@dataclass(slots=True, eq=False)
-class _Watched:
-    until: float
-    is_late: bool = False
-
-
 class Watch:
     """Ends requests that take longer than ``longest``, and knows how many are under way.
 
@@ -76,7 +69,9 @@ class Watch:
         #: seconds
         self.longest = longest.total_seconds()
         self._monotonic = monotonic
-        self._watched: dict[asyncio.Task[object], _Watched] = {}
+        #: until when each may take
+        self._watched: dict[asyncio.Task[object], float] = {}
+        self._late: set[asyncio.Task[object]] = set()
         self._begun = asyncio.Event()
 
     @property
@@ -90,20 +85,22 @@ class Watch:
         assert task is not None
         if not self._watched:
             self._begun.set()
-        self._watched[task] = _Watched(self._monotonic() + self.longest)
+        self._watched[task] = self._monotonic() + self.longest
 
     def leave(self) -> None:
         """The current task is done with its request."""
         task = asyncio.current_task()
         assert task is not None
-        self._watched.pop(task, None)
+        del self._watched[task]
 
     def was_late(self) -> bool:
         """True if the current task was cancelled for its time alone; the cancellation is then taken back."""
         task = asyncio.current_task()
         assert task is not None
-        found = self._watched.get(task)
-        return found is not None and found.is_late and task.uncancel() == 0
+        if task not in self._late:
+            return False
+        self._late.discard(task)
+        return task.uncancel() == 0
 
     async def run(self) -> None:
         """Look at the requests until cancelled; sleeps while there are none."""
@@ -117,10 +114,11 @@ class Watch:
     def look(self) -> None:
         """End the requests that are late now."""
         now = self._monotonic()
-        for task, watched in list(self._watched.items()):
-            if watched.until < now and not watched.is_late:
-                watched.is_late = True
+        for task, until in self._watched.items():
+            if until < now and task not in self._late:
+                self._late.add(task)
                 task.cancel()
+        self._late &= self._watched.keys()
 
 
 class Rate:
