@@ -387,3 +387,28 @@ def test_the_rules_of_the_hub_come_by_its_own_hooks() -> None:
         "announce_new_records",
         "repeat_as_new",
     }
+
+
+# --- requirements -----------------------------------------------------------------------------------------------
+
+#: how many numbers each part has
+NUMBERS = {"R": 11, "A": 18, "Z": 19, "C": 9, "J": 11, "W": 12, "H": 12, "U": 5, "X": 13}
+REQUIREMENTS = {row[0]: row for row in tables(read(ROOT / "docs/requirements.md")) if re.fullmatch(r"[A-Z]\d+", row[0])}
+
+
+def test_every_requirement_has_its_line_in_order() -> None:
+    assert list(REQUIREMENTS) == [f"{part}{number}" for part, last in NUMBERS.items() for number in range(1, last + 1)]
+
+
+@pytest.mark.parametrize("number", REQUIREMENTS)
+def test_a_requirement_is_cited_where_it_is_proven_or_is_open(number: str) -> None:
+    _, what, state, where, missing = REQUIREMENTS[number]
+    assert what
+    assert state in {"proven", "part", "open"}
+    assert bool(missing) or state != "part", "say what is missing"
+    assert not missing or state != "proven"
+    named = names_in(where)
+    assert bool(named) is (state != "open")
+    for path in named:
+        assert Path(path).name.startswith("test_")
+        assert has_word(read(ROOT / path), number), f"{path} does not cite it"

@@ -318,6 +318,7 @@ def test_r6_an_internal_call_is_shown_on_the_contact_that_holds_the_number() -> 
 
 
 def test_r7_the_attribution_reaches_the_deals_fields() -> None:
+    """R7."""
     told = answered(attribution=Attribution(utm_source="google", utm_term="suv", ga_client_id="1.2"))
     deal = next(a for a in plan(told, NEW_CLIENT, DEALER).actions if isinstance(a, CreateDeal))
     assert deal.fields == {"utm_source": "google", "utm_term": "suv", "gclientid": "1.2"}
@@ -373,6 +374,7 @@ AWAY = 'since = 2026-03-02T08:00:00, until = 2026-03-02T14:00:00, deputy = "ivan
 
 
 def test_x11_the_deputy_gets_the_call_back_and_the_owner_keeps_the_client() -> None:
+    """X11: and the owner is back after the absence."""
     away = policy(
         "car-dealer",
         team=TEAM.replace('staff_ids = ["1101"]', f'staff_ids = ["1101"]\nabsences = [{{ {AWAY} }}]'),

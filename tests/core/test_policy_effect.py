@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from hub.core.facts import establish
 from hub.core.forwarding import Holder, answer
-from hub.core.interaction import Identity, Interaction
+from hub.core.interaction import Attribution, Identity, Interaction
 from hub.core.phone import Phone
 from hub.core.plan import CreateContact, CreateDeal, Notify, Plan, UpdateContact
 from hub.core.policy import Policy
@@ -24,9 +26,13 @@ from hub.testing.builders import (
     SENIOR,
     TEAM,
     answered,
+    callback,
     client,
     form,
+    leg,
     missed,
+    open_task,
+    outgoing,
     outline,
     plan,
     policy,
@@ -216,3 +222,126 @@ def test_forwarding_answers_as_the_policy_says(setting: str, rung: str | None) -
     rules = dealer_with('[forwarding]\norder = ["deal", "contact", "last_talked"]', f"[forwarding]\n{setting}")
     told = answer(PHONE, [Holder(id="1", responsible=OWNER)], History(last_talked=COLLEAGUE), rules, NOW)
     assert told.employee == rung
+
+
+@pytest.mark.parametrize(
+    ("lines", "made"),
+    [
+        ("", ["task process for olena on deal in 4 h"]),
+        ('deal = "create_another"', ["deal for olena", "task process for olena on new deal in 4 h"]),
+        ('call_record = "none"', ["task process for olena on deal in 4 h"]),
+        ('tasks = []\ncall_record = "none"\ncontact_tags = ["again"]', ["contact changes"]),
+        ('drop = "repeated"', ["nothing: repeated"]),
+    ],
+    ids=["attach", "new deal", "task only", "contact update only", "nothing"],
+)
+def test_a_rule_chooses_what_becomes_of_a_known_client(lines: str, made: list[str]) -> None:
+    """J11: attach to the open deal, new deal on the same contact, task only, contact update only, nothing."""
+    found = outline(plan(answered(), client(deal=OWNER), dealer(f"{RULE}{lines}\n")))
+    assert [line for line in found if not line.startswith("record")] == made
+
+
+#: one thing that a decision may look at each, with an interaction and a client of whom it holds, and one of whom not
+LOOKED_AT: list[tuple[str, tuple[Interaction, Snapshot], tuple[Interaction, Snapshot]]] = [
+    ('direction = "outbound"', (outgoing(), client()), (answered(), client())),
+    ("is_answered = true", (answered(), client()), (missed(), client())),
+    ("has_contact = true", (answered(), client()), (answered(), NEW_CLIENT)),
+    ("has_open_deal = true", (answered(), client(deal=OWNER)), (answered(), client(closed_deal=OWNER))),
+    ("open_deals = { at_least = 1 }", (answered(), client(deal=OWNER)), (answered(), client())),
+    (
+        "has_open_call_back = true",
+        (missed(), client(deal=OWNER, tasks=[open_task(OWNER, "Перезвонить", on="contact")])),
+        (missed(), client(deal=OWNER, tasks=[open_task(OWNER)])),
+    ),
+    ("is_callback = true", (callback(), client()), (missed(), client())),
+    ('line = "+380441234567"', (answered(), client()), (answered(line=None), client())),
+    ('department = "Service"', (answered(department="Service"), client()), (answered(), client())),
+    (
+        'is_transferred = true, answered_by = "ivan"',
+        (answered(legs=(leg(OWNER, is_answered=True), leg(COLLEAGUE, is_answered=True))), client()),
+        (answered(by=COLLEAGUE), client()),
+    ),
+]
+
+
+@pytest.mark.parametrize(("condition", "holds", "fails"), LOOKED_AT, ids=[row[0] for row in LOOKED_AT])
+def test_the_decision_can_look_at(
+    condition: str, holds: tuple[Interaction, Snapshot], fails: tuple[Interaction, Snapshot]
+) -> None:
+    """A8, each of its facts: in a rule, which wins exactly where the fact holds."""
+    rules = dealer(f'{RULE}when = {{ {condition} }}\ndrop = "seen"\n')
+    assert outline(plan(*holds, rules)) == ["nothing: seen"]
+    assert outline(plan(*fails, rules)) != ["nothing: seen"]
+
+
+SOURCES = """
+[[sources]]
+department = "Service"
+fields = { "Куда обратился" = "Сервис", "Менеджер" = "{{ employee }}" }
+[[sources]]
+channel = "site"
+source = "website"
+fields = { "Куда обратился" = "Сайт" }
+[[sources]]
+pool = "Billboards"
+source = "printed"
+[[sources]]
+number = "044 123 45 67"
+source = "instagram"
+fields = { "Куда обратился" = "Салон" }
+"""
+
+
+@pytest.mark.parametrize(
+    ("told", "where"),
+    [
+        (answered(), {"Куда обратился": "Салон"}),
+        (answered(department="Service"), {"Куда обратился": "Сервис", "Менеджер": "Olena Koval"}),
+        (answered(line=None), {}),
+        (form(), {"Куда обратился": "Сайт"}),
+    ],
+    ids=["dialled number", "department", "none of them", "channel"],
+)
+def test_the_deal_tells_where_the_client_turned_to(told: Interaction, where: dict[str, str]) -> None:
+    """A16: by number, department and channel, of several rows the higher; with the employee's name."""
+    fields = _deal(plan(told, NEW_CLIENT, dealer(SOURCES))).fields
+    assert {name: value for name, value in fields.items() if not name.startswith("utm_")} == where
+
+
+@pytest.mark.parametrize(
+    ("changes", "source"),
+    [
+        ({}, "instagram"),
+        ({"line": None, "attribution": Attribution(pool="billboards")}, "printed"),
+        ({"attribution": Attribution(utm_source="google")}, ""),
+        ({"line": None}, ""),
+    ],
+    ids=["number", "pool", "utm tags came", "neither"],
+)
+def test_number_or_pool_fill_the_source_where_no_tags_came(changes: dict[str, Any], source: str) -> None:
+    """R11."""
+    found = establish(answered(**changes), NEW_CLIENT, dealer(SOURCES), NOW)
+    assert found.attribution.source == source
+
+
+@pytest.mark.parametrize(
+    ("replacing", "told", "known", "first"),
+    [
+        (('on = "auto"  ', 'on = "contact"'), missed(), client(deal=OWNER), "task call_back for olena on contact"),
+        (("[deals.fields]", '[deals.fields]\nKind = "{{ kind }}"'), answered(), NEW_CLIENT, "contact for olena"),
+        (("is_first_outgoing = true }", "is_new_client = true }"), outgoing(), client(), "record of olena"),
+    ],
+    ids=["task target (A18)", "deal fields", "creation on outgoing calls"],
+)
+def test_what_the_preset_chose_is_policy(
+    replacing: tuple[str, str], told: Interaction, known: Snapshot, first: str
+) -> None:
+    """A11: A15, A16 and A18 are this preset's values, and can be others."""
+    made = plan(told, known, dealer_with(*replacing))
+    assert outline(made)[0].startswith(first)
+    assert outline(plan(told, known, PLAIN))[0] != outline(made)[0] or _deal(made).fields["Kind"] == "call"
+
+
+def test_a_new_contact_goes_to_the_next_block() -> None:
+    """C3, R5: the empty answer."""
+    assert answer(PHONE, [], History(), PLAIN, NOW).destination == ""
