@@ -206,6 +206,12 @@ class RingostatClient:
 
     async def _send(self, method: str, path: str, *, is_read: bool = False, **more: Any) -> httpx.Response:
         operation = f"{method} {path}"
+        if not self._settings.auth_key.get_secret_value():
+            raise NeedsCredentials(
+                "the channel has no Auth-key, so its API cannot be asked",
+                connection=self._connection,
+                operation=operation,
+            )
         try:
             response = await self._http.request(method, self._settings.api_base + path, auth=self._auth, **more)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as err:

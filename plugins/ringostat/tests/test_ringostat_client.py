@@ -233,7 +233,7 @@ async def test_vendor_that_cannot_be_reached_has_applied_nothing(
 ) -> None:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
-        channel = make_channel(api_base=f"http://127.0.0.1:{sock.getsockname()[1]}")
+        channel = make_channel(api_base=f"http://127.0.0.1:{sock.getsockname()[1]}", auth_key="key")
         with pytest.raises(Unavailable) as caught:
             await SOURCE.list_employees(channel, http)
     assert not caught.value.maybe_applied
