@@ -25,12 +25,13 @@ from pathlib import Path
 
 import httpx
 
-from hub.compose import build_services, open_account
+from hub.compose import build_services
 from hub.core.phone import Phone
 from hub.core.records import Contact, RecordKind, crm_user
 from hub.ports import Changes
 from hub.runtime.feeds import Feed
 from hub.runtime.importer import Importer
+from hub.runtime.opening import open_account
 from hub.runtime.services import Services
 from hub.settings import Settings
 from hub.store import policies, projects
@@ -87,7 +88,7 @@ async def measure_import(data: Path, contacts: int, deals: int) -> dict[str, flo
         try:
             prepare(services, address)
             project = services.projects.get(PROJECT)
-            account = open_account(services, project, project.connections[0], pacers={})
+            account = open_account(services, project, project.connections[0])
             try:
                 await account.session.connect()
                 feed = Feed(account, services.store, services.clock, sink=services.plugins.sink(account.sink))

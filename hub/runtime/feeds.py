@@ -76,6 +76,7 @@ class Feed:
         #: how long the last polls took, the longest of them
         self._poll_took = timedelta(0)
         self._polled_at: datetime | None = None
+        self._began_at = clock.now()
         self._told: asyncio.Queue[Received] = asyncio.Queue()
         self._touch = asyncio.Event()
         self._poll_now = asyncio.Event()
@@ -119,8 +120,8 @@ class Feed:
 
     def is_late(self) -> bool:
         """True if polls do not go through as promised: to be alarmed."""
-        bound = self.bound()
-        return bound is None or bound > 3 * (self._interval + self._poll_took) + timedelta(seconds=5)
+        since = self._polled_at or self._began_at
+        return self._clock.now() - since > 3 * (self._interval + self._poll_took) + timedelta(seconds=5)
 
     def measured(self, path: Path | None = None) -> Measured:
         """The delays of the last hour as they were seen."""

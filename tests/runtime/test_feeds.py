@@ -57,8 +57,9 @@ async def test_polling_alone_answers_with_the_new_responsible_within_the_bound(
         assert bound is not None
         assert seconds <= bound.total_seconds() + 0.5
         assert feed.webhooks_are_healthy is False
+        # measured a moment after the directory has it
+        await until(lambda: feed.measured("poll").count >= 2)
         measured = feed.measured("poll")
-        assert measured.count >= 2
         assert measured.slowest <= bound + timedelta(seconds=1.5)
 
 
@@ -76,7 +77,7 @@ async def test_a_webhook_answers_with_the_new_responsible_long_before_the_next_p
             seconds = await until(lambda: responsible(company, "+380501112233") == f"@{IRINA}")
             assert seconds < 3
             assert feed.webhooks_are_healthy is True
-            assert feed.measured("webhook").count >= 1
+            await until(lambda: feed.measured("webhook").count >= 1)
             assert feed.measured("webhook").slowest < timedelta(seconds=4)
 
 
@@ -84,11 +85,11 @@ async def test_many_touched_records_are_read_in_one_request(tmp_path: Path, amoc
     sandbox, _ = amocrm
     ids = [sandbox.person("create_contact", name=f"C{n}", phone=f"+38050111{n:04}")["id"] for n in range(60)]
     async with connected(tmp_path, *amocrm) as company:
-        feed = company.feed(poll=timedelta(seconds=60), poll_alone=timedelta(seconds=60))
+        feed = company.feed(poll=timedelta(seconds=60), poll_alone=timedelta(seconds=60), debounce=timedelta(seconds=1))
         async with running(feed):
             before = len(sandbox.requests())
-            for id in ids:
-                await feed.touch([RecordRef(kind=RecordKind.CONTACT, id=str(id))])
+            refs = [RecordRef(kind=RecordKind.CONTACT, id=str(id)) for id in ids]
+            await asyncio.gather(*(feed.touch([ref]) for ref in refs))
             await until(lambda: responsible(company, "+380501110059") is not None)
             assert len(sandbox.requests()) - before == 1
             assert not company.account.directory.touched(PROJECT, CRM)

@@ -5,22 +5,23 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hub_amocrm.sandbox import Sandbox
 
+from hub.core.interaction import ClientId
 from hub.core.records import RecordKind, RecordRef
 from hub.ports import Changes
 from hub.runtime.timers import Timers
-from hub.store import dues, inbox
+from hub.store import dues, inbox, projects
 from hub.store.dues import Due
 from tests.end_to_end.world import CRM, PROJECT, World, preset, world
 
-IRINA, OLEG = 8800101, 8800102
+IRINA, ANNA = 8800101, 8800103
 MISSED = {
     "type": "in",
     "uniqueid": "ua0_-1785312345.77",
-    "calldate": "2026-07-29 11:05:45",
     "disposition": "NO ANSWER",
     "billsec": "0",
     "duration": "20",
@@ -52,32 +53,6 @@ def open_tasks(company: World) -> list[dict[str, Any]]:
     return [task for task in company.records()["tasks"] if not task["is_completed"]]
 
 
-def timers(company: World) -> Timers:
-    services = company.hub.services
-    return Timers(
-        services.store,
-        services.clock,
-        services.projects,
-        services.directory,
-        wake_ingest=lambda: None,
-        wake_writer=company.hub._wake_writer,
-    )
-
-
-async def ring(company: World, found: Timers) -> int:
-    """Move what is due into the inbox and handle it, as ingest does."""
-    services = company.hub.services
-    await found.ring()
-    rows = [
-        row
-        for row in await services.store.read(lambda conn: inbox.list_received(conn, project=PROJECT))
-        if row.kind == "due" and row.status == "new"
-    ]
-    for row in rows:
-        await found.handle(row)
-    return len(rows)
-
-
 async def due_rows(company: World) -> list[Due]:
     services = company.hub.services
 
@@ -97,20 +72,31 @@ async def pull(company: World) -> None:
 
 
 async def missed(company: World) -> None:
-    await company.webhook("after", MISSED)
+    local = company.hub.services.clock.now().astimezone(ZoneInfo("Europe/Kyiv")) - timedelta(minutes=1)
+    await company.webhook("after", MISSED | {"calldate": f"{local:%Y-%m-%d %H:%M:%S}"})
     await company.settled(1)
     assert len(open_tasks(company)) == 1
 
 
 @pytest.fixture(autouse=True)
-def no_ingest_of_timers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tests hand the rows over by themselves."""
-    unread = inbox.unread
+def quick_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """New timers are looked for at once."""
+    monkeypatch.setattr(Timers, "EVERY", timedelta(seconds=0.05))
 
-    def without_timers(conn: Any, **options: Any) -> list[Any]:
-        return [row for row in unread(conn, **options) if row.kind != "due"]
 
-    monkeypatch.setattr(inbox, "unread", without_timers)
+def overdue_steps(company: World) -> list[tuple[str, str]]:
+    """Kind and state of what timers asked for."""
+    rows = company.hub.services.store.read_now(
+        lambda conn: conn.exec_driver_sql("SELECT kind, state FROM step WHERE key LIKE '%overdue%'").fetchall()
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+def looks(company: World) -> list[tuple[str, str]]:
+    """Status and note of the timers that rang."""
+    store = company.hub.services.store
+    rows = store.read_now(lambda conn: inbox.list_received(conn, project=PROJECT))
+    return [(row.status.value, row.note) for row in rows if row.kind == "due"]
 
 
 async def test_an_overdue_task_is_reminded_then_moved_and_never_doubled(
@@ -120,26 +106,14 @@ async def test_an_overdue_task_is_reminded_then_moved_and_never_doubled(
         await missed(company)
         (task,) = open_tasks(company)
         assert task["responsible_user_id"] == IRINA
-        found = timers(company)
         keys = [due.key.rpartition("/overdue/")[2] for due in await due_rows(company)]
         assert keys == ["0"]
         await pull(company)
-        assert await ring(company, found) == 1
-        await company.settled(1)
-        store = company.hub.services.store
-
-        def kinds() -> list[tuple[str, str]]:
-            rows = store.read_now(
-                lambda conn: conn.exec_driver_sql("SELECT kind, state FROM step WHERE key LIKE '%overdue%'").fetchall()
-            )
-            return [(row[0], row[1]) for row in rows]
-
-        await company.until(lambda: kinds() == [("notify", "done")])
+        await company.until(lambda: overdue_steps(company) == [("notify", "done")])
         await pull(company)
-        assert await ring(company, found) == 1
-        await company.until(lambda: ("update_task", "done") in kinds())
+        await company.until(lambda: ("update_task", "done") in overdue_steps(company))
         (moved,) = open_tasks(company)
-        assert (moved["id"], moved["responsible_user_id"]) == (task["id"], 8800103)
+        assert (moved["id"], moved["responsible_user_id"]) == (task["id"], ANNA)
         assert await due_rows(company) == []
 
 
@@ -147,22 +121,15 @@ async def test_the_same_look_twice_does_nothing_twice(tmp_path: Path, amocrm: tu
     """The process may die between two commits, and a decision may set the timer again."""
     async with world(tmp_path, *amocrm, policy=policy()) as company:
         await missed(company)
-        found = timers(company)
         (first,) = await due_rows(company)
         for _ in range(3):
-            again = Due(
-                project=first.project,
-                client_id=first.client_id,
-                key=first.key,
-                at=company.hub.services.clock.now() - timedelta(seconds=1),
-            )
+            before = len(looks(company))
+            at = company.hub.services.clock.now() - timedelta(seconds=1)
+            again = Due(project=first.project, client_id=first.client_id, key=first.key, at=at)
             await company.hub.services.store.write(lambda conn, again=again: dues.put(conn, again))  # type: ignore[misc]
-            await ring(company, found)
-            await company.settled(1)
-        count = company.hub.services.store.read_now(
-            lambda conn: conn.exec_driver_sql("SELECT count(*) FROM step WHERE key LIKE '%overdue%'").scalar_one()
-        )
-        assert count == 1
+            await company.until(lambda before=before: len(looks(company)) > before)  # type: ignore[misc]
+        await company.until(lambda: all(status == "done" for status, _ in looks(company)))
+        assert [kind for kind, _ in overdue_steps(company)] == ["notify"]
 
 
 async def test_a_task_that_a_person_finished_is_left_alone(tmp_path: Path, amocrm: tuple[Sandbox, str]) -> None:
@@ -175,20 +142,29 @@ async def test_a_task_that_a_person_finished_is_left_alone(tmp_path: Path, amocr
         gone = RecordRef(kind=RecordKind.TASK, id=str(task["id"]))
         directory.fold(PROJECT, CRM, Changes(deleted=(gone,)), company.hub.services.clock.now())
         await pull(company)
-        assert await ring(company, timers(company)) == 1
+        await company.until(lambda: ("done", "nothing to do: the task is done or gone") in looks(company))
         assert await due_rows(company) == []
-        count = company.hub.services.store.read_now(
-            lambda conn: conn.exec_driver_sql("SELECT count(*) FROM step WHERE key LIKE '%overdue%'").scalar_one()
-        )
-        assert count == 0
+        assert overdue_steps(company) == []
+        assert await due_rows(company) == []
+        assert overdue_steps(company) == []
 
 
 async def test_a_timer_that_nobody_knows_is_put_aside(tmp_path: Path, amocrm: tuple[Sandbox, str]) -> None:
     async with world(tmp_path, *amocrm, policy=policy()) as company:
         services = company.hub.services
         past = services.clock.now() - timedelta(seconds=1)
-        odd = Due(project=PROJECT, client_id="c", key="something/else", at=past)  # type: ignore[arg-type]
+        odd = Due(project=PROJECT, client_id=ClientId("c"), key="something/else", at=past)
         await services.store.write(lambda conn: dues.put(conn, odd))
-        assert await ring(company, timers(company)) == 1
-        rows = await services.store.read(lambda conn: inbox.list_received(conn, project=PROJECT))
-        assert [(row.kind, row.status) for row in rows] == [("due", "ignored")]
+        await company.until(lambda: [status for status, _ in looks(company)] == ["ignored"])
+
+
+async def test_a_paused_project_keeps_its_timers(tmp_path: Path, amocrm: tuple[Sandbox, str]) -> None:
+    async with world(tmp_path, *amocrm, policy=policy()) as company:
+        await missed(company)
+        services = company.hub.services
+        await services.store.write(lambda conn: projects.change_project(conn, PROJECT, is_paused=True))
+        await services.projects.reload()
+        await pull(company)
+        await company.until(lambda: "looked at again later" in [note for _, note in looks(company)])
+        assert len(await due_rows(company)) == 1
+        assert overdue_steps(company) == []
