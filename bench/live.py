@@ -70,7 +70,8 @@ async def live(*sandbox: str, preset: str = "car-dealer") -> AsyncIterator[Live]
         )
         await connect(hub.services)
         await stack.enter_async_context(hub)
-        while hub.services.importers[PROJECT, CRM].is_needed():
+        importer = hub.services.importers[PROJECT, CRM]
+        while importer.is_needed():  # noqa: ASYNC110 - the import is another process's work: its mark is looked for
             await asyncio.sleep(0.02)
         started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         serving = asyncio.create_task(serve_forever(build_app(hub.services), "127.0.0.1", 0, ready=started.set_result))

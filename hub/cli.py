@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+import uvloop
 
 from hub.commands import check as check_command
 from hub.commands import explain as explain_command
@@ -55,7 +55,7 @@ def demo(
     from hub.demo.play import DemoOptions, last_line, play
 
     options = DemoOptions(preset=preset, calls=calls, seed=seed, port=port, is_once=once, is_json=as_json, data=data)
-    summary = quietly(lambda: asyncio.run(play(options, console)))
+    summary = quietly(lambda: uvloop.run(play(options, console)))
     if as_json:
         typer.echo(last_line(summary))
     if summary.lost or summary.doubled:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from pathlib import Path
+
+import uvloop
 
 from hub.commands.context import Exit, console, fail, opened, quietly
 from hub.compose import Hub
@@ -25,7 +26,7 @@ def run(*, role: str | None, host: str | None, port: int | None) -> None:
     try:
         settings = load_settings(role=role, host=host, port=port)
         set_up_logs(settings)
-        quietly(lambda: asyncio.run(serve_hub(settings)))
+        quietly(lambda: uvloop.run(serve_hub(settings)))
     except ConfigurationError as err:
         raise fail(str(err)) from err
     except OSError as err:

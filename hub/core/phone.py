@@ -42,8 +42,8 @@ _TYPES = (
 def parse_phone(text: str, region: str, *, eight_is_seven: bool = False) -> Phone | None:
     """The number that ``text`` means to someone in ``region`` (ISO 3166, such as ``UA``), or None.
 
-    ``098…``, ``38098…``, ``0038098…``, ``8 098…`` and ``+380 98 …`` are one number in UA (C4). With ``eight_is_seven``, 11 digits
-    that begin with 8 are read as +7 (W7). Extensions are dropped. Total on any text.
+    ``098…``, ``38098…``, ``0038098…``, ``8 098…`` and ``+380 98 …`` are one number in UA (C4). With
+    ``eight_is_seven``, 11 digits that begin with 8 are read as +7 (W7). Extensions are dropped. Total on any text.
     """
     bare = text.strip()
     if (found := _INTERNATIONAL.fullmatch(bare)) and not (eight_is_seven and len(bare) == 11 and bare[0] == "8"):

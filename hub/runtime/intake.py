@@ -16,6 +16,7 @@ __all__ = ["SECRET_HEADERS", "Intake", "raw_request"]
 
 #: headers that may carry a secret: never stored, never logged (H8)
 SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key", "auth-key", "x-auth-token"})
+_SECRET = frozenset(name.encode() for name in SECRET_HEADERS)
 
 
 def raw_request(
@@ -25,17 +26,16 @@ def raw_request(
     return RawRequest(
         method=method,
         query=query,
-        headers=_kept(tuple(headers)),
+        headers=_decoded(tuple(pair for pair in headers if pair[0].lower() not in _SECRET)),
         body=body,
         received_at=received_at,
     )
 
 
 @lru_cache(maxsize=1024)
-def _kept(headers: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[str, str], ...]:
-    """What is stored of ``headers``; remembered, since a vendor sends the same ones each time."""
-    found = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in headers]
-    return tuple((name, value) for name, value in found if name not in SECRET_HEADERS)
+def _decoded(headers: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[str, str], ...]:
+    """``headers``, of which none is secret, as text; remembered, since a vendor sends the same ones each time."""
+    return tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in headers)
 
 
 class Intake:
