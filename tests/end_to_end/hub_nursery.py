@@ -1,0 +1,102 @@
+"""Hubs that can be killed again and again: a process that has everything imported forks one hub after the other.
+
+``python -m tests.end_to_end.hub_nursery`` reads one JSON order a line from its standard input, ``{"crash_at": "name:n",
+"believes_nothing": false}``, and forks a hub with its web server, settings from the environment. It answers with lines
+``{"pid": …}``, ``{"ready": seconds}`` and ``{"ended": status}``. A fresh interpreter would spend its time on imports
+and a crash test wants hundreds of restarts; whatever a hub does after its imports is done anew in every fork.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import os
+import sys
+import time
+from typing import Any
+
+from hub.compose import Hub
+from hub.core.phone import parse_phone
+from hub.engine import checkpoints
+from hub.logs import set_up_logs
+from hub.runtime import pace
+from hub.runtime.doubt import Doubt
+from hub.runtime.results import Results
+from hub.settings import load_settings
+from hub.store import steps
+from hub.web.app import build_app
+from hub.web.server import serve_forever
+
+
+def main() -> None:
+    """Fork a hub for each order, until the input ends."""
+    # loaded lazily by their libraries, and by every fork if not here
+    for module in (
+        "hub_amocrm",
+        "hub_ringostat",
+        "sqlalchemy.dialects.sqlite",
+        "uvicorn.protocols.http.httptools_impl",
+    ):
+        importlib.import_module(module)
+    parse_phone("0501112233", "UA")
+    _say({"waiting": True})
+    for line in sys.stdin:
+        order = json.loads(line)
+        began = time.monotonic()
+        pid = os.fork()
+        if pid == 0:
+            _live(order, began)
+        _say({"pid": pid})
+        _, status = os.waitpid(pid, 0)
+        _say({"ended": os.waitstatus_to_exitcode(status)})
+
+
+def _live(order: dict[str, Any], began: float) -> None:
+    """Be a hub; never returns."""
+    os.environ["HUB_CRASH_AT"] = order.get("crash_at", "")
+    importlib.reload(checkpoints)
+    # this process begins now, whatever was imported before
+    pace.started = time.monotonic()
+    if order.get("believes_nothing"):
+        believe_nothing()
+    settings = load_settings()
+    set_up_logs(settings)
+
+    async def live() -> None:
+        hub = Hub(settings)
+        async with hub:
+            await serve_forever(
+                build_app(hub.services),
+                settings.host,
+                settings.port,
+                ready=lambda _: _say({"ready": time.monotonic() - began}),
+            )
+
+    status = 1
+    try:
+        asyncio.run(live())
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def believe_nothing() -> None:
+    """Take the in-doubt check out: what was sent is sent again without a look. A test must see doubles then."""
+
+    async def send_again(doubt: Doubt) -> None:
+        account, now = doubt._account, doubt._clock.now()
+        due = await doubt._store.read(lambda conn: steps.due_doubts(conn, account.project, account.name, now))
+        if due:
+            await doubt._finish(Results(again=[(step, "not looked for", None, False) for step in due]))
+
+    Doubt.check_due = send_again  # type: ignore[method-assign,assignment]  # the very thing that the test takes away
+
+
+def _say(what: dict[str, Any]) -> None:
+    # one write: lines of a hub and of its nursery must not mix
+    os.write(1, json.dumps(what).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    main()
