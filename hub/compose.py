@@ -330,6 +330,10 @@ class Hub:
         services = self.services
         await CatalogueRefresh(account, services.store, services.clock, changed=services.changed).refresh()
         await services.projects.reload()
+        project = services.projects.find(account.project)
+        connection = project.connection(account.name) if project else None
+        if connection is not None:
+            account.names = names_of(connection)
 
     def _may_write(self, project: str) -> bool:
         live = self.services.projects.find(project)

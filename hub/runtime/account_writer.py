@@ -404,6 +404,7 @@ class AccountWriter:
     ) -> None:
         problem = error if isinstance(error, Unavailable) else Unavailable("no answer came in time")
         pause = self.account.failed(problem)
+        self._barrier.forget(sent)
         text = str(problem)
         if len(items) > 1 and (problem.maybe_applied or problem.too_large):
             for step in sent:

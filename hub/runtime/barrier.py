@@ -62,6 +62,15 @@ class Barrier:
         self._began: dict[RecordKind, datetime] = {}
         #: interactions whose decision was compared with a reading, and when that reading began
         self._passed: dict[InteractionId, datetime] = {}
+        #: interactions whose request came to nothing, and when: only a reading begun after that counts for them
+        self._failed: dict[InteractionId, datetime] = {}
+
+    def forget(self, failed: Iterable[Step]) -> None:
+        """The request of these steps failed: until they are sent again a person may have done it all by hand."""
+        now = self._clock.now()
+        for step in failed:
+            self._passed.pop(step.interaction_id, None)
+            self._failed[step.interaction_id] = now
 
     async def check(self, sending: Sequence[Step]) -> set[InteractionId]:
         """The interactions among ``sending`` that must be decided again. Raises what the sink's reading raises."""
@@ -79,11 +88,14 @@ class Barrier:
         )
         if not works:
             return set()
-        newest = max((found.decide_at for found in works if found.decide_at is not None), default=now)
+        ended = [found.decide_at for found in works if found.decide_at is not None]
+        failed = [at for found in works if (at := self._failed.get(found.interaction_id)) is not None]
+        newest = max([*ended, *failed], default=now)
         began = await self._read(kinds, newest)
         seen = await self._view(works)
         changed = {found.interaction_id for found in works if seen.get(found.interaction_id) != found.seen}
         for found in works:
+            self._failed.pop(found.interaction_id, None)
             if found.interaction_id not in changed:
                 self._passed[found.interaction_id] = began
         return changed

@@ -48,6 +48,12 @@ class Names:
             return None
         return user_of(employee) or self.users.get(employee)
 
+    def author(self, employee: EmployeeId | None) -> UserId | None:
+        """The CRM user of ``employee`` who may stand as a record's author; None if they were deactivated."""
+        found = self.user(employee)
+        is_gone = any(user.id == found and not user.is_active for user in self.catalogue.users)
+        return None if is_gone else found
+
     def pipeline(self, name: str) -> Pipeline | None:
         """The pipeline called ``name`` ("" = the main one); None if it vanished."""
         pipelines = self.catalogue.pipelines
@@ -229,10 +235,10 @@ def resolve(
                 hub_id=hub_id,
                 refs=ref("on", action.on),
                 # a call record without its employee is still the truth; one that is missing is not
-                user=names.user(responsible),
+                user=names.author(responsible),
             )
             if responsible is not None and write.user is None:
-                missing.append(f"employee {responsible!r} is no user of the CRM")
+                missing.append(f"employee {responsible!r} is no active user of the CRM")
         case AddNote():
             write = Write(key=key, action=action, hub_id=hub_id, refs=ref("on", action.on))
         case Notify():
