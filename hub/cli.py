@@ -165,3 +165,7 @@ def backup(
 def main() -> None:
     """The entry point of the ``hub`` command."""
     app()
+
+
+if __name__ == "__main__":
+    main()

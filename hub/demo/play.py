@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ from hub.compose import Hub
 from hub.demo import audit, traffic
 from hub.demo.project import CHANNEL, CRM, PROJECT, connect, demo_policy, make_project
 from hub.demo.stage import CrmStage, crm_sandbox, telephony_sandbox
+from hub.logs import set_up_logs
 from hub.settings import Settings
 from hub.store import inbox, projects, users, work
 from hub.store.crypto import hash_password
@@ -78,7 +80,9 @@ async def play(options: DemoOptions, console: Console) -> DemoSummary:
         crm = await stack.enter_async_context(crm_sandbox())
         await crm.preload(day["preload"])
         telephony = await stack.enter_async_context(telephony_sandbox())
-        settings = Settings(environment="development", data_directory=data, port=options.port)
+        level = os.environ.get("HUB_LOG_LEVEL", "warning")
+        settings = Settings(environment="development", data_directory=data, port=options.port, log_level=level)
+        set_up_logs(settings)
         hub = Hub(settings)
         make_project(
             hub.services,

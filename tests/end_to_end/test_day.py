@@ -1,0 +1,82 @@
+"""A day of traffic by the command that a newcomer types: nothing lost, nothing doubled, nothing told to the log."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from hub.demo import traffic
+from hub.demo.project import CHANNEL, PROJECT
+
+CALLS, SEED = 40, 11
+
+
+@pytest.fixture(scope="module")
+def day() -> subprocess.CompletedProcess[str]:
+    """``hub demo --once --json`` with everything that the hub logs."""
+    command = [sys.executable, "-m", "hub.cli", "demo", "--once", "--json", "--port", "0"]
+    return subprocess.run(
+        [*command, "--calls", str(CALLS), "--seed", str(SEED)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+        env={**os.environ, "HUB_LOG_LEVEL": "debug"},
+    )
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.end_to_end
+def test_day_ends_with_nothing_lost_doubled_or_left(day: subprocess.CompletedProcess[str]) -> None:
+    """The figures are the auditor's, who reads only the traffic file and the CRM's records."""
+    assert day.returncode == 0, day.stdout + day.stderr
+    summary = json.loads(day.stdout.strip().splitlines()[-1])
+    assert list(summary) == [
+        "interactions",
+        "contacts",
+        "deals",
+        "tasks",
+        "calls",
+        "requests",
+        "lost",
+        "doubled",
+        "needs_attention",
+    ]
+    assert (summary["lost"], summary["doubled"], summary["needs_attention"]) == (0, 0, 0)
+    assert summary["interactions"] > CALLS
+    assert min(summary["contacts"], summary["deals"], summary["tasks"], summary["calls"]) > 0
+
+
+@pytest.mark.end_to_end
+def test_days_log_tells_no_secret_and_no_full_number(day: subprocess.CompletedProcess[str]) -> None:
+    """H8: tokens, address secrets and clients' numbers stay out of the log, whatever its level."""
+    log = day.stderr
+    assert "connection" in log or "import" in log, "nothing was logged: the test would see nothing"
+    record = traffic.generate(seed=SEED, day=date.today(), calls=CALLS).to_record()  # noqa: DTZ011 - as the demo does
+    numbers = {call["client_number"] for call in record["calls"] if call["client_number"]}
+    assert numbers
+    assert [number for number in numbers if number in log] == []
+    assert re.findall(r"eyJ[\w-]{10,}\.", log) == [], "a token"
+    assert re.findall(rf"/(?:hooks|forward)/{PROJECT}/{CHANNEL}/(?!\*\*\*)\S+", log) == [], "an address with its secret"
+
+
+def test_mask_hides_numbers_and_addresses() -> None:
+    """The last line of defence masks what slipped into a message."""
+    from hub.logs import mask
+
+    assert mask("call of +380501112233 ended") == "call of +380***33 ended"
+    assert mask("GET /hooks/demo/ringostat/5ec2e7 200") == "GET /hooks/demo/ringostat/*** 200"
+
+
+def test_traffic_of_a_seed_is_the_same_everywhere(tmp_path: Path) -> None:
+    """The auditor can be given the same day again."""
+    first = traffic.generate(seed=3, day=date(2026, 7, 29), calls=20).to_record()
+    second = traffic.generate(seed=3, day=date(2026, 7, 29), calls=20).to_record()
+    assert json.dumps(first) == json.dumps(second)
