@@ -66,3 +66,71 @@ async def test_two_quick_calls_of_one_new_client_make_one_contact_while_the_inde
         await company.settled(2)
         assert len(company.records()["contacts"]) == 1
         assert len(company.records()["leads"]) == 1
+
+
+MISSED_LEG = {
+    "type": "in",
+    "uniqueid": "ua0_-1785312500.77",
+    "calldate": "2026-07-29 11:08:20",
+    "disposition": "NO ANSWER",
+    "billsec": "0",
+    "duration": "20",
+    "waiting": "20",
+    "caller": "380501112244",
+    "dst": "380441234567",
+    "connected_with": "examplecom_anna",
+}
+
+
+async def test_missed_leg_and_later_answer_make_no_false_call_back(tmp_path: Path, amocrm: tuple[Sandbox, str]) -> None:
+    """DESIGN 2.3: leg 1 no answer, leg 2 answered is one answered call."""
+    async with world(tmp_path, *amocrm, policy=preset("car-dealer")) as company:
+        await company.webhook("after", MISSED_LEG)
+        answer = {"disposition": "ANSWERED", "billsec": "40", "duration": "60", "connected_with": "examplecom_oleg"}
+        await company.webhook("after", MISSED_LEG | answer | {"calldate": "2026-07-29 11:08:40"})
+        await company.settled(1)
+        records = company.records()
+        assert [task for task in records["tasks"] if "ерезвон" in task["text"]] == []
+        assert [lead["responsible_user_id"] for lead in records["leads"]] == [8800102]
+        assert len(company.calls()) == 1
+
+
+async def test_what_comes_later_is_a_revision_and_doubles_nothing(tmp_path: Path, amocrm: tuple[Sandbox, str]) -> None:
+    """DESIGN 2: a rating and a late analysis of a finished call change no deal, task or call record."""
+    async with world(tmp_path, *amocrm, policy=preset("car-dealer")) as company:
+        await company.webhook("after", ANSWERED)
+        await company.settled(1)
+        before = company.records()
+        await company.webhook("ai", ANSWERED | {"summary": "The client wants a test drive."})
+        await company.webhook("rating", ANSWERED | {"category_number": "2", "employee_mark": "5"})
+        await company.until(lambda: company.unread() == 0)
+        await company.settled(1)
+        after = company.records()
+        assert [len(after[kind]) for kind in ("contacts", "leads", "tasks")] == [
+            len(before[kind]) for kind in ("contacts", "leads", "tasks")
+        ]
+        assert len(company.calls()) == 1
+
+
+async def test_missed_call_is_closed_by_the_employees_call_back(tmp_path: Path, amocrm: tuple[Sandbox, str]) -> None:
+    """A5, X10: two call-backs at once; reaching the client closes both."""
+    async with world(tmp_path, *amocrm, policy=preset("car-dealer")) as company:
+        await company.webhook("after", MISSED_LEG)
+        await company.settled(1)
+        opened = [task for task in company.records()["tasks"] if not task["is_completed"]]
+        assert opened
+        outgoing = {
+            "type": "out",
+            "uniqueid": "ua0_-1785312900.78",
+            "calldate": "2026-07-29 11:15:00",
+            "disposition": "ANSWERED",
+            "billsec": "30",
+            "duration": "40",
+            "caller": "examplecom_oleg",
+            "callee": "380501112244",
+            "outbound_number": "380441234567",
+        }
+        await company.webhook("outgoing_after", outgoing)
+        await company.settled(2)
+        still = [task["text"] for task in company.records()["tasks"] if not task["is_completed"]]
+        assert [text for text in still if "ерезвон" in text] == []

@@ -19,8 +19,9 @@ from hub.ports import RawRequest
 from hub.runtime.importer import mark_imported
 from hub.runtime.opening import open_account
 from hub.settings import Settings
-from hub.store import bindings, policies, projects, schema, work
+from hub.store import bindings, inbox, policies, projects, schema, work
 from hub.store.bindings import Binding
+from hub.store.inbox import InboxStatus
 from hub.store.projects import Status
 
 PROJECT, CHANNEL, CRM = "auto", "ringostat", "amocrm"
@@ -96,6 +97,10 @@ class World:
             return finished >= interactions
 
         await self.until(ended, seconds)
+
+    def unread(self) -> int:
+        """Inbox rows that nobody has read yet."""
+        return self.hub.services.store.read_now(lambda conn: inbox.counts(conn, PROJECT)).get(InboxStatus.NEW, 0)
 
     async def cost(self) -> float:
         """Requests that the CRM was asked for all interactions so far; feeds and imports are not theirs."""
