@@ -64,7 +64,7 @@ class Connected:
         return [dict(event.body) for event in found if event.kind == kind]
 
 
-async def until(holds: Callable[[], bool], seconds: float = 20) -> float:
+async def until(holds: Callable[[], bool], seconds: float = 60) -> float:
     """Wait until ``holds``; how long it took."""
     began = time.monotonic()
     while not holds():
