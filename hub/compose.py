@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from hub import rules
 from hub.clock import Clock, SystemClock
 from hub.core.interaction import Identity
+from hub.core.records import RecordRef
 from hub.engine.advance import Advance
 from hub.engine.lanes import Lanes
 from hub.engine.projects import LiveConnection, LiveProject, Projects
@@ -32,6 +33,7 @@ from hub.runtime.importer import Importer, Progress
 from hub.runtime.ingest import Ingest
 from hub.runtime.intake import Intake
 from hub.runtime.jobs import Chores
+from hub.runtime.missing import MissingRecords
 from hub.runtime.opening import names_of, open_account
 from hub.runtime.pace import Urgency, urgency
 from hub.runtime.reconcile import Reconciler
@@ -92,6 +94,7 @@ class _Running:
     account: Account
     writer: AccountWriter
     feed: Feed
+    missing: MissingRecords
     tasks: list[asyncio.Task[None]]
     fingerprint: tuple[object, ...]
 
@@ -111,6 +114,7 @@ class Hub:
             services.projects,
             services.directory,
             search=self._search,
+            read=self._read,
             wake_writer=self._wake_writer,
         )
         self.lanes = Lanes(services.store, services.clock, self.advance)
@@ -280,7 +284,14 @@ class Hub:
             self._start(feed.run(), f"feed {label}"),
             self._start(self._import(importer), f"import {label}"),
         ]
-        self._running[key] = _Running(account=account, writer=writer, feed=feed, tasks=tasks, fingerprint=fingerprint)
+        self._running[key] = _Running(
+            account=account,
+            writer=writer,
+            feed=feed,
+            missing=MissingRecords(account),
+            tasks=tasks,
+            fingerprint=fingerprint,
+        )
 
     async def _import(self, importer: Importer) -> None:
         """Read the whole account once, when it is connected or the directory was lost."""
@@ -384,3 +395,10 @@ class Hub:
             raise
         run.account.succeeded()
         await run.account.fold(changes, began)
+
+    async def _read(self, lane: Lane, refs: Sequence[RecordRef]) -> None:
+        """Read records that a decision needs and the directory knows by id only."""
+        run = self._running.get((lane.project, lane.connection))
+        if run is None:
+            raise Unavailable("the connection is not running", connection=lane.connection, maybe_applied=False)
+        await run.missing.read(refs)

@@ -118,7 +118,7 @@ def _destination(employee: Employee) -> Destination:
 def _tried(services: Services, live: LiveProject, store: Callable[[Connection], Arrived]) -> Story:
     """The story of the call as it would be; the transaction that made it is rolled back."""
 
-    async def no_search(*_: object) -> None:
+    async def ask_nobody(*_: object) -> None:
         return None
 
     advance = Advance(
@@ -126,7 +126,8 @@ def _tried(services: Services, live: LiveProject, store: Callable[[Connection], 
         services.clock,
         services.projects,
         services.directory,
-        search=no_search,
+        search=ask_nobody,
+        read=ask_nobody,
         wake_writer=lambda *_: None,
     )
 

@@ -238,7 +238,9 @@ def correct(old: Known, new: Action, number: int, said: Sequence[Action]) -> Act
         case CreateTask():
             if new.completed_at is not None:
                 return _note(key, new.on, new.result or new.text, new.reason)
-            return UpdateTask(key=key, task=record, assignee=new.assignee, text=new.text, reason=new.reason)
+            # who was escalated to keeps the task: only another decision moves it (X10)
+            assignee = new.assignee if _is_news("assignee", new.assignee, said) else None
+            return UpdateTask(key=key, task=record, assignee=assignee, text=new.text, reason=new.reason)
         case RecordCall():
             return _note(key, new.on, "\n".join(part for part in (new.text, new.recording) if part), new.reason)
         case AddNote():

@@ -17,7 +17,7 @@ from hub.core.decide import decide
 from hub.core.facts import without_own
 from hub.core.interaction import Direction, Identity, InteractionId
 from hub.core.plan import Action, Nothing, Plan, StepKey
-from hub.core.records import EmployeeId, RecordRef
+from hub.core.records import EmployeeId, RecordKind, RecordRef
 from hub.core.revise import Known, StepState, revise
 from hub.core.rota import Rota
 from hub.core.snapshot import History, Snapshot
@@ -80,10 +80,11 @@ class Advance:
         directory: Directory,
         *,
         search: Callable[[Lane, Identity], Awaitable[None]],
+        read: Callable[[Lane, Sequence[RecordRef]], Awaitable[None]],
         wake_writer: Callable[[str, str], None],
     ) -> None:
         self._store, self._clock, self._projects, self._directory = store, clock, projects, directory
-        self._search, self._wake_writer = search, wake_writer
+        self._search, self._read, self._wake_writer = search, read, wake_writer
 
     async def __call__(self, lane: Lane) -> datetime | None:
         """Advance ``lane``; when to look again, None = when somebody wakes it."""
@@ -203,14 +204,31 @@ class Advance:
         }
 
     async def _snapshot(self, lane: Lane, connection: LiveConnection, seen: _Seen, now: datetime) -> Snapshot:
-        """The client's records; asks the CRM's search only while the directory is not complete."""
+        """The client's records; asks the CRM's search only while the directory is not complete.
+
+        Deals that the directory knows by id only (an import leaves closed ones out) are read first: an open one
+        among them must not be overlooked (A14), and "closed" is not "never had one" (Z16, Z17).
+        """
         assert seen.stored is not None
         identity = seen.stored.interaction.client
+        holdings = self._directory.lookup(lane.project, lane.connection, identity, field_ids=connection.key_field_ids)
+        missing = [ref for ref in holdings.missing if ref.kind is RecordKind.DEAL]
+        if missing:
+            await self._read(lane, missing)
         snapshot = self._take(lane, connection, seen, identity, now)
         if not snapshot.is_complete and not (snapshot.contacts or snapshot.companies) and not identity.is_empty:
             await self._search(lane, identity)
             snapshot = self._take(lane, connection, seen, identity, now)
         return snapshot
+
+    def _is_complete(self, lane: Lane, connection: LiveConnection) -> bool:
+        """True if what the directory lacks the CRM lacks too: it was imported, and into this very directory."""
+        if connection.row.imported_at is None:
+            return False
+        account = (lane.project, lane.connection)
+        if account not in self._imported and self._directory.mark(*account, "imported"):
+            self._imported.add(account)
+        return account in self._imported
 
     def _take(self, lane: Lane, connection: LiveConnection, seen: _Seen, identity: Identity, now: datetime) -> Snapshot:
         holdings = self._directory.lookup(lane.project, lane.connection, identity, field_ids=connection.key_field_ids)
@@ -222,7 +240,7 @@ class Advance:
             employees=connection.employees,
             names=connection.names,
             history=seen.history,
-            is_complete=connection.row.imported_at is not None,
+            is_complete=self._is_complete(lane, connection),
         )
         snapshot = replace(snapshot, inactive=connection.inactive)
         open_tasks = {task.id for task in snapshot.tasks if task.is_open}

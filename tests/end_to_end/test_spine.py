@@ -134,3 +134,21 @@ async def test_missed_call_is_closed_by_the_employees_call_back(tmp_path: Path, 
         await company.settled(2)
         still = [task["text"] for task in company.records()["tasks"] if not task["is_completed"]]
         assert [text for text in still if "ерезвон" in text] == []
+
+
+async def test_client_whose_deals_are_all_closed_gets_no_new_one_for_a_missed_call(
+    tmp_path: Path, amocrm: tuple[Sandbox, str]
+) -> None:
+    """Z16: closed deals are not imported; the decision reads them when it needs them."""
+    sandbox, _ = amocrm
+    contact = sandbox.person("create_contact", name="Vira", phone="8 050 111 22 44", responsible_user_id=8800103)
+    lead = sandbox.person("create_lead", contact_id=contact["id"], name="Earlier", responsible_user_id=8800103)
+    sandbox.person("close_lead", id=lead["id"])
+    async with world(tmp_path, *amocrm) as company:
+        await company.webhook("after", MISSED_LEG)
+        await company.settled(1)
+        records = company.records()
+        assert [found["id"] for found in records["leads"]] == [lead["id"]]
+        assert [found["id"] for found in records["contacts"]] == [contact["id"]]
+        tasks = [(task["entity_type"], task["responsible_user_id"]) for task in records["tasks"]]
+        assert tasks == [("contacts", 8800103)]

@@ -1,0 +1,9 @@
+"""What holds for every test of the workspace."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+
+# a shared machine's pauses are no finding about the code
+settings.register_profile("hub", deadline=None)
+settings.load_profile("hub")
