@@ -84,6 +84,8 @@ class Advance:
         wake_writer: Callable[[str, str], None],
     ) -> None:
         self._store, self._clock, self._projects, self._directory = store, clock, projects, directory
+        #: accounts whose import stands in this directory: a lost one has to be asked for anew (DESIGN 3)
+        self._imported: set[tuple[str, str]] = set()
         self._search, self._read, self._wake_writer = search, read, wake_writer
 
     async def __call__(self, lane: Lane) -> datetime | None:
