@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -121,31 +122,29 @@ _CODECS: Final[Mapping[int, codec.Codec[Any]]] = {
 }
 
 
-def _defaults(type_: type) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for item in dataclasses.fields(type_):
-        if item.default is not dataclasses.MISSING:
-            found[item.name] = item.default
-        elif item.default_factory is not dataclasses.MISSING:
-            found[item.name] = item.default_factory()
-    return found
-
-
-_FIELDS: Final[Mapping[type, tuple[str, ...]]] = {
-    type_: tuple(item.name for item in dataclasses.fields(type_)) for type_ in (Contact, Company, Deal, Task)
-}
-_DEFAULTS: Final[Mapping[type, Mapping[str, Any]]] = {
-    type_: _defaults(type_) for type_ in (Contact, Company, Deal, Task)
-}
 _NOTHING = object()
+
+
+def _fields(type_: type[Record]) -> tuple[Callable[[Record], tuple[Any, ...]], tuple[tuple[str, Any], ...]]:
+    """How to get all values of a record at once, and the name and default of each."""
+    defaults: list[tuple[str, Any]] = []
+    for item in dataclasses.fields(type_):
+        made = item.default_factory() if item.default_factory is not dataclasses.MISSING else _NOTHING
+        defaults.append((item.name, made if item.default is dataclasses.MISSING else item.default))
+    return attrgetter(*(name for name, _ in defaults)), tuple(defaults)
+
+
+_FIELDS: Final[Mapping[type, tuple[Callable[[Record], tuple[Any, ...]], tuple[tuple[str, Any], ...]]]] = {
+    type_: _fields(type_) for type_ in (Contact, Company, Deal, Task)
+}
 
 
 def dump_record(record: Record) -> bytes:
     """``record`` as JSON without what is at its default: half the size, twice the speed."""
-    type_ = type(record)
-    defaults = _DEFAULTS[type_]
-    values = {name: getattr(record, name) for name in _FIELDS[type_]}
-    return codec.dump_json({name: value for name, value in values.items() if value != defaults.get(name, _NOTHING)})
+    values_of, defaults = _FIELDS[type(record)]
+    return codec.dump_json(
+        {name: value for (name, default), value in zip(defaults, values_of(record), strict=True) if value != default}
+    )
 
 
 def load_record(kind: int, body: bytes) -> Record:
