@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -104,30 +104,9 @@ class Assigned:
 
     def named(self, word: str) -> EmployeeId | None:
         """Whom one word names, None if nobody."""
-        facts = self.facts
-        match word:
-            case "answerer":
-                return facts.answered_by
-            case "caller":
-                return facts.caller
-            case "employee":
-                return facts.employee
-            case "responsible":
-                return self.taking_over or facts.responsible
-            case "deal_responsible":
-                return facts.deal_responsible
-            case "contact_responsible":
-                return facts.contact_responsible
-            case "dialled_owner":
-                return facts.dialled_owner
-            case "last_talked":
-                return facts.last_talked
-            case "owner":
-                return self.owner
-            case "senior" | "head" | "quality" | "administrator":
-                return self._by_role(word)
-            case "receives_new":
-                return next((EmployeeId(one.id) for one in self.policy.employees if one.receives_new), None)
+        read = _NAMED.get(word)
+        if read is not None:
+            return read(self)
         prefix, _, group = word.partition(":")
         if prefix == "turn":
             return self._turn(group or self.group)
@@ -135,8 +114,14 @@ class Assigned:
 
     def _by_role(self, role: str) -> EmployeeId | None:
         """The first of a role whom the CRM accepts."""
-        found = self.policy.roles.get(role, ())
-        return next((one for one in found if one not in self.facts.snapshot.inactive), None)
+        inactive = self.facts.snapshot.inactive
+        for employee in self.policy.roles.get(role, ()):
+            if employee not in inactive:
+                return employee
+        return None
+
+    def _first_for_new_clients(self) -> EmployeeId | None:
+        return next((EmployeeId(one.id) for one in self.policy.employees if one.receives_new), None)
 
     def _turn(self, name: str) -> EmployeeId | None:
         if name not in self._taken:
@@ -182,6 +167,25 @@ class Assigned:
 
     def _pass_over(self, employee: EmployeeId, role: str, code: str, detail: str) -> None:
         self.candidates.append(_candidate(employee, role, code, "detail", detail))
+
+
+#: how each word is answered, but employees' ids and turns
+_NAMED: Mapping[str, Callable[[Assigned], EmployeeId | None]] = {
+    "answerer": lambda people: people.facts.answered_by,
+    "caller": lambda people: people.facts.caller,
+    "employee": lambda people: people.facts.employee,
+    "responsible": lambda people: people.taking_over or people.facts.responsible,
+    "deal_responsible": lambda people: people.facts.deal_responsible,
+    "contact_responsible": lambda people: people.facts.contact_responsible,
+    "dialled_owner": lambda people: people.facts.dialled_owner,
+    "last_talked": lambda people: people.facts.last_talked,
+    "owner": lambda people: people.owner,
+    "senior": lambda people: people._by_role("senior"),
+    "head": lambda people: people._by_role("head"),
+    "quality": lambda people: people._by_role("quality"),
+    "administrator": lambda people: people._by_role("administrator"),
+    "receives_new": lambda people: people._first_for_new_clients(),
+}
 
 
 @lru_cache(8192)
@@ -236,6 +240,8 @@ def standing_in(
     employee: EmployeeId, policy: Policy, now: datetime, inactive: frozenset[EmployeeId]
 ) -> EmployeeId | None:
     """Who acts for ``employee`` now: themselves, or the first present of the chain of deputies; None if nobody does."""
+    if employee not in policy.absences:
+        return None if employee in inactive else employee
     seen = {employee}
     current = employee
     while True:

@@ -42,14 +42,17 @@ class Client:
         return found or (self.company.responsible if self.company else None)
 
 
+_NOBODY = Client()
+
+
 def find_client(identity: Identity, snapshot: Snapshot, policy: Policy, took_part: Sequence[EmployeeId]) -> Client:
     """Which of the snapshot's records new work goes to; ``took_part`` talked or called."""
     if not snapshot.contacts and not snapshot.companies:
-        return Client()
+        return _NOBODY
     contacts = [found for found in snapshot.contacts if _identifies(found, identity, policy)]
     companies = [found for found in snapshot.companies if _identifies(found, identity, policy)]
     if not contacts and not companies:
-        return Client()
+        return _NOBODY
     contact_ids, company_ids = {found.id for found in contacts}, {found.id for found in companies}
     linked = {deal_id for found in contacts for deal_id in found.deal_ids}
     linked |= {deal_id for found in companies for deal_id in found.deal_ids}

@@ -71,6 +71,7 @@ class Facts:
     is_pending: bool
     recording: str
     attribution: Attribution
+    department: str
 
     legs: tuple[Leg, ...]
     #: who each leg rang, None where nobody is tied to the place
@@ -153,10 +154,6 @@ class Facts:
     @property
     def line(self) -> str:
         return self.interaction.line or "" if isinstance(self.interaction, Call) else ""
-
-    @property
-    def department(self) -> str:
-        return _department(self.interaction)
 
     @property
     def text(self) -> str:
@@ -292,7 +289,8 @@ def establish(interaction: Interaction, snapshot: Snapshot, policy: Policy, now:
         picked_up or disposition is Disposition.ANSWERED or (isinstance(interaction, Chat) and last is not None)
     )
     line_owner = people.by_phone.get(call.line) if call and call.line else None
-    source = _sources(interaction, policy) if policy.sources else _Source(None, interaction.attribution)
+    department = _department(interaction)
+    source = _sources(interaction, department, policy) if policy.sources else _Source(None, interaction.attribution)
     caller = None
     if direction == "outbound":
         caller = next((found for found in employees if found), None) or line_owner
@@ -325,6 +323,7 @@ def establish(interaction: Interaction, snapshot: Snapshot, policy: Policy, now:
         is_pending=is_pending,
         recording=(legs[last].recording if last is not None else "") or (call.recording if call else ""),
         attribution=source.attribution,
+        department=department,
         legs=legs,
         leg_employees=employees,
         answered_by=answered_by,
@@ -458,7 +457,7 @@ class _Source:
     attribution: Attribution
 
 
-def _sources(interaction: Interaction, policy: Policy) -> _Source:
+def _sources(interaction: Interaction, department: str, policy: Policy) -> _Source:
     """The owner of the dialled number (A13) and the attribution, filled by the table where no tags came (R11)."""
     attribution = interaction.attribution
     owner: EmployeeId | None = None
@@ -466,7 +465,7 @@ def _sources(interaction: Interaction, policy: Policy) -> _Source:
     for row in policy.fitting_sources(
         (interaction.line or "") if isinstance(interaction, Call) else "",
         attribution.pool,
-        _department(interaction),
+        department,
         interaction.channel,
         interaction.form_name if isinstance(interaction, Form) else "",
     ):

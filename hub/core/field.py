@@ -155,7 +155,8 @@ FEW_VALUES = frozenset(
     {name for name, found in FIELDS.items() if found.type == "flag"}
     | {
         "kind", "channel", "source", "direction", "disposition", "line", "department", "scheme", "came_from", "pool",
-        "utm_source", "utm_medium", "form_name", "answered_by", "caller", "employee", "dialled_owner", "responsible",
+        "utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term", "form_name", "country", "deal.pipeline",
+        "deal.stage", "answered_by", "caller", "employee", "dialled_owner", "responsible",
         "deal_responsible", "contact_responsible", "last_talked", "connection", "repeat",
     }
 )  # fmt: skip

@@ -115,11 +115,6 @@ class _Making:
         if not self.actions:
             self._nothing("nothing_to_do")
 
-    def reason(self, code: str, requirement: str = "", **values: str) -> Reason:
-        """A reason that names the row behind it."""
-        because = self.verdict.because
-        return Reason(code=code, values={**because.values, **values}, requirement=requirement or because.requirement)
-
     def text(self, text: LocalText, title: str, assignee: EmployeeId | None = None) -> str:
         """``text`` with its values; a plain one and a warning if it does not render."""
         speaker = self.speaker
@@ -180,7 +175,7 @@ class _Making:
                     responsible=self.people.contact_owner,
                     fields=self.filled(self.outcome.contact_fields, settings.fields),
                     tags=_joined(self.outcome.contact_tags, settings.tags),
-                    reason=self.reason("new_client"),
+                    reason=self.verdict.reason("new_client"),
                 )
             )
 
@@ -219,9 +214,9 @@ class _Making:
                 responsible=taken_over,
                 fields=fields,
                 add_tags=tags,
-                reason=self.reason("answerer_takes_over", "A13")
+                reason=self.verdict.reason("answerer_takes_over", "A13")
                 if taken_over
-                else self.reason("contact_completed", "A9"),
+                else self.verdict.reason("contact_completed", "A9"),
             )
         )
 
@@ -260,7 +255,7 @@ class _Making:
                 price=outcome.price if outcome.price is not None else settings.price,
                 fields=self.filled(outcome.fields, settings.fields),
                 tags=_joined(outcome.tags, settings.tags),
-                reason=self.reason("new_deal"),
+                reason=self.verdict.reason("new_deal"),
             )
         )
         self.deal_ref = NewRecord(kind=RecordKind.DEAL, key=key)
@@ -276,7 +271,7 @@ class _Making:
                     key=StepKey(f"{self.facts.interaction.id}/update_deal/{deal.id}"),
                     deal=deal.ref,
                     responsible=taken_over,
-                    reason=self.reason("answerer_takes_over", "A13"),
+                    reason=self.verdict.reason("answerer_takes_over", "A13"),
                 )
             )
 
@@ -304,7 +299,7 @@ class _Making:
                 key=StepKey(f"{self.facts.interaction.id}/complete/{task_id}"),
                 task=RecordRef(kind=RecordKind.TASK, id=task_id),
                 result=self.text(self.policy.reached, "reached"),
-                reason=self.reason("client_reached", "A5"),
+                reason=self.verdict.reason("client_reached", "A5"),
             )
         )
 
@@ -346,7 +341,7 @@ class _Making:
                 type=kind.type,
                 completed_at=since if kind.completed else None,
                 result=self.text(kind.result, wish.task, assignee) if kind.completed and kind.result else "",
-                reason=self.reason("task", task=wish.task),
+                reason=self.verdict.reason("task", task=wish.task),
             )
         )
         if kind.overdue and not kind.completed:
@@ -372,7 +367,7 @@ class _Making:
 
     def _already_open(self, open_one: OpenTask, wish: TaskWish, kind: TaskKind, assignee: EmployeeId | None) -> None:
         """One more missed call is noted where the open call-back hangs; its deadline stays (A3)."""
-        reason = self.reason("task_is_open", "A3", task=wish.task, open=open_one.task.id)
+        reason = self.verdict.reason("task_is_open", "A3", task=wish.task, open=open_one.task.id)
         on: Ref | None = open_one.task.on or self.place(wish.on or kind.on)
         key = StepKey(f"{self.facts.interaction.id}/note/repeated/{_ref_name(on)}")
         if kind.until_reached and on is not None:
@@ -414,7 +409,7 @@ class _Making:
                 responsible=facts.employee or self.people.responsible,
                 source=call.source,
                 text=self.text(self.policy.call_record.text, "call_record"),
-                reason=self.reason("call_record", "A6"),
+                reason=self.verdict.reason("call_record", "A6"),
             )
         )
 
@@ -424,7 +419,9 @@ class _Making:
             text = self.text(self.policy.notes[wish.note].text, wish.note)
             if on is not None and text:
                 key = StepKey(f"{self.facts.interaction.id}/note/{wish.note}")
-                self.actions.append(AddNote(key=key, on=on, text=text, reason=self.reason("note", note=wish.note)))
+                self.actions.append(
+                    AddNote(key=key, on=on, text=text, reason=self.verdict.reason("note", note=wish.note))
+                )
 
     def _notify(self) -> None:
         if not self.outcome.notify or (self.facts.is_pending and not self.facts.is_answered):
@@ -440,7 +437,7 @@ class _Making:
                 text=self.text(self.outcome.notice or "{{ status }} {{ client }} {{ phone }}", "notice"),
                 phone=self.facts.interaction.client.phones[0] if phones else None,
                 on=self.deal_ref or self.contact_ref,
-                reason=self.reason("notice"),
+                reason=self.verdict.reason("notice"),
             )
         )
 
@@ -453,8 +450,8 @@ def _ref_name(on: Ref | None) -> str:
     return "" if on is None else on.id if not isinstance(on, NewRecord) else "new"
 
 
-def _joined(*tags: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(tag for some in tags for tag in some))
+def _joined(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*first, *second))) if first and second else first or second
 
 
 def _once(people: Assigned) -> tuple[Candidate, ...]:
@@ -477,11 +474,13 @@ _SHOWN: tuple[tuple[str, bool], ...] = (
 
 def _shown_facts(facts: Facts) -> tuple[Fact, ...]:
     seen_at = facts.snapshot.seen_at
-    shown = []
-    for (name, is_of_crm), value in zip(_SHOWN, _read_shown(facts), strict=True):
-        if value or name in _ALWAYS_SHOWN:
-            shown.append(_fact(name, value, seen_at if is_of_crm else None))
-    return tuple(shown)
+    return tuple(
+        [
+            _fact(name, value, seen_at if is_of_crm else None)
+            for (name, is_of_crm), value in zip(_SHOWN, _read_shown(facts), strict=True)
+            if value or name in _ALWAYS_SHOWN
+        ]
+    )
 
 
 _read_shown = attrgetter(*(name for name, _ in _SHOWN))

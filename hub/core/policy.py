@@ -47,6 +47,7 @@ from hub.core.section import (
 from hub.core.table import Table
 from hub.core.tasks import TaskKind
 from hub.core.text import Language, LocalText
+from hub.core.verdict import Memory
 from hub.errors import ConfigurationError
 
 __all__ = ["Policy", "load_policy", "policy_schema"]
@@ -198,6 +199,11 @@ class Policy(Part):
     def rule_table(self) -> Table:
         """What the conditions of the rules say to facts."""
         return Table(entries=self.compiled_rules)
+
+    @cached_property
+    def verdicts(self) -> Memory:
+        """What was judged before."""
+        return Memory(self)
 
     @cached_property
     def channel_defaults(self) -> Mapping[str, Mapping[str, Any]]:

@@ -234,11 +234,12 @@ class Hours:
     def after(self, since: datetime, working: timedelta) -> datetime:
         """The instant when ``working`` of working time has passed since ``since`` (A4)."""
         left = working
-        for begin, end in self._walk(since.astimezone(UTC)):
+        since = since if since.tzinfo is UTC else since.astimezone(UTC)
+        for begin, end in self._walk(since):
             if end - begin >= left:
                 return begin + left
             left -= end - begin
-        return since.astimezone(UTC) + working
+        return since + working
 
 
 #: open at every hour of every day

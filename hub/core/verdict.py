@@ -1,21 +1,39 @@
-"""What is wanted for an interaction: first what is nobody's business, then the matrix, then the rules."""
+"""What is wanted for an interaction: first what is nobody's business, then the matrix, then the rules.
+
+A project's interactions are of few kinds, so a verdict is remembered with everything that judging looked at, wherever
+the policy asks only for what takes few values (`hub.core.field.FEW_VALUES`) and asks no plugin's rule.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from hub.core.field import FEW_VALUES, FIELDS
 from hub.core.matrix import first_fit
 from hub.core.outcome import Outcome, merge
 from hub.core.plan import Reason, Trial
 from hub.core.rules import apply_rules
+from hub.core.table import Asked
 from hub.core.text import say
 
 if TYPE_CHECKING:
     from hub.core.facts import Facts
     from hub.core.policy import Policy
 
-__all__ = ["Verdict", "judge"]
+__all__ = ["Memory", "Verdict", "judge"]
+
+#: verdicts remembered for one policy; beyond it all are forgotten
+_REMEMBERED = 2048
+#: reasons remembered for one verdict; the others name single records
+_SAID = 64
+#: what judging looks at besides the conditions' fields: `_classify` and the channel's defaults, then `_from_sources`
+_ALWAYS_SEEN = (
+    "is_private", "is_blocked", "is_pending", "is_answered", "is_internal", "is_short", "has_contact", "channel",
+)  # fmt: skip
+_SEEN_FOR_SOURCES = ("line", "attribution.pool", "department", "form_name")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +45,50 @@ class Verdict:
     because: Reason
     trials: tuple[Trial, ...] = ()
     warnings: tuple[Reason, ...] = ()
+    #: reasons that plans gave from this verdict, see `reason`
+    _said: dict[tuple[str, str, tuple[tuple[str, str], ...]], Reason] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+
+    def reason(self, code: str, requirement: str = "", **values: str) -> Reason:
+        """A reason that names the row behind it; made once, for there are few."""
+        key = (code, requirement, tuple(values.items()))
+        found = self._said.get(key)
+        if found is None:
+            because = self.because
+            found = Reason(
+                code=code, values={**because.values, **values}, requirement=requirement or because.requirement
+            )
+            if len(self._said) < _SAID:
+                self._said[key] = found
+        return found
+
+
+class Memory:
+    """The verdicts of one policy by what they were judged from."""
+
+    def __init__(self, policy: Policy) -> None:
+        entries: list[Asked] = [*policy.rows, *policy.compiled_rules]
+        asked = frozenset[str]().union(*(entry.asks for entry in entries))
+        self._is_kept = asked <= FEW_VALUES and not any(rule.asked for rule in policy.compiled_rules)
+        self._known: dict[Any, Verdict] = {}
+        paths = {*_ALWAYS_SEEN, *(_SEEN_FOR_SOURCES if policy.sources else ())}
+        if self._is_kept:
+            paths |= {FIELDS[name].path for name in asked}
+        self._seen: Callable[[Facts], Any] = attrgetter(*sorted(paths))
+
+    def recall(self, facts: Facts, judge_anew: Callable[[], Verdict]) -> Verdict:
+        """The verdict on facts like these."""
+        if not self._is_kept:
+            return judge_anew()
+        seen = self._seen(facts)
+        found = self._known.get(seen)
+        if found is None:
+            found = judge_anew()
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[seen] = found
+        return found
 
 
 _PENDING = Reason(code="not_over_yet")
@@ -40,6 +102,10 @@ _ON_THE_CARD = Outcome(contact=False, deal="none", tasks=(), notes=(), call_reco
 
 def judge(facts: Facts, policy: Policy) -> Verdict:
     """What policy wants done about ``facts``."""
+    return policy.verdicts.recall(facts, lambda: _judge(facts, policy))
+
+
+def _judge(facts: Facts, policy: Policy) -> Verdict:
     dropped = _classify(facts, policy)
     if dropped is not None:
         return dropped

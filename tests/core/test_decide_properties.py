@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hub.core.decide import decide
+from hub.core.facts import establish
 from hub.core.interaction import (
     Attribution,
     Call,
@@ -27,10 +28,12 @@ from hub.core.interaction import (
 )
 from hub.core.phone import Phone
 from hub.core.plan import NewRecord, Nothing, Plan
+from hub.core.policy import Policy
 from hub.core.records import Company, Contact, Deal, EmployeeId, RecordKind, RecordRef, Task
 from hub.core.rota import NO_TURNS, next_in_turn
 from hub.core.snapshot import History, Snapshot
 from hub.core.tasks import open_tasks
+from hub.core.verdict import _judge, judge
 from hub.testing.builders import CLIENT, NOW, PHONE, MemoryCrm, answered, client, missed, outgoing, policy
 
 POLICIES = (
@@ -115,12 +118,9 @@ snapshots = st.builds(
 @SHORT
 @given(interactions, snapshots, st.sampled_from(POLICIES), MOMENTS)
 def test_decide_is_total_and_deterministic(
-    interaction: Interaction, known: Snapshot, rules: object, now: datetime
+    interaction: Interaction, known: Snapshot, rules: Policy, now: datetime
 ) -> None:
     """H2: the same input gives the same plan, with a reason for each action."""
-    from hub.core.policy import Policy
-
-    assert isinstance(rules, Policy)
     made = decide(interaction, known, NO_TURNS, rules, now, client_id=CLIENT)
     assert made == decide(interaction, known, NO_TURNS, rules, now, client_id=CLIENT)
     assert made.actions
@@ -129,6 +129,43 @@ def test_decide_is_total_and_deterministic(
     assert len(keys) == len(set(keys))
     assert not made.explanation.warnings or all(warning.code for warning in made.explanation.warnings)
     _refers_only_to_what_it_makes_first(made)
+
+
+MEMORABLE = policy(
+    "car-dealer",
+    """
+[channels.phone]
+pipeline = "Calls"
+[[sources]]
+number = "050 111 22 33"
+fields = { "Where" = "number" }
+[[sources]]
+channel = "site"
+tags = ["site"]
+[[rules]]
+name = "few values"
+when = { utm_source = { exists = true }, has_open_deal = false }
+stage = "New"
+[[rules]]
+name = "whose"
+when = { any = [{ responsible = "olena" }, { not = { department = "x" } }] }
+tags = ["hers"]
+""",
+)
+OF_PHONES = policy(
+    "car-dealer", '[[rules]]\nname = "many values"\nwhen = { phone = { starts_with = "+38050" } }\ntags = ["a"]'
+)
+
+
+@SHORT
+@given(interactions, snapshots, st.sampled_from([*POLICIES, MEMORABLE, OF_PHONES]), MOMENTS)
+def test_a_verdict_that_is_remembered_is_the_one_judged_anew(
+    interaction: Interaction, known: Snapshot, rules: Policy, now: datetime
+) -> None:
+    """H2: what was judged before of other clients changes nothing."""
+    facts = establish(interaction, known, rules, now)
+    first, again, anew = judge(facts, rules), judge(facts, rules), _judge(facts, rules)
+    assert first == again == anew
 
 
 def _refers_only_to_what_it_makes_first(made: Plan) -> None:
@@ -153,12 +190,9 @@ STEPS = st.lists(
 @SHORT
 @given(STEPS, st.sampled_from(POLICIES[1:3]), st.sampled_from([None, "olena", "serhii"]))
 def test_no_history_leaves_one_employee_two_open_call_backs(
-    steps: list[tuple[str, str, int]], rules: object, owner: str | None
+    steps: list[tuple[str, str, int]], rules: Policy, owner: str | None
 ) -> None:
     """A3: over contact and deals, whatever comes in whatever order, decided again any number of times."""
-    from hub.core.policy import Policy
-
-    assert isinstance(rules, Policy)
     crm = MemoryCrm(rules=rules, known=client(owner, deal=owner) if owner else client(None))
     for number, (what, who, again) in enumerate(steps):
         made = {
