@@ -1,8 +1,9 @@
-"""What no single part of a policy can see: names that lead nowhere, and deputies in a circle (X11)."""
+"""What no single part of a policy can see: names that lead nowhere, deputies in a circle (X11), rules in vain (C1)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,65 @@ from pydantic import ValidationError
 from hub.core.assign import WORDS
 from hub.core.employee import span_of
 from hub.core.outcome import OutcomeSettings
+from hub.core.reach import atoms_of, impossible, includes, overruled
 
 if TYPE_CHECKING:
     from hub.core.policy import Policy
 
-__all__ = ["contradictions"]
+__all__ = ["Complaint", "contradictions", "findings"]
 
 Found = Iterator[tuple[tuple[str | int, ...], str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Complaint:
+    """Something of a policy that can be used and is hardly meant."""
+
+    #: as ``rules.3.when``
+    path: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.problem}"
+
+
+def findings(policy: Policy) -> list[Complaint]:
+    """Rows and rules that can never count, and rules that contradict each other, in the policy's order; warnings."""
+    return [
+        Complaint(path=".".join(str(part) for part in path), problem=problem)
+        for path, problem in (*_rows_in_vain(policy), *_rules_in_vain(policy))
+    ]
+
+
+def _rows_in_vain(policy: Policy) -> Found:
+    known = [(row.name, atoms_of(row.when)) for row in policy.matrix]
+    for index, (_, atoms) in enumerate(known):
+        field = impossible(atoms)
+        if field:
+            yield ("matrix", index, "when"), f"never holds: nothing meets all that it asks of {field!r}"
+            continue
+        taker = next((name for name, higher in known[:index] if includes(higher, atoms)), None)
+        if taker is not None:
+            yield ("matrix", index, "when"), f"is never reached: the row {taker!r} above fits wherever this one does"
+
+
+def _rules_in_vain(policy: Policy) -> Found:
+    known = [(rule, atoms_of(rule.when)) for rule in policy.rules]
+    for index, (rule, atoms) in enumerate(known):
+        field = impossible(atoms)
+        if field:
+            yield ("rules", index, "when"), f"never holds: nothing meets all that it asks of {field!r}"
+            continue
+        for above, higher in known[:index]:
+            if above.use or not includes(higher, atoms):
+                continue
+            if above.stop or policy.stop_at_first_rule:
+                yield ("rules", index, "when"), f"is never tried: {above.name!r} above holds wherever this one does"
+                break
+            for name in overruled(above, rule):
+                yield ("rules", index, name), f"has no effect: {above.name!r} above sets it wherever this rule holds"
+        if not (rule.use or rule.stop or rule.settled(policy.language)):
+            yield ("rules", index), "sets nothing"
 
 
 def contradictions(policy: Policy) -> Found:
