@@ -75,41 +75,60 @@ def answer(caller: Phone | None, holders: Sequence[Holder], history: History, po
         return Answer(reason=_INTERNAL)
     if caller in policy.shared_numbers:
         return Answer(reason=_SHARED)
-    seen = [holder.seen_at for holder in holders if holder.seen_at is not None]
-    age = now - min(seen) if seen else None
+    age = _age(holders, now)
     candidates: list[Candidate] = []
-    tried: set[EmployeeId] = set()
     for role in settings.order:
-        for employee in _whose(role, holders, history):
-            if employee in tried:
-                continue
-            tried.add(employee)
-            found = _ring(employee, role, policy, now, candidates)
-            if found is not None:
-                reason = candidates[-1].reason
-                return Answer(
-                    destination=found[1], employee=found[0], candidates=tuple(candidates), reason=reason, age=age
-                )
-            # the first known responsible decides: a colleague is not rung instead, the scheme goes on
-            return Answer(candidates=tuple(candidates), reason=_NOBODY, age=age)
+        employee = _whose(role, holders, history)
+        if employee is None:
+            continue
+        found = _ring(employee, role, policy, now, candidates)
+        if found is not None:
+            reason = candidates[-1].reason
+            return Answer(destination=found[1], employee=found[0], candidates=tuple(candidates), reason=reason, age=age)
+        # the first known responsible decides: a colleague is not rung instead, the scheme goes on
+        return Answer(candidates=tuple(candidates), reason=_NOBODY, age=age)
     if not holders and history.last_talked is None:
         return Answer(age=age)
     return Answer(candidates=tuple(candidates), reason=_NOBODY, age=age)
 
 
-def _whose(role: str, holders: Sequence[Holder], history: History) -> list[EmployeeId]:
-    """Whose the caller is by ``role``, the best first; at most one employee for each fact."""
+def _age(holders: Sequence[Holder], now: datetime) -> timedelta | None:
+    oldest: datetime | None = None
+    for holder in holders:
+        seen = holder.seen_at
+        if seen is not None and (oldest is None or seen < oldest):
+            oldest = seen
+    return None if oldest is None else now - oldest
+
+
+def _whose(role: str, holders: Sequence[Holder], history: History) -> EmployeeId | None:
+    """Whose the caller is by ``role``, the best of several."""
     if role == "last_talked":
-        return [history.last_talked] if history.last_talked is not None else []
+        return history.last_talked
     if role == "deal":
-        deals = [deal for holder in holders for deal in holder.open_deals if deal.responsible is not None]
-        if len(deals) > 1:
-            deals.sort(key=lambda deal: (-_time(deal.updated_at), deal.id))
-        return [deal.responsible for deal in deals if deal.responsible is not None][:1]
+        return _whose_deal(holders)
+    # a number has one holder almost always
+    if len(holders) == 1:
+        return holders[0].responsible
     known = [holder for holder in holders if holder.responsible is not None]
-    if len(known) > 1:
-        known.sort(key=lambda holder: (-holder.fullness, _time(holder.created_at), holder.id))
-    return [holder.responsible for holder in known if holder.responsible is not None][:1]
+    return min(known, key=_by_fullness).responsible if known else None
+
+
+def _whose_deal(holders: Sequence[Holder]) -> EmployeeId | None:
+    best: HolderDeal | None = None
+    for holder in holders:
+        for deal in holder.open_deals:
+            if deal.responsible is not None and (best is None or _by_update(deal) < _by_update(best)):
+                best = deal
+    return None if best is None else best.responsible
+
+
+def _by_fullness(holder: Holder) -> tuple[int, float, str]:
+    return -holder.fullness, _time(holder.created_at), holder.id
+
+
+def _by_update(deal: HolderDeal) -> tuple[float, str]:
+    return -_time(deal.updated_at), deal.id
 
 
 def _time(at: datetime | None) -> float:
@@ -142,7 +161,7 @@ def _cannot(employee: EmployeeId, policy: Policy, now: datetime) -> str | None:
         return "unknown_employee"
     if employee not in policy.destinations:
         return "no_destination"
-    if is_absent(employee, policy, now):
+    if employee in policy.absences and is_absent(employee, policy, now):
         return "absent"
     if policy.forwarding.working_hours:
         hours = policy.hours_of(known.schedule) if known.schedule else policy.company_hours

@@ -24,7 +24,10 @@ _INTERNATIONAL = re.compile(r"(\+?)([1-9][0-9]{7,14})", re.ASCII)
 _NON_GEOGRAPHIC = "001"
 #: trunk prefixes of the past that people still write before the national number: ``8 068 729 00 73``
 _OLD_TRUNK = {"UA": "8"}
+#: any of them will do; clients have the first two, and they are tried in this order
 _TYPES = (
+    "mobile",
+    "fixed_line",
     "premium_rate",
     "toll_free",
     "shared_cost",
@@ -33,8 +36,6 @@ _TYPES = (
     "pager",
     "uan",
     "voicemail",
-    "fixed_line",
-    "mobile",
 )
 
 

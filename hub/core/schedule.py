@@ -23,6 +23,7 @@ _TIMES = re.compile(r"\s*(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})\s*")
 _HORIZON_DAYS = 400
 _KNOWN_DAYS = 2000
 _A_DAY = timedelta(days=1)
+_A_MINUTE = timedelta(minutes=1)
 _LAST_DAY = date.max - 2 * _A_DAY
 
 #: stretches of one day in minutes since midnight, in order, none overlapping
@@ -188,9 +189,23 @@ class Hours:
 
     def is_open(self, at: datetime) -> bool:
         """True if ``at`` lies in working time; the first minute counts, the last does not."""
+        known = self._minute
+        if known:
+            begin, end, found = known[0]
+            if begin <= at < end:
+                return found
         local = at.astimezone(self.zone)
         minute = local.hour * 60 + local.minute
-        return any(first <= minute < last for first, last in self.times_on(local.date()))
+        found = any(first <= minute < last for first, last in self.times_on(local.date()))
+        if at.tzinfo is UTC:
+            begin = at - timedelta(seconds=local.second, microseconds=local.microsecond)
+            known[:] = [(begin, begin + _A_MINUTE, found)]
+        return found
+
+    @cached_property
+    def _minute(self) -> list[tuple[datetime, datetime, bool]]:
+        """The minute asked for last, as UTC instants, and if it was open: calls ask for the present over and over."""
+        return []
 
     @cached_property
     def is_ever_open(self) -> bool:

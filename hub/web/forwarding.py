@@ -179,7 +179,7 @@ class Forwarding:
         if watch.under_way >= MOST_UNDER_WAY:
             self._counts.refused["forward", "too many"] += 1
             return Unread.TOO_SLOW
-        watch.enter()
+        task = watch.enter()
         try:
             return await read_body(receive, MOST_BYTES)
         except asyncio.CancelledError:
@@ -187,16 +187,12 @@ class Forwarding:
                 raise
             return Unread.TOO_SLOW
         finally:
-            watch.leave()
+            watch.leave(task)
 
     async def _send(self, send: Send, reply: Reply, age: timedelta | None) -> None:
-        headers = [
-            (b"content-type", reply.content_type.encode()),
-            (b"content-length", b"%d" % len(reply.body)),
-            *SECURITY_HEADERS,
-        ]
+        headers = _headers(reply.content_type, len(reply.body))
         if age is not None:
-            headers.append((b"x-hub-fact-age", b"%d" % age.total_seconds()))
+            headers = (*headers, (b"x-hub-fact-age", b"%d" % age.total_seconds()))
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": reply.body})
 
@@ -319,6 +315,15 @@ class Forwarding:
         await self._services.directory.fold_async(project.name, connection.name, changes, asked_at)
 
 
+@lru_cache(maxsize=1024)
+def _headers(content_type: str, length: int) -> tuple[tuple[bytes, bytes], ...]:
+    return (
+        (b"content-type", content_type.encode()),
+        (b"content-length", b"%d" % length),
+        *SECURITY_HEADERS,
+    )
+
+
 @lru_cache(maxsize=4096)
 def _explain(
     reason: str,
@@ -372,8 +377,10 @@ def _needs_history(policy: Policy, holders: tuple[Holder, ...]) -> bool:
             if role == "contact":
                 if holder.responsible is not None:
                     return False
-            elif any(deal.responsible is not None for deal in holder.open_deals):
-                return False
+            else:
+                for deal in holder.open_deals:
+                    if deal.responsible is not None:
+                        return False
     return False
 
 

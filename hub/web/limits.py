@@ -51,7 +51,7 @@ class Watch:
 
     ::
 
-        watch.enter()
+        task = watch.enter()
         try:
             ...
         except asyncio.CancelledError:
@@ -59,7 +59,7 @@ class Watch:
                 raise
             ...  # too slow
         finally:
-            watch.leave()
+            watch.leave(task)
     """
 
     #: how often the requests are looked at, and so how much later than `longest` one may end
@@ -79,17 +79,18 @@ class Watch:
         """How many requests are between `enter` and `leave`."""
         return len(self._watched)
 
-    def enter(self) -> None:
-        """The current task begins a request."""
+    def enter(self) -> asyncio.Task[object]:
+        """The current task begins a request; it is to `leave`."""
         task = asyncio.current_task()
         assert task is not None
         if not self._watched:
             self._begun.set()
         self._watched[task] = self._monotonic() + self.longest
+        return task
 
-    def leave(self) -> None:
-        """The current task is done with its request."""
-        task = asyncio.current_task()
+    def leave(self, task: asyncio.Task[object] | None = None) -> None:
+        """``task``, the current one if it is not given, is done with its request."""
+        task = task or asyncio.current_task()
         assert task is not None
         del self._watched[task]
 

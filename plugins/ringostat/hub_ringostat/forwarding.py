@@ -24,6 +24,8 @@ __all__ = ["forwarding_question", "forwarding_reply"]
 
 _JSON = "application/json"
 _MOST_FIELDS = 200
+#: a text up to this length is remembered unquoted
+_SHORT = 64
 
 
 def forwarding_question(request: RawRequest, channel: ChannelConfig, settings: RingostatSettings) -> ForwardingQuestion:
@@ -37,14 +39,15 @@ def forwarding_question(request: RawRequest, channel: ChannelConfig, settings: R
     reply_to = _read_body(request, found)
     if request.query:
         _read_pairs(request.query, found)
-    callers = settings.names[Meaning.QUESTION_CALLER]
-    if not any(found.get(name) for name in callers):
+    names = settings.names
+    callers, own = names[Meaning.QUESTION_CALLER], names[Meaning.QUESTION_ID]
+    if not _first(found, callers):
         _read_headers(request, found, settings)
     return ForwardingQuestion(
         caller=_phone(found, callers, channel),
-        uuid=_first(found, settings.names[Meaning.QUESTION_ID]),
-        call_id=_call_id(found, settings),
-        line=_phone(found, settings.names[Meaning.QUESTION_LINE], channel),
+        uuid=_first(found, own),
+        call_id=_call_id(found, names[Meaning.CALL_ID], own),
+        line=_phone(found, names[Meaning.QUESTION_LINE], channel),
         parameters=found,
         reply_to=reply_to,
     )
@@ -104,8 +107,20 @@ def _read_object(values: Mapping[str, Any], found: dict[str, str]) -> None:
     for key, value in values.items():
         key = key.lower()
         if not found.get(key):
-            text = text_of(value)
-            found[key] = unquote(text) if "%" in text else text
+            found[key] = _text(value)
+
+
+def _text(value: Any) -> str:
+    text = text_of(value)
+    if "%" not in text:
+        return text
+    # a location and a line come with every call; a long text is rarely the same twice
+    return _unquoted(text) if len(text) <= _SHORT else unquote(text)
+
+
+@lru_cache(maxsize=2048)
+def _unquoted(text: str) -> str:
+    return unquote(text)
 
 
 def _read_pairs(data: bytes, found: dict[str, str]) -> None:
@@ -116,8 +131,7 @@ def _read_pairs(data: bytes, found: dict[str, str]) -> None:
     for key, value in pairs:
         key = key.lower()
         if not found.get(key):
-            text = text_of(value)
-            found[key] = unquote(text) if "%" in text else text
+            found[key] = _text(value)
 
 
 def _read_headers(request: RawRequest, found: dict[str, str], settings: RingostatSettings) -> None:
@@ -138,14 +152,19 @@ def _header_names(*names: tuple[str, ...]) -> Mapping[str, str]:
     return {name.replace("-", "_"): name for group in names for name in group}
 
 
-def _call_id(found: Mapping[str, str], settings: RingostatSettings) -> str:
-    own = settings.names[Meaning.QUESTION_ID]
+def _call_id(found: Mapping[str, str], names: tuple[str, ...], own: tuple[str, ...]) -> str:
     # the uuid is that of the question, not of the call
-    return next((found[name] for name in settings.names[Meaning.CALL_ID] if name not in own and found.get(name)), "")
+    for name in names:
+        if (value := found.get(name)) and name not in own:
+            return value
+    return ""
 
 
 def _first(found: Mapping[str, str], names: tuple[str, ...]) -> str:
-    return next((found[name] for name in names if found.get(name)), "")
+    for name in names:
+        if value := found.get(name):
+            return value
+    return ""
 
 
 def _phone(found: Mapping[str, str], names: tuple[str, ...], channel: ChannelConfig) -> Phone | None:
