@@ -28,7 +28,7 @@ from hub.store.projects import Status
 from tests.end_to_end.test_spine import ANSWERED
 from tests.end_to_end.world import CHANNEL, CRM, PROJECT, USERS, World, preset, world
 
-FAST = '[timing]\nsettle = "0.02 s"\ndoubt_wait = "0.2 s"\nrequest_timeout = "1.5 s"\n'
+FAST = '[timing]\nsettle = "0.02 s"\ndoubt_wait = "0.2 s"\nrequest_timeout = "4 s"\n'
 COMPLEX = "POST /api/v4/leads/complex"
 MISSED = {"disposition": "NO ANSWER", "billsec": "0", "has_recording": "0", "recording_wav": ""}
 
