@@ -126,6 +126,8 @@ class AccountWriter:
         due = await self._store.read(lambda conn: steps.next_moment(conn, account.project, account.name, now))
         moments = [moment for moment in (due, account.retry_at) if moment is not None and moment > now]
         seconds = min([1.0, *((moment - now).total_seconds() for moment in moments)])
+        if account.pacer.ready_in:
+            seconds = min(seconds, account.pacer.ready_in)
         try:
             async with asyncio.timeout(max(0.005, seconds)):
                 await self._wakeup.wait()
@@ -142,7 +144,8 @@ class AccountWriter:
         if self._doubting is None or self._doubting.done():
             # beside the sending: lists are slow to read, and a popup does not wait for them
             self._doubting = asyncio.create_task(self._check_doubts(), name=f"doubts {account.name}")
-        free = self._timing.parallel - len(self._running)
+        # what cannot leave yet is not put together yet: meanwhile more of its kind comes to share the request
+        free = min(self._timing.parallel - len(self._running), account.pacer.room)
         if free <= 0:
             return
         waiting, states = await self._store.read(lambda conn: self._look(conn, now))

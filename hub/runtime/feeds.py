@@ -234,7 +234,9 @@ class Feed:
 
     @property
     def _interval(self) -> timedelta:
-        return self._timing.poll_alone if self.webhooks_are_healthy is False else self._timing.poll
+        # in a burst the account's requests go to its interactions first (H5)
+        is_busy = self.account.pacer.headroom < 0.5
+        return self._timing.poll_alone if self.webhooks_are_healthy is False and not is_busy else self._timing.poll
 
     # --- folding ------------------------------------------------------------------------------------------------
 

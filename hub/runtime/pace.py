@@ -154,6 +154,20 @@ class Pacer:
         return 1 - len(self._places) / self.pace.requests
 
     @property
+    def room(self) -> int:
+        """How many more requests could begin at once, now."""
+        now = self._clock.monotonic()
+        if self._next_start(now) > now:
+            return 0
+        return max(0, self.pace.requests - len(self._places) - self.waiting)
+
+    @property
+    def ready_in(self) -> float:
+        """Seconds until a place may be free, 0 if one is."""
+        now = self._clock.monotonic()
+        return max(0.0, self._next_start(now) - now)
+
+    @property
     def waiting(self) -> int:
         """How many requests wait for their turn."""
         return sum(1 for turn in self._waiting if not turn.granted.cancelled())
