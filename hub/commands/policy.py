@@ -11,8 +11,9 @@ import typer
 from sqlalchemy import Connection
 
 from hub.commands.context import Exit, JsonOption, ProjectOption, console, fail, opened, print_json, the_project
+from hub.core.consistency import findings
 from hub.core.example_check import check_examples
-from hub.core.policy import load_policy, policy_schema
+from hub.core.policy import Policy, load_policy, policy_schema
 from hub.errors import ConfigurationError
 from hub.store import policies
 
@@ -72,16 +73,19 @@ def export(
 def check(file: FileArgument, as_json: JsonOption = False) -> None:
     """Check FILE without publishing it: fields, names, contradictions, its own examples."""
     try:
-        _checked(file.read_text(encoding="utf-8"), str(file))
+        policy = _checked(file.read_text(encoding="utf-8"), str(file))
     except ConfigurationError as err:
         if as_json:
             print_json({"ok": False, "problem": err.problem, "path": err.path, "line": err.line})
             raise typer.Exit(int(Exit.FOUND)) from err
         raise fail(str(err), Exit.FOUND) from err
+    warnings = findings(policy)
     if as_json:
-        print_json({"ok": True})
-    else:
-        console.print(f"{file} can be used.")
+        print_json({"ok": True, "warnings": [{"path": one.path, "problem": one.problem} for one in warnings]})
+        return
+    for one in warnings:
+        console.print(f"[yellow]note[/yellow] {one}", highlight=False)
+    console.print(f"{file} can be used.")
 
 
 @app.command()
@@ -144,11 +148,12 @@ def rollback(
         console.print(f"Version {services.store.write_now(back).version} is published: the text of version {to}.")
 
 
-def _checked(text: str, file: str) -> None:
+def _checked(text: str, file: str) -> Policy:
     policy = load_policy(text, file=file)
     failures = check_examples(policy)
     if failures:
         raise ConfigurationError("; ".join(str(failure) for failure in failures), path="example", file=file)
+    return policy
 
 
 def _base_of(text: str) -> int | None:

@@ -193,12 +193,12 @@ class Projects:
             if found.value and found.kind != "employee"
         }
         catalogue = row.catalogue or Catalogue()
-        further = [key for key in (policy.identity.keys if policy else ()) if key not in ("phone", "email", "name")]
+        further = [key.removeprefix("field:") for key in (policy.identity.keys if policy else ()) if ":" in key]
         key_field_ids = {
-            key: found.id
-            for key in further
+            name: found.id
+            for name in further
             for found in catalogue.fields
-            if key.casefold() in (found.name.casefold(), found.code.casefold())
+            if name.casefold() in (found.name.casefold(), found.code.casefold())
         }
         return LiveConnection(
             row=row,

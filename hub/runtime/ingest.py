@@ -49,7 +49,8 @@ def join_rules(policy: Policy | None) -> JoinRules:
     identity = policy.identity
     return JoinRules(
         join=identity.join,
-        kinds=tuple(key if key in ("phone", "email") else f"field:{key}" for key in identity.keys),
+        # a name never joins by itself (J7)
+        kinds=tuple(key for key in identity.keys if key != "name"),
         ignore_absent=identity.absent_key == "ignore",
         shared=policy.shared_numbers,
     )

@@ -113,6 +113,8 @@ def adds(*what: str) -> dict[str, list[str]]:
 
 WAITING, DONE, REJECTED = StepState.WAITING, StepState.DONE, StepState.REJECTED
 
+REPLACED = {"replace": ["c/create_contact"]}
+
 ROWS: list[tuple[str, list[Action], dict[StepKey, Known], dict[str, list[str]]]] = [
     ("new is added", [note()], {}, {"add": ["add_note i/note/missed"]}),
     ("nothing is no step", [Nothing(key=StepKey("i/nothing"), reason=WHY)], {}, {}),
@@ -142,11 +144,11 @@ ROWS: list[tuple[str, list[Action], dict[StepKey, Known], dict[str, list[str]]]]
     ("another name updates", [contact("B")], known(DONE, contact()), adds("update_contact c/create_contact~2")),
     ("another responsible updates", [deal(who=ANNA)], known(DONE, deal()), adds("update_deal i/create_deal~2")),
     ("a late recording becomes one note", [record("url")], known(DONE, record()), adds("add_note i/record_call~2")),
-    ("deleted is made again", [contact()], known(DONE, contact(), alive=False), {"replace": ["c/create_contact"]}),
+    ("deleted is made again", [contact()], known(DONE, contact(), alive=False), REPLACED),
     ("another's done contact is used as it is", [contact("B")], known(DONE, contact(), own=False), {}),
     ("another's waiting contact is left to it", [contact("B")], known(WAITING, contact(), own=False), {}),
     ("another's unwanted step is not ours to withdraw", [], known(WAITING, contact(), own=False), {}),
-    ("another's refused is taken", [contact()], known(REJECTED, contact(), own=False), {"replace": ["c/create_contact"]}),
+    ("another's refused is taken", [contact()], known(REJECTED, contact(), own=False), REPLACED),
 ]  # fmt: skip
 
 
