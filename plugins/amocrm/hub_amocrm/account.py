@@ -7,11 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pydantic import BaseModel
-
 from hub.core.records import Catalogue, CrmUser, CustomField, RecordKind
 from hub.errors import NeedsCredentials, Rejected, Stale
 from hub.ports import ConnectionContext
+from hub_amocrm import wire
 from hub_amocrm.client import AmoCrmClient, Page
 from hub_amocrm.config import AmoCrmSettings
 from hub_amocrm.mapping import (
@@ -26,7 +25,7 @@ from hub_amocrm.profile import FieldSpec, Profile
 
 __all__ = ["Account", "Survey"]
 
-ItemT = TypeVar("ItemT", bound=BaseModel)
+ItemT = TypeVar("ItemT", bound=wire.Wire)
 _MARKED = (RecordKind.CONTACT, RecordKind.DEAL)
 #: pages of users or fields; an account has at most a few hundred of either
 _MOST_PAGES = 40

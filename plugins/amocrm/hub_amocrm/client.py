@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, NoReturn, TypeAlias, TypeVar
 
 import httpx
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from hub.errors import Unavailable
@@ -26,7 +26,7 @@ __all__ = ["AmoCrmClient", "Item", "Page", "Params"]
 Params: TypeAlias = Sequence[tuple[str, str]]
 #: the body of one record in a write
 Item: TypeAlias = dict[str, Any]
-ModelT = TypeVar("ModelT", bound=BaseModel)
+ModelT = TypeVar("ModelT", bound=wire.Wire)
 
 _USER_AGENT = "crm-hub/1.0"
 _READ = Sent(is_read=True)
@@ -218,7 +218,15 @@ class AmoCrmClient:
         return self._items(wire.Created, found, collection.rsplit("/", 1)[-1])
 
     async def _list(self, model: type[ModelT], path: str, collection: str, params: Params) -> Page[ModelT]:
-        found = await self._json("GET", path, params=params)
+        body = await self._send("GET", path, params=params)
+        try:
+            page = wire.listing(model, collection).model_validate_json(body)
+        except ValidationError:
+            return self._patiently(model, _parse(body), collection)
+        return Page(tuple(page.embedded.items), bool(page.links.next))
+
+    def _patiently(self, model: type[ModelT], found: Any, collection: str) -> Page[ModelT]:
+        """A page that is empty, or not quite as expected: what can be read of it."""
         if found is None:
             return Page((), False)
         links = found.get("_links") if isinstance(found, dict) else None
@@ -289,7 +297,7 @@ class AmoCrmClient:
         raise Unavailable("amoCRM's answer to a write cannot be read", operation=operation)
 
 
-_adapters: dict[type[BaseModel], TypeAdapter[Any]] = {}
+_adapters: dict[type[wire.Wire], TypeAdapter[Any]] = {}
 
 
 def _adapter(model: type[ModelT]) -> TypeAdapter[list[ModelT]]:

@@ -86,43 +86,49 @@ class Reader:
 
     def phones(self, entity: wire.Entity) -> tuple[Phone, ...]:
         """Every readable number of the card, as E.164, each once."""
-        found = (self.phone(text) for text in _texts(entity, "PHONE"))
-        return tuple(dict.fromkeys(phone for phone in found if phone is not None))
+        return self._phones(_texts(entity, "PHONE"))
+
+    def _phones(self, texts: Iterable[str]) -> tuple[Phone, ...]:
+        found = [parse_phone(text, self.region, eight_is_seven=self.eight_is_seven) for text in texts]
+        return tuple(dict.fromkeys([phone for phone in found if phone is not None]))
 
     def contact(self, found: wire.Contact) -> Contact:
-        companies = _ids(found.relations.companies)
+        relations, values = found.relations, _Values(found)
+        companies = _ids(relations.companies)
         return Contact(
             id=str(found.id),
             name=found.name or "",
-            phones=self.phones(found),
-            emails=emails(found),
+            phones=self._phones(values.phones),
+            emails=_emails(values.emails),
             responsible=responsible(found.responsible_user_id),
             company_id=companies[0] if companies else None,
-            fields=fields(found),
-            tags=tags(found),
+            fields=values.fields,
+            tags=_tags(relations),
             created_at=to_moment(found.created_at),
             updated_at=to_moment(found.updated_at),
-            deal_ids=_ids(found.relations.leads),
+            deal_ids=_ids(relations.leads),
         )
 
     def company(self, found: wire.Company) -> Company:
+        relations, values = found.relations, _Values(found)
         return Company(
             id=str(found.id),
             name=found.name or "",
-            phones=self.phones(found),
-            emails=emails(found),
+            phones=self._phones(values.phones),
+            emails=_emails(values.emails),
             responsible=responsible(found.responsible_user_id),
-            fields=fields(found),
-            tags=tags(found),
+            fields=values.fields,
+            tags=_tags(relations),
             created_at=to_moment(found.created_at),
             updated_at=to_moment(found.updated_at),
-            contact_ids=_ids(found.relations.contacts),
-            deal_ids=_ids(found.relations.leads),
+            contact_ids=_ids(relations.contacts),
+            deal_ids=_ids(relations.leads),
         )
 
     def deal(self, found: wire.Lead) -> Deal:
         """A lead. One that waits among the incoming leads counts as open: it must not get a twin (A14)."""
-        companies = _ids(found.relations.companies)
+        relations = found.relations
+        companies = _ids(relations.companies)
         return Deal(
             id=str(found.id),
             name=found.name or "",
@@ -131,11 +137,11 @@ class Reader:
             is_open=found.status_id not in CLOSED,
             is_won=found.status_id == WON,
             responsible=responsible(found.responsible_user_id),
-            contact_ids=_main_first(found.relations.contacts),
+            contact_ids=_main_first(relations.contacts),
             company_id=companies[0] if companies else None,
             price=found.price,
-            fields=fields(found),
-            tags=tags(found),
+            fields=_Values(found).fields if found.custom_fields_values else {},
+            tags=_tags(relations),
             created_at=to_moment(found.created_at),
             updated_at=to_moment(found.updated_at),
             closed_at=to_moment(found.closed_at),
@@ -162,27 +168,50 @@ def responsible(user_id: int | None) -> EmployeeId | None:
     return crm_user(user_id) if user_id else None
 
 
+class _Values:
+    """The values of a card's custom fields, in one pass: an import asks for all of them, of every card."""
+
+    __slots__ = ("emails", "fields", "phones")
+
+    def __init__(self, entity: wire.Entity) -> None:
+        self.phones: list[str] = []
+        self.emails: list[str] = []
+        #: by id, without phones and e-mails; several values are joined by ", "
+        self.fields: dict[str, str] = {}
+        for field in entity.custom_fields_values or ():
+            match field.field_code:
+                case "PHONE":
+                    self.phones += _texts_of(field)
+                case "EMAIL":
+                    self.emails += _texts_of(field)
+                case _:
+                    self.fields[str(field.field_id)] = ", ".join([_text(value.value) for value in field.values or ()])
+
+
 def emails(entity: wire.Entity) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(text.strip().lower() for text in _texts(entity, "EMAIL") if text.strip()))
+    return _emails(_texts(entity, "EMAIL"))
 
 
-def fields(entity: wire.Entity) -> dict[str, str]:
-    """Custom fields by id, without phones and e-mails; several values are joined by ", "."""
-    return {
-        str(field.field_id): ", ".join(_text(value.value) for value in field.values or ())
-        for field in entity.custom_fields_values or ()
-        if field.field_code not in ("PHONE", "EMAIL")
-    }
+def _emails(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([text.strip().lower() for text in texts if text.strip()]))
 
 
 def tags(entity: wire.Entity) -> tuple[str, ...]:
-    return tuple(tag.name for tag in entity.relations.tags or () if tag.name)
+    return _tags(entity.relations)
+
+
+def _tags(relations: wire.Relations) -> tuple[str, ...]:
+    return tuple([tag.name for tag in relations.tags if tag.name]) if relations.tags else ()
 
 
 def _texts(entity: wire.Entity, code: str) -> Iterable[str]:
     for field in entity.custom_fields_values or ():
         if field.field_code == code:
-            yield from (str(value.value) for value in field.values or () if value.value)
+            yield from _texts_of(field)
+
+
+def _texts_of(field: wire.FieldValues) -> list[str]:
+    return [str(value.value) for value in field.values or () if value.value]
 
 
 def _text(value: Any) -> str:
@@ -194,11 +223,11 @@ def _text(value: Any) -> str:
 
 
 def _ids(found: Sequence[wire.Linked] | None) -> tuple[str, ...]:
-    return tuple(str(item.id) for item in found or ())
+    return tuple([str(item.id) for item in found]) if found else ()
 
 
 def _main_first(found: Sequence[wire.Linked] | None) -> tuple[str, ...]:
-    return _ids(sorted(found or (), key=lambda item: not item.is_main))
+    return _ids(sorted(found, key=lambda item: not item.is_main) if found and len(found) > 1 else found)
 
 
 # --- what an account offers -------------------------------------------------------------------------------------

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias, TypeVar, cast
 
-from pydantic import BaseModel
-
 from hub.core.interaction import Identity
 from hub.core.records import RecordKind, RecordRef
 from hub.ports import Changes
@@ -37,7 +35,7 @@ _DELETIONS: dict[Listed, str] = {
 #: repeated readings before a busy account is taken as it is; the next poll tells the rest
 _MOST_ROUNDS = 5
 ItemT = TypeVar("ItemT")
-ModelT = TypeVar("ModelT", bound=BaseModel)
+ModelT = TypeVar("ModelT", bound=wire.Wire)
 
 
 def chunks(items: Sequence[ItemT], size: int) -> Iterable[Sequence[ItemT]]:

@@ -5,9 +5,10 @@ PHP habits are met by unions: an empty object arrives as ``[]``, an empty list a
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 __all__ = [
     "Account",
@@ -22,6 +23,7 @@ __all__ = [
     "FieldValues",
     "Incoming",
     "Lead",
+    "Listing",
     "Note",
     "Pipeline",
     "Status",
@@ -30,6 +32,8 @@ __all__ = [
     "TokenPair",
     "User",
     "Webhook",
+    "Wire",
+    "listing",
 ]
 
 
@@ -38,7 +42,8 @@ Card: TypeAlias = Literal["contacts", "companies", "leads"]
 
 
 class Wire(BaseModel):
-    model_config = ConfigDict(extra="ignore", populate_by_name=True)
+    # texts of records hardly repeat: to look each up in a cache costs more than to make it
+    model_config = ConfigDict(extra="ignore", populate_by_name=True, cache_strings="keys")
 
 
 class Linked(Wire):
@@ -60,7 +65,6 @@ class FieldValue(Wire):
 class FieldValues(Wire):
     field_id: int
     field_code: str | None = None
-    field_type: str | None = None
     values: list[FieldValue] | None = None
 
 
@@ -71,24 +75,28 @@ class Relations(Wire):
     leads: list[Linked] | None = None
 
 
+_NO_RELATIONS = Relations()
+
+
 class Entity(Wire):
+    """What cards have in common; only what is read, since an import makes hundreds of thousands of these."""
+
     id: int
     name: str | None = None
     responsible_user_id: int | None = None
-    created_by: int | None = None
     created_at: int | None = None
     updated_at: int | None = None
     is_deleted: bool | None = None
     custom_fields_values: list[FieldValues] | None = None
-    embedded: Relations | list[Any] | None = Field(default=None, alias="_embedded")
+    embedded: Relations | list[Any] | None = Field(default=None, alias="_embedded", union_mode="left_to_right")
 
     @property
     def relations(self) -> Relations:
-        return self.embedded if isinstance(self.embedded, Relations) else Relations()
+        return self.embedded if isinstance(self.embedded, Relations) else _NO_RELATIONS
 
 
 class Contact(Entity):
-    is_unsorted: bool | None = None
+    pass
 
 
 class Company(Entity):
@@ -280,3 +288,28 @@ class TokenPair(Wire):
 
 class Subdomain(Wire):
     domain: str = ""
+
+
+# --- lists ------------------------------------------------------------------------------------------------------
+
+
+class ListLinks(Wire):
+    #: ``{"href"}`` while there is a further page
+    next: Any = None
+
+
+class Listing(Wire):
+    """A page of a list (1.1)."""
+
+    links: ListLinks = Field(default_factory=ListLinks, alias="_links")
+    #: its ``items`` are the records, see `listing`
+    embedded: Any = Field(alias="_embedded")
+
+
+@cache
+def listing(model: type[Wire], collection: str) -> type[Listing]:
+    """A `Listing` that holds `model` under the name of ``collection``, so that a page is read straight from its bytes:
+    nothing is made of what is ignored, which in an import is most."""
+    items = (list[model], Field(alias=collection))  # type: ignore[valid-type]  # built per model, once
+    embedded = create_model("Embedded", __base__=Wire, items=items)
+    return create_model("Listing", __base__=Listing, embedded=(embedded, Field(alias="_embedded")))
