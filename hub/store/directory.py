@@ -32,7 +32,7 @@ from hub.store.schema import microseconds, moment
 __all__ = ["Directory"]
 
 #: records per transaction: an import holds the file for milliseconds, so that our own writes get their turn
-SLICE = 100
+SLICE = 250
 #: seconds for which `Directory.holders` believes the age of a feed
 FEED_AGE_KEPT = 0.5
 
