@@ -63,32 +63,38 @@ def find_holders(
 
 
 def _several(rows: Sequence[_Row], whose: Whose) -> tuple[tuple[Holder, ...], int]:
-    """A shared number, or several deals."""
+    """A shared number, several deals, or a deal of which contact and deal both told."""
     oldest: int = rows[0][2]
     found: dict[tuple[int, str], bytes] = {}
-    deals: dict[str, tuple[HolderDeal, ...]] = {}
+    read: set[str] = set()
+    open_deals: tuple[HolderDeal, ...] = ()
     for kind, id, seen, body, deal_id, deal_seen, deal_body in rows:
         found[kind, id] = body
-        oldest = min(oldest, seen)
-        if deal_id is not None and deal_body is not None and deal_seen is not None and deal_id not in deals:
-            oldest = min(oldest, deal_seen)
-            deals[deal_id] = _open_deal(deal_id, deal_body, whose)
-    open_deals = tuple(deal for pair in deals.values() for deal in pair)
+        if seen < oldest:
+            oldest = seen
+        if deal_id is not None and deal_body is not None and deal_seen is not None and deal_id not in read:
+            if deal_seen < oldest:
+                oldest = deal_seen
+            read.add(deal_id)
+            open_deals += _open_deal(deal_id, deal_body, whose)
+    if len(found) == 1:
+        return (_holder(rows[0][1], rows[0][3], open_deals, whose, 0),), oldest
     holders: list[Holder] = []
     for (kind, id), body in found.items():
-        holders.append(_holder(id, body, open_deals, whose, _fullness(kind, body) if len(found) > 1 else 0))
+        holders.append(_holder(id, body, open_deals, whose, _fullness(kind, body)))
         open_deals = ()
     return tuple(holders), oldest
 
 
 def _holder(id: str, body: bytes, deals: tuple[HolderDeal, ...], whose: Whose, filled: int) -> Holder:
     value = orjson.loads(body)
+    created_at = value.get("created_at")
     return Holder(
         id=id,
         responsible=whose(value.get("responsible")),
         open_deals=deals,
         fullness=filled,
-        created_at=_instant(value.get("created_at")),
+        created_at=None if created_at is None else datetime.fromisoformat(created_at),
     )
 
 
@@ -97,11 +103,14 @@ def _open_deal(id: str, body: bytes, whose: Whose) -> tuple[HolderDeal, ...]:
     deal = orjson.loads(body)
     if not deal.get("is_open", True):
         return ()
-    return (HolderDeal(id=id, responsible=whose(deal.get("responsible")), updated_at=_instant(deal.get("updated_at"))),)
-
-
-def _instant(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
+    updated_at = deal.get("updated_at")
+    return (
+        HolderDeal(
+            id=id,
+            responsible=whose(deal.get("responsible")),
+            updated_at=None if updated_at is None else datetime.fromisoformat(updated_at),
+        ),
+    )
 
 
 def _fullness(kind: int, body: bytes) -> int:

@@ -74,7 +74,7 @@ class _Told:
     is_repeated: bool = False
 
 
-#: project, channel, question, answer, seconds that it took, when it was given
+#: project, channel, question, answer, seconds that it took, when it was asked
 _Answered: TypeAlias = tuple[LiveProject, str, ForwardingQuestion, _Told, float, datetime]
 
 
@@ -108,7 +108,7 @@ class Forwarding:
         body = await self._read(receive)
         if body is Unread.GONE:
             return
-        began = services.clock.monotonic()
+        began, now = services.clock.monotonic(), services.clock.now()
         project = services.projects.find(row.project)
         channel = project.channels.get(row.name) if project else None
         source = self._sources.get(row.source)
@@ -119,7 +119,6 @@ class Forwarding:
             if isinstance(body, Unread):
                 question, told = _UNREAD, _Told(answer=Answer(reason=Reason(code="unreadable")))
             else:
-                now = services.clock.now()
                 question = source.forwarding_question(
                     raw_request(scope["method"], scope["query_string"], scope["headers"], body, now), channel
                 )
@@ -138,21 +137,19 @@ class Forwarding:
             return
         await self._send(send, reply, told.age)
         # counting and telling the story come later, many at once: together they cost as much as the look-up
-        self.journal.add(
-            (project, channel.name, question, told, services.clock.monotonic() - began, services.clock.now())
-        )
+        self.journal.add((project, channel.name, question, told, services.clock.monotonic() - began, now))
 
     def _entry(self, answered: _Answered) -> ForwardingEntry:
         """Count one answer; the journal's row, with everything that explains it (X1)."""
-        project, channel, question, told, took, answered_at = answered
-        found, counts = told.answer, self._counts
-        counts.forwarded[project.name, channel, "answered" if found.destination else "empty"] += 1
+        project, channel, question, told, took, asked_at = answered
+        found, counts, name = told.answer, self._counts, project.row.name
+        counts.forwarded[name, channel, "answered" if found.destination else "empty"] += 1
         counts.forwarding_took.observe(took)
         if told.age is not None:
             counts.fact_age.observe(told.age.total_seconds())
         explanation = _explain(
             found.reason.code,
-            tuple((one.employee, one.role, one.reason.code, one.is_chosen) for one in found.candidates),
+            tuple([(one.employee, one.role, one.reason.code, one.is_chosen) for one in found.candidates]),
             told.connection,
             project.policy_version,
             told.is_importing,
@@ -161,12 +158,12 @@ class Forwarding:
             question.line,
         )
         return ForwardingEntry(
-            project=project.name,
+            project=name,
             channel=channel,
             uuid=question.uuid,
             call_id=question.call_id,
             caller=question.caller,
-            asked_at=answered_at - timedelta(seconds=took),
+            asked_at=asked_at,
             destination=found.destination,
             employee=found.employee or "",
             took=timedelta(seconds=took),

@@ -111,7 +111,8 @@ def _read_object(values: Mapping[str, Any], found: dict[str, str]) -> None:
 
 
 def _text(value: Any) -> str:
-    text = text_of(value)
+    # almost all are strings without anything to take out
+    text = value.strip() if type(value) is str and "\0" not in value else text_of(value)
     if "%" not in text:
         return text
     # a location and a line come with every call; a long text is rarely the same twice
