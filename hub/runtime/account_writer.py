@@ -145,7 +145,7 @@ class AccountWriter:
             # beside the sending: lists are slow to read, and a popup does not wait for them
             self._doubting = asyncio.create_task(self._check_doubts(), name=f"doubts {account.name}")
         # what cannot leave yet is not put together yet: meanwhile more of its kind comes to share the request
-        free = min(self._timing.parallel - len(self._running), account.pacer.room)
+        free = min(self._timing.parallel - len(self._running), account.pacer.room_for(Urgency.RETRY))
         if free <= 0:
             return
         waiting, states = await self._store.read(lambda conn: self._look(conn, now))

@@ -153,13 +153,19 @@ class Pacer:
         self._forget(self._clock.monotonic())
         return 1 - len(self._places) / self.pace.requests
 
-    @property
-    def room(self) -> int:
-        """How many more requests could begin at once, now."""
+    def room_for(self, how: Urgency) -> int:
+        """How many more requests of this class are worth being put together now.
+
+        As many as can leave at once; and one while only less urgent ones wait, or they would take every place that
+        becomes free, and a popup would wait for an import after all.
+        """
         now = self._clock.monotonic()
-        if self._next_start(now) > now:
+        if self._paused_until > now:
             return 0
-        return max(0, self.pace.requests - len(self._places) - self.waiting)
+        self._forget(now)
+        ahead = sum(1 for turn in self._waiting if not turn.granted.cancelled() and turn.urgency <= how)
+        room = self.pace.requests - len(self._places) - ahead
+        return max(room, 1 if self.waiting and not ahead else 0)
 
     @property
     def ready_in(self) -> float:

@@ -160,6 +160,29 @@ def test_a_pause_stops_everybody_and_grows_until_the_vendor_answers() -> None:
     in_told_time(check)
 
 
+def test_a_queue_of_imports_leaves_room_for_a_record() -> None:
+    """X6: requests are put together when they can leave; behind an import they have to queue, or never would."""
+
+    async def check(clock: LoopClock) -> None:
+        pacer = Pacer(Pace(requests=2), clock)
+        assert pacer.room_for(Urgency.RETRY) == 2
+        with urgency(Urgency.IMPORT):
+            imports = [asyncio.create_task(pacer.acquire()) for _ in range(9)]
+            await asyncio.sleep(0)
+        assert pacer.room_for(Urgency.RETRY) == 1
+        record = asyncio.create_task(pacer.acquire())
+        await asyncio.sleep(0)
+        assert pacer.room_for(Urgency.RETRY) == 0
+        await record
+        assert sum(task.done() for task in imports) <= 3
+        await asyncio.gather(*imports)
+        assert pacer.room_for(Urgency.RETRY) < 2
+        pacer.pause(timedelta(seconds=5))
+        assert pacer.room_for(Urgency.RETRY) == 0
+
+    in_told_time(check)
+
+
 def test_who_gives_up_waiting_uses_no_place() -> None:
     """X6: a cancelled request leaves its turn to the next."""
 
