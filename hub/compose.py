@@ -332,6 +332,7 @@ class Hub:
         for task in run.tasks:
             task.cancel()
         await asyncio.gather(*run.tasks, return_exceptions=True)
+        await run.missing.close()
         await run.account.close()
 
     # --- what the parts ask of each other -----------------------------------------------------------------------

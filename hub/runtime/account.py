@@ -90,6 +90,8 @@ class Account:
         """Release the session and its connections."""
         await self.session.close()
         await self.context.http.aclose()
+        # a transport says goodbye on the loop's next turn; if the loop ends before, its socket is left open
+        await asyncio.sleep(0)
 
     def succeeded(self) -> None:
         """The vendor answered."""

@@ -51,3 +51,9 @@ class MissingRecords:
                     raise
                 account.succeeded()
                 await account.fold(changes, began)
+
+    async def close(self) -> None:
+        """Stop what is under way."""
+        if self._next is not None:
+            self._next.cancel()
+            await asyncio.gather(self._next, return_exceptions=True)
