@@ -99,29 +99,39 @@ def _register(manager: pluggy.PluginManager, plugins: Plugins, name: str, loaded
         for hook in _HOOKS:
             caller = manager.subset_hook_caller(hook, remove_plugins=others)
             caller(register=lambda thing, hook=hook: offered.append((hook, thing)))
-        for hook, thing in offered:
-            _keep(plugins, name, hook, thing)
+        doors = _doors(plugins)
+        for place, (hook, thing) in enumerate(offered):
+            _check(hook, thing, doors, offered[:place])
     except Exception as err:  # noqa: BLE001 - as above: any failure of a plugin is named, the rest works
         if manager.has_plugin(name):
             manager.unregister(name=name)
         _fail(plugins, name, err)
         return
+    # only now that all of it is sound: a plugin works whole or not at all
+    for hook, thing in offered:
+        doors[hook][1][thing.name] = thing
+        plugins.trace.append((name, f"{hook}: {thing.name}"))
     plugins.names.append(name)
 
 
-def _keep(plugins: Plugins, name: str, hook: str, thing: Any) -> None:
-    doors: dict[str, tuple[Any, dict[str, Any]]] = {
+def _doors(plugins: Plugins) -> dict[str, tuple[Any, dict[str, Any]]]:
+    """For each hook, what must come through it and where that is kept."""
+    return {
         "register_sources": (Source, plugins.sources),
         "register_sinks": (Sink, plugins.sinks),
         "register_rules": (Rule, plugins.rules),
     }
+
+
+def _check(
+    hook: str, thing: Any, doors: dict[str, tuple[Any, dict[str, Any]]], before: Sequence[tuple[str, Any]]
+) -> None:
+    """Raise ConfigurationError if ``thing`` does not fit ``hook``, or its name is taken."""
     protocol, known = doors[hook]
     if not isinstance(thing, protocol):
         raise ConfigurationError(f"{thing!r} is not a {protocol.__name__}: a member of the protocol is missing")
-    if thing.name in known:
+    if thing.name in known or any(other == hook and earlier.name == thing.name for other, earlier in before):
         raise ConfigurationError(f"two plugins register {thing.name!r} by {hook}")
-    known[thing.name] = thing
-    plugins.trace.append((name, f"{hook}: {thing.name}"))
 
 
 def _fail(plugins: Plugins, name: str, err: Exception) -> None:

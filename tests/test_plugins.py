@@ -46,6 +46,11 @@ BROKEN = [
         "from hub.hookspecs import hookimpl\n@hookimpl\ndef register_sinks(register): register(object())",
         "is not a Sink",
     ),
+    (
+        "offers one sound thing and one that is not",
+        SOURCE.format(name="half") + "\n@hookimpl\ndef register_sinks(register): register(object())\n",
+        "is not a Sink",
+    ),
     ("takes another's name", SOURCE.format(name="good"), "two plugins register 'good'"),
 ]
 
