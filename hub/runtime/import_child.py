@@ -145,11 +145,15 @@ class PermittedTransport(httpx.AsyncBaseTransport):
         self._began: datetime | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        await self._parent.ask("permit")
+        permit = (await self._parent.ask("permit"))["id"]
         self.requests += 1
         if self._began is None:
             self._began = self._clock.now()
-        return await self._inner.handle_async_request(request)
+        try:
+            return await self._inner.handle_async_request(request)
+        finally:
+            # until then the request may arrive at any moment, and its place in the window is taken
+            self._parent.tell("answered", permit=permit, requests=self.requests)
 
     def take_began(self) -> datetime:
         """When the reading of the page at hand began: nothing in it is newer than that is known to be."""

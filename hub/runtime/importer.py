@@ -28,7 +28,7 @@ from hub.clock import Clock
 from hub.errors import Banned, NeedsCredentials, Stale, Throttled, Unavailable, VendorError
 from hub.runtime.account import Account
 from hub.runtime.import_child import FATES
-from hub.runtime.pace import Urgency, urgency
+from hub.runtime.pace import Place, Urgency, urgency
 from hub.store import events, projects
 from hub.store.directory import Directory
 from hub.store.engine import Store
@@ -93,6 +93,8 @@ class Importer:
         self._records = 0
         self._requests = 0
         self._pages = 0
+        #: the child's requests that are on their way, by the number of their permit
+        self._places: dict[int, Place] = {}
 
     def is_needed(self) -> bool:
         """True until the account is in the directory; again if the directory was lost."""
@@ -258,6 +260,8 @@ class Importer:
                 if message["told"] == "failed":
                     raise _error(message)
                 self._requests = requests_before + message["requests"]
+                if message["told"] == "answered":
+                    self.account.pacer.answered(self._places.pop(message["permit"]))
                 if message["told"] == "page":
                     await self._page(message)
                 is_done = message["told"] == "done"
@@ -265,6 +269,9 @@ class Importer:
             for task in answering:
                 task.cancel()
             await asyncio.gather(*answering, return_exceptions=True)
+            for place in self._places.values():
+                self.account.pacer.answered(place)
+            self._places.clear()
         return is_done
 
     async def _answer(
@@ -274,7 +281,9 @@ class Importer:
         match message["ask"]:
             case "permit":
                 with urgency(Urgency.IMPORT):
-                    await self.account.pacer.acquire()
+                    place = await self.account.pacer.acquire()
+                self.account.pacer.sent(place)
+                self._places[message["id"]] = place
             case "load":
                 answer["value"], answer["version"] = await state.load()
             case "save":
