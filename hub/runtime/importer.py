@@ -21,14 +21,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, SecretStr
-from pydantic_core import to_jsonable_python
-
 from hub.clock import Clock
 from hub.errors import Banned, NeedsCredentials, Stale, Throttled, Unavailable, VendorError
 from hub.runtime.account import Account
 from hub.runtime.import_child import FATES
 from hub.runtime.pace import Place, Urgency, urgency
+from hub.runtime.plain_settings import plain_settings
 from hub.store import events, projects
 from hub.store.directory import Directory
 from hub.store.engine import Store
@@ -231,7 +229,7 @@ class Importer:
             "project": account.project,
             "connection": account.name,
             "sink": account.sink,
-            "settings": _plain(context.settings),
+            "settings": plain_settings(context.settings, with_defaults=True),
             "region": context.region,
             "eight_is_seven": context.eight_is_seven,
             "public_url": context.public_url,
@@ -336,19 +334,3 @@ def _error(message: dict[str, Any]) -> VendorError:
         seconds = message.get("retry_after")
         return Throttled(message["text"], retry_after=None if seconds is None else timedelta(seconds=seconds))
     return type_(message["text"])
-
-
-def _plain(settings: BaseModel) -> dict[str, Any]:
-    """Settings as JSON, secrets readable: for the pipe to our own child only."""
-
-    def reveal(value: object) -> object:
-        if isinstance(value, SecretStr):
-            return value.get_secret_value()
-        if isinstance(value, dict):
-            return {key: reveal(item) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [reveal(item) for item in value]
-        return value
-
-    found: dict[str, Any] = to_jsonable_python(reveal(settings.model_dump()))
-    return found

@@ -18,8 +18,7 @@ from typing import Any, Literal
 
 import httpx
 import tomlkit
-from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
-from pydantic_core import to_jsonable_python
+from pydantic import BaseModel, ValidationError
 from sqlalchemy import Connection
 from tomlkit.items import Table
 
@@ -30,6 +29,7 @@ from hub.engine.projects import LiveConnection, LiveProject
 from hub.errors import AccessError, ConfigurationError
 from hub.ports import SetupHint, SinkSession, Source
 from hub.runtime.opening import open_account
+from hub.runtime.plain_settings import plain_settings
 from hub.runtime.services import Services
 from hub.store import policies, projects, users
 from hub.store.crypto import Cipher, hash_password
@@ -250,25 +250,9 @@ def settings_error(err: ValidationError) -> ConfigurationError:
     return ConfigurationError(message, path=".".join(str(part) for part in first["loc"]))
 
 
-def stored(settings: BaseModel) -> dict[str, Any]:
-    """``settings`` as they are stored: plain, secrets readable (the store encrypts them), defaults left out."""
-    plain: dict[str, Any] = to_jsonable_python(_revealed(settings.model_dump(exclude_defaults=True)))
-    return plain
-
-
-def _revealed(value: Any) -> Any:
-    if isinstance(value, SecretStr | SecretBytes):
-        return value.get_secret_value()
-    if isinstance(value, Mapping):
-        return {key: _revealed(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_revealed(inner) for inner in value]
-    return value
-
-
 def _checked(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        return stored(model.model_validate(dict(values)))
+        return plain_settings(model.model_validate(dict(values)))
     except ValidationError as err:
         raise settings_error(err) from None
 

@@ -14,12 +14,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-from pydantic import BaseModel, SecretBytes, SecretStr
-from pydantic_core import to_jsonable_python
+from pydantic import BaseModel
 from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -27,13 +25,14 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from hub.engine.projects import LiveConnection, LiveProject
 from hub.errors import AccessError, ConfigurationError, NeedsCredentials, Stale, VendorError
 from hub.ports import ConnectionContext, HasOAuth, HearsDisconnect, OAuthGrant, Sink
+from hub.runtime.plain_settings import plain_settings
 from hub.runtime.services import Services
 from hub.store import projects
 from hub.store.projects import Status
 from hub.web.headers import problem
 from hub.web.links import crm_url, oauth_callback_url
 
-__all__ = ["LIFE", "begin", "callback", "disconnect", "stored_settings"]
+__all__ = ["LIFE", "begin", "callback", "disconnect"]
 
 log = logging.getLogger(__name__)
 
@@ -169,22 +168,6 @@ async def disconnect(request: Request) -> Response:
     return Response(status_code=200)
 
 
-def stored_settings(settings: BaseModel) -> dict[str, Any]:
-    """``settings`` as they are stored: plain, secrets readable (the store encrypts them), defaults left out."""
-    found: dict[str, Any] = to_jsonable_python(_revealed(settings.model_dump(exclude_defaults=True)))
-    return found
-
-
-def _revealed(value: Any) -> Any:
-    if isinstance(value, SecretStr | SecretBytes):
-        return value.get_secret_value()
-    if isinstance(value, Mapping):
-        return {key: _revealed(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_revealed(inner) for inner in value]
-    return value
-
-
 def _find(services: Services, project: str, connection: str) -> tuple[LiveProject, LiveConnection]:
     live = services.projects.get(project)
     found = live.connection(connection)
@@ -257,7 +240,7 @@ async def _keep(services: Services, ticket: _Ticket, settings: BaseModel) -> Non
     now = services.clock.now()
 
     def store(conn: Connection) -> None:
-        projects.change_connection(conn, services.cipher, ticket.project, ticket.connection, stored_settings(settings))
+        projects.change_connection(conn, services.cipher, ticket.project, ticket.connection, plain_settings(settings))
         projects.set_status(conn, ticket.project, ticket.connection, Status.READY, now=now)
 
     await services.store.write(store)
