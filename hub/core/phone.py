@@ -87,31 +87,15 @@ def _ask_library(text: str, region: str, *, eight_is_seven: bool) -> Phone | Non
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
-    """One pattern of numbers; ``lengths`` () means any."""
-
-    pattern: re.Pattern[str]
-    lengths: tuple[int, ...]
-
-    def fits(self, national: str) -> bool:
-        return (not self.lengths or len(national) in self.lengths) and self.pattern.fullmatch(national) is not None
-
-
-@dataclass(frozen=True, slots=True)
 class _Region:
     """What the library's metadata say of one region's national numbers."""
 
-    code: str
     leading: re.Pattern[str] | None
-    general: _Kind | None
-    kinds: tuple[_Kind, ...]
+    #: a valid national number, whatever its kind
+    valid: re.Pattern[str]
     national_prefix: re.Pattern[str] | None
-    international_prefix: re.Pattern[str] | None
-
-    def knows(self, national: str) -> bool:
-        return (
-            self.general is not None and self.general.fits(national) and any(kind.fits(national) for kind in self.kinds)
-        )
+    #: digits that certainly begin with the region's own country code for someone there
+    international: re.Pattern[str]
 
 
 def _is_valid(digits: str) -> bool:
@@ -126,8 +110,8 @@ def _is_valid(digits: str) -> bool:
             for region in regions:
                 if region.leading:
                     if region.leading.match(national):
-                        return region.knows(national)
-                elif region.knows(national):
+                        return region.valid.match(national) is not None
+                elif region.valid.match(national):
                     return True
             return False
     return False
@@ -136,15 +120,7 @@ def _is_valid(digits: str) -> bool:
 def _is_read_as_international(digits: str, region: str) -> bool:
     """True if someone in ``region`` certainly means the region's own country code by the first of ``digits``."""
     own = _region(region)
-    if own is None or own.general is None or not digits.startswith(own.code):
-        return False
-    if own.international_prefix and own.international_prefix.match(digits):
-        return False
-    national = digits[len(own.code) :]
-    if own.national_prefix and own.national_prefix.match(national):
-        return False
-    pattern = own.general.pattern
-    return pattern.fullmatch(digits) is None and pattern.fullmatch(national) is not None
+    return own is not None and own.international.match(digits) is not None
 
 
 @lru_cache(maxsize=2048)
@@ -158,20 +134,28 @@ def _regions_of(code: str) -> tuple[_Region, ...]:
 @lru_cache(maxsize=512)
 def _region(name: str) -> _Region | None:
     data: Any = phonenumbers.PhoneMetadata.metadata_for_region(name, None)
-    if data is None:
+    if data is None or data.general_desc is None or not data.general_desc.national_number_pattern:
         return None
-    kinds = (_kind(getattr(data, kind)) for kind in _TYPES)
+    kinds = [desc for desc in (getattr(data, kind) for kind in _TYPES) if desc and desc.national_number_pattern]
+    general, prefix = _whole(data.general_desc), data.national_prefix_for_parsing
+    abroad, code = data.international_prefix, data.country_code
+    # one pattern each: the machine of `re` goes through ten kinds faster than Python asks one
     return _Region(
-        code=str(data.country_code),
         leading=re.compile(data.leading_digits) if data.leading_digits else None,
-        general=_kind(data.general_desc),
-        kinds=tuple(kind for kind in kinds if kind is not None),
-        national_prefix=re.compile(data.national_prefix_for_parsing) if data.national_prefix_for_parsing else None,
-        international_prefix=re.compile(data.international_prefix) if data.international_prefix else None,
+        valid=re.compile(f"(?={general})(?:{'|'.join(map(_whole, kinds))})" if kinds else "(?!)"),
+        national_prefix=re.compile(prefix) if prefix else None,
+        international=re.compile(
+            (f"(?!{abroad})" if abroad else "")
+            # what is a whole number without the code may be meant so
+            + f"(?!(?:{data.general_desc.national_number_pattern})\\Z){code}"
+            + (f"(?!{prefix})" if prefix else "")
+            + f"(?:{data.general_desc.national_number_pattern})\\Z"
+        ),
     )
 
 
-def _kind(desc: Any) -> _Kind | None:
-    if desc is None or not desc.national_number_pattern:
-        return None
-    return _Kind(re.compile(desc.national_number_pattern), tuple(desc.possible_length))
+def _whole(desc: Any) -> str:
+    """The pattern of one kind of numbers from the first digit to the last, with the lengths that it may have."""
+    pattern = f"(?:{desc.national_number_pattern})\\Z"
+    lengths = "|".join(f".{{{length}}}" for length in desc.possible_length)
+    return f"(?=(?:{lengths})\\Z){pattern}" if lengths else pattern
