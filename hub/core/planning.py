@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import lru_cache
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from hub.core.card import make_contact, make_deal
+from hub.core.explained import shown_candidates, shown_facts
 from hub.core.interaction import Call, ClientId, Direction, Disposition
 from hub.core.outcome import Outcome, Place, TaskWish
 from hub.core.plan import (
     Action,
     AddNote,
-    Candidate,
     CompleteTask,
-    CreateContact,
-    CreateDeal,
     CreateTask,
     Explanation,
-    Fact,
     NewRecord,
     Nothing,
     Notify,
@@ -29,8 +25,6 @@ from hub.core.plan import (
     RecordCall,
     Ref,
     StepKey,
-    UpdateContact,
-    UpdateDeal,
 )
 from hub.core.records import EmployeeId, RecordKind, RecordRef, Task
 from hub.core.tasks import OpenTask, TaskKind, deadline, task_key
@@ -42,21 +36,21 @@ if TYPE_CHECKING:
     from hub.core.policy import Policy
     from hub.core.verdict import Verdict
 
-__all__ = ["plan_for"]
+__all__ = ["Making", "plan_for"]
 
 
 def plan_for(verdict: Verdict, facts: Facts, people: Assigned, client_id: ClientId) -> Plan:
     """The plan that does what ``verdict`` wants, for ``people``."""
-    making = _Making(verdict=verdict, facts=facts, people=people, client=client_id)
+    making = Making(verdict=verdict, facts=facts, people=people, client=client_id)
     making.make()
     return Plan(
         actions=tuple(making.actions),
         responsible=people.responsible,
         talked=facts.employee if facts.is_reached and not facts.is_internal else None,
         explanation=Explanation(
-            facts=_shown_facts(facts),
+            facts=shown_facts(facts),
             trials=verdict.trials,
-            candidates=_once(people),
+            candidates=shown_candidates(people),
             warnings=(*verdict.warnings, *making.warnings),
         ),
         turns=people.turns,
@@ -66,7 +60,9 @@ def plan_for(verdict: Verdict, facts: Facts, people: Assigned, client_id: Client
 
 
 @dataclass(slots=True, kw_only=True)
-class _Making:
+class Making:
+    """A plan in the making: what is wanted and known, and the actions so far."""
+
     verdict: Verdict
     facts: Facts
     people: Assigned
@@ -102,8 +98,8 @@ class _Making:
         if self.outcome.drop:
             self._nothing(self.outcome.drop)
             return
-        self._contact()
-        self._deal()
+        make_contact(self)
+        make_deal(self)
         if not self.facts.is_pending:
             if self.facts.is_reached:
                 self._reached()
@@ -151,129 +147,6 @@ class _Making:
         known = because.code if because.code == code else "dropped" if self.outcome.drop else code
         reason = Reason(code=known, values=values, requirement=because.requirement)
         self.actions.append(Nothing(key=StepKey(f"{self.facts.interaction.id}/nothing"), reason=reason))
-
-    # --- contact and deal ---------------------------------------------------------------------------------------
-
-    def _contact(self) -> None:
-        facts = self.facts
-        if facts.contact is not None:
-            self.contact_ref = facts.contact.ref
-            self._complete_contact()
-        elif facts.company is not None:
-            self.contact_ref = facts.company.ref
-        elif self.policy.contacts.create if self.outcome.contact is None else self.outcome.contact:
-            settings = self.policy.contacts
-            # one client, one contact, whichever of its interactions makes it
-            key = StepKey(f"{self.client}/create_contact")
-            self.contact_ref = NewRecord(kind=RecordKind.CONTACT, key=key)
-            self.actions.append(
-                CreateContact(
-                    key=key,
-                    name=self.text(settings.name, "contact") or facts.phone,
-                    phones=facts.phones,
-                    emails=facts.emails,
-                    responsible=self.people.contact_owner,
-                    fields=self.filled(self.outcome.contact_fields, settings.fields),
-                    tags=_joined(self.outcome.contact_tags, settings.tags),
-                    reason=self.verdict.reason("new_client"),
-                )
-            )
-
-    def _complete_contact(self) -> None:
-        """Add what the contact lacks: from the interaction, and from duplicates of the same name (A9)."""
-        facts, contact = self.facts, self.facts.contact
-        assert contact is not None
-        taken_over = self._taken_over(contact.responsible)
-        from_outside = facts.emails or facts.client.duplicates or (facts.client_name and not contact.name)
-        wanted = taken_over or self.outcome.contact_tags or self.outcome.contact_fields
-        if not from_outside and not wanted and all(phone in contact.phones for phone in facts.phones):
-            return
-        phones, emails = list(facts.phones), list(facts.emails)
-        if self.policy.identity.carry_over:
-            for other in facts.client.duplicates:
-                if not other.name or not contact.name or other.name.casefold() == contact.name.casefold():
-                    phones += other.phones
-                    emails += other.emails
-        known = {email.casefold() for email in contact.emails}
-        # a shared number would bind strangers together (X12)
-        shared = self.policy.shared_numbers
-        more_phones = tuple(dict.fromkeys(one for one in phones if one not in contact.phones and one not in shared))
-        more_emails = tuple(dict.fromkeys(email for email in emails if email.casefold() not in known))
-        name = facts.client_name if facts.client_name and not contact.name else None
-        tags = tuple(tag for tag in self.outcome.contact_tags if tag not in contact.tags)
-        fields = self.filled(self.outcome.contact_fields) if self.outcome.contact_fields else {}
-        if not (more_phones or more_emails or name or taken_over or tags or fields):
-            return
-        self.actions.append(
-            UpdateContact(
-                key=StepKey(f"{facts.interaction.id}/update_contact/{contact.id}"),
-                contact=contact.ref,
-                name=name,
-                add_phones=more_phones,
-                add_emails=more_emails,
-                responsible=taken_over,
-                fields=fields,
-                add_tags=tags,
-                reason=self.verdict.reason("answerer_takes_over", "A13")
-                if taken_over
-                else self.verdict.reason("contact_completed", "A9"),
-            )
-        )
-
-    def _taken_over(self, present: EmployeeId | None) -> EmployeeId | None:
-        """A13's other choice: who answered becomes the responsible of an existing client."""
-        facts = self.facts
-        existing = self.outcome.existing or self.policy.assignment.existing_answered
-        if existing == "keep" or not facts.is_answered or facts.answered_by is None:
-            return None
-        if facts.direction != "inbound" or facts.answered_by == present:
-            return None
-        return facts.answered_by if facts.answered_by not in facts.snapshot.inactive else None
-
-    def _deal(self) -> None:
-        facts, outcome, settings = self.facts, self.outcome, self.policy.deals
-        if facts.deal is not None:
-            self.deal_ref = facts.deal.ref
-            self._open_deal()
-        wish = outcome.deal or "none"
-        if wish == "none" or (wish == "create" and facts.deal is not None):
-            return
-        key = StepKey(f"{facts.interaction.id}/create_deal")
-        contact = self.contact_ref
-        is_company = contact is not None and contact.kind is RecordKind.COMPANY
-        company = facts.company.ref if facts.company is not None else None
-        self.actions.append(
-            CreateDeal(
-                key=key,
-                name=self.text(outcome.deal_name or settings.name, "deal") or facts.phone,
-                contact=None if is_company else contact,
-                company=company,
-                pipeline=outcome.pipeline if outcome.pipeline is not None else settings.pipeline,
-                stage=outcome.stage if outcome.stage is not None else settings.stage,
-                is_unsorted=settings.unsorted if outcome.unsorted is None else outcome.unsorted,
-                responsible=self.people.owner,
-                price=outcome.price if outcome.price is not None else settings.price,
-                fields=self.filled(outcome.fields, settings.fields),
-                tags=_joined(outcome.tags, settings.tags),
-                reason=self.verdict.reason("new_deal"),
-            )
-        )
-        self.deal_ref = NewRecord(kind=RecordKind.DEAL, key=key)
-
-    def _open_deal(self) -> None:
-        """The open deal that gets the interaction (A14): who answered may take it over (A13)."""
-        deal = self.facts.deal
-        assert deal is not None
-        taken_over = self._taken_over(deal.responsible)
-        if taken_over is not None:
-            self.actions.append(
-                UpdateDeal(
-                    key=StepKey(f"{self.facts.interaction.id}/update_deal/{deal.id}"),
-                    deal=deal.ref,
-                    responsible=taken_over,
-                    reason=self.verdict.reason("answerer_takes_over", "A13"),
-                )
-            )
 
     # --- tasks --------------------------------------------------------------------------------------------------
 
@@ -448,46 +321,3 @@ def _as_task(action: CreateTask) -> Task:
 
 def _ref_name(on: Ref | None) -> str:
     return "" if on is None else on.id if not isinstance(on, NewRecord) else "new"
-
-
-def _joined(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*first, *second))) if first and second else first or second
-
-
-def _once(people: Assigned) -> tuple[Candidate, ...]:
-    """Each candidate of a role once, in order."""
-    found: dict[tuple[str, str, bool], Candidate] = {}
-    for candidate in people.candidates:
-        found.setdefault((candidate.employee, candidate.role, candidate.is_chosen), candidate)
-    return tuple(found.values())
-
-
-#: what an explanation shows first, and whether the CRM told it
-_SHOWN: tuple[tuple[str, bool], ...] = (
-    ("kind", False), ("direction", False), ("disposition", False), ("is_callback", False), ("is_internal", False),
-    ("answered_by", False), ("caller", False), ("answered_at", False), ("at_unknown_destination", False),
-    ("is_transferred", False), ("line", False), ("department", False), ("dialled_owner", False),
-    ("is_new_client", True), ("deal_responsible", True), ("contact_responsible", True), ("has_open_deal", True),
-    ("had_deals", True), ("has_open_call_back", True), ("has_open_task", True), ("last_talked", False),
-)  # fmt: skip
-
-
-def _shown_facts(facts: Facts) -> tuple[Fact, ...]:
-    seen_at = facts.snapshot.seen_at
-    return tuple(
-        [
-            _fact(name, value, seen_at if is_of_crm else None)
-            for (name, is_of_crm), value in zip(_SHOWN, _read_shown(facts), strict=True)
-            if value or name in _ALWAYS_SHOWN
-        ]
-    )
-
-
-_read_shown = attrgetter(*(name for name, _ in _SHOWN))
-_ALWAYS_SHOWN = frozenset({"is_new_client", "has_open_deal"})
-
-
-@lru_cache(4096)
-def _fact(name: str, value: object, seen_at: datetime | None) -> Fact:
-    text = ("true" if value else "false") if isinstance(value, bool) else str(value)
-    return Fact(name=name, value=text, seen_at=seen_at)

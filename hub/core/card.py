@@ -1,0 +1,145 @@
+"""The client's contact and deal in a plan: made, completed, taken over (A9, A13, A14, J5)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hub.core.plan import CreateContact, CreateDeal, NewRecord, StepKey, UpdateContact, UpdateDeal
+from hub.core.records import EmployeeId, RecordKind
+
+if TYPE_CHECKING:
+    from hub.core.planning import Making
+
+__all__ = ["make_contact", "make_deal"]
+
+
+def make_contact(making: Making) -> None:
+    """The contact that new work hangs on: the client's own, the company, or a new one."""
+    facts = making.facts
+    if facts.contact is not None:
+        making.contact_ref = facts.contact.ref
+        _complete_contact(making)
+    elif facts.company is not None:
+        making.contact_ref = facts.company.ref
+    elif making.policy.contacts.create if making.outcome.contact is None else making.outcome.contact:
+        settings = making.policy.contacts
+        # one client, one contact, whichever of its interactions makes it
+        key = StepKey(f"{making.client}/create_contact")
+        making.contact_ref = NewRecord(kind=RecordKind.CONTACT, key=key)
+        making.actions.append(
+            CreateContact(
+                key=key,
+                name=making.text(settings.name, "contact") or facts.phone,
+                phones=facts.phones,
+                emails=facts.emails,
+                responsible=making.people.contact_owner,
+                fields=making.filled(making.outcome.contact_fields, settings.fields),
+                tags=_joined(making.outcome.contact_tags, settings.tags),
+                reason=making.verdict.reason("new_client"),
+            )
+        )
+
+
+def _complete_contact(making: Making) -> None:
+    """Add what the contact lacks: from the interaction, and from duplicates of the same name (A9)."""
+    facts, contact = making.facts, making.facts.contact
+    assert contact is not None
+    taken_over = _taken_over(making, contact.responsible)
+    from_outside = facts.emails or facts.client.duplicates or (facts.client_name and not contact.name)
+    wanted = taken_over or making.outcome.contact_tags or making.outcome.contact_fields
+    if not from_outside and not wanted and all(phone in contact.phones for phone in facts.phones):
+        return
+    phones, emails = list(facts.phones), list(facts.emails)
+    if making.policy.identity.carry_over:
+        for other in facts.client.duplicates:
+            if not other.name or not contact.name or other.name.casefold() == contact.name.casefold():
+                phones += other.phones
+                emails += other.emails
+    known = {email.casefold() for email in contact.emails}
+    # a shared number would bind strangers together (X12)
+    shared = making.policy.shared_numbers
+    more_phones = tuple(dict.fromkeys(one for one in phones if one not in contact.phones and one not in shared))
+    more_emails = tuple(dict.fromkeys(email for email in emails if email.casefold() not in known))
+    name = facts.client_name if facts.client_name and not contact.name else None
+    tags = tuple(tag for tag in making.outcome.contact_tags if tag not in contact.tags)
+    fields = making.filled(making.outcome.contact_fields) if making.outcome.contact_fields else {}
+    if not (more_phones or more_emails or name or taken_over or tags or fields):
+        return
+    making.actions.append(
+        UpdateContact(
+            key=StepKey(f"{facts.interaction.id}/update_contact/{contact.id}"),
+            contact=contact.ref,
+            name=name,
+            add_phones=more_phones,
+            add_emails=more_emails,
+            responsible=taken_over,
+            fields=fields,
+            add_tags=tags,
+            reason=making.verdict.reason("answerer_takes_over", "A13")
+            if taken_over
+            else making.verdict.reason("contact_completed", "A9"),
+        )
+    )
+
+
+def _taken_over(making: Making, present: EmployeeId | None) -> EmployeeId | None:
+    """A13's other choice: who answered becomes the responsible of an existing client."""
+    facts = making.facts
+    existing = making.outcome.existing or making.policy.assignment.existing_answered
+    if existing == "keep" or not facts.is_answered or facts.answered_by is None:
+        return None
+    if facts.direction != "inbound" or facts.answered_by == present:
+        return None
+    return facts.answered_by if facts.answered_by not in facts.snapshot.inactive else None
+
+
+def make_deal(making: Making) -> None:
+    """The deal that new work hangs on: the open one, or a new one where it is wanted."""
+    facts, outcome, settings = making.facts, making.outcome, making.policy.deals
+    if facts.deal is not None:
+        making.deal_ref = facts.deal.ref
+        _open_deal(making)
+    wish = outcome.deal or "none"
+    if wish == "none" or (wish == "create" and facts.deal is not None):
+        return
+    key = StepKey(f"{facts.interaction.id}/create_deal")
+    contact = making.contact_ref
+    is_company = contact is not None and contact.kind is RecordKind.COMPANY
+    company = facts.company.ref if facts.company is not None else None
+    making.actions.append(
+        CreateDeal(
+            key=key,
+            name=making.text(outcome.deal_name or settings.name, "deal") or facts.phone,
+            contact=None if is_company else contact,
+            company=company,
+            pipeline=outcome.pipeline if outcome.pipeline is not None else settings.pipeline,
+            stage=outcome.stage if outcome.stage is not None else settings.stage,
+            is_unsorted=settings.unsorted if outcome.unsorted is None else outcome.unsorted,
+            responsible=making.people.owner,
+            price=outcome.price if outcome.price is not None else settings.price,
+            fields=making.filled(outcome.fields, settings.fields),
+            tags=_joined(outcome.tags, settings.tags),
+            reason=making.verdict.reason("new_deal"),
+        )
+    )
+    making.deal_ref = NewRecord(kind=RecordKind.DEAL, key=key)
+
+
+def _open_deal(making: Making) -> None:
+    """The open deal that gets the interaction (A14): who answered may take it over (A13)."""
+    deal = making.facts.deal
+    assert deal is not None
+    taken_over = _taken_over(making, deal.responsible)
+    if taken_over is not None:
+        making.actions.append(
+            UpdateDeal(
+                key=StepKey(f"{making.facts.interaction.id}/update_deal/{deal.id}"),
+                deal=deal.ref,
+                responsible=taken_over,
+                reason=making.verdict.reason("answerer_takes_over", "A13"),
+            )
+        )
+
+
+def _joined(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*first, *second))) if first and second else first or second
