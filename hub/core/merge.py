@@ -211,7 +211,9 @@ class _Part:
         self.talk_seconds = one.talk_seconds if self.talk_seconds is None else self.talk_seconds
         self.recording = self.recording or one.recording
         self.started_at = _earlier(self.started_at, one.started_at)
-        self.picked_up_at = _earlier(self.picked_up_at, _seen_at(one))
+        # a row of the channel's own list knows when the call began, not when this employee picked up
+        if not one.is_recovered:
+            self.picked_up_at = _earlier(self.picked_up_at, _seen_at(one))
         self.add(one)
 
     def add_pick_up(self, one: CallFragment) -> None:
