@@ -1,7 +1,6 @@
 """What a plugin implements: `Source` for a channel, `Sink` for a CRM, `Rule` for a decision of its own.
 
-Optional abilities are Protocols of their own (`AnswersForwarding`, `ListsInteractions` ...), asked for by
-``isinstance``: a plugin that has the method has the ability.
+Optional abilities (`AnswersForwarding` ...) are Protocols of their own: a plugin that has the method has the ability.
 """
 
 from __future__ import annotations
@@ -230,6 +229,8 @@ class Pace:
 
     requests: int
     per: timedelta = timedelta(seconds=1)
+    #: at most so many on their way at once, for vendors who limit concurrency; None = no such limit
+    in_flight: int | None = None
     #: what shares the limit: the connected account, everything of one integration, or one host
     scope: Literal["account", "integration", "host"] = "account"
     #: where the number comes from
@@ -252,6 +253,8 @@ class SinkCapabilities:
     can_merge: bool = False
     #: record kinds of which `barrier` can prove that none was added since a moment
     barrier_kinds: frozenset[RecordKind] = frozenset()
+    #: where polls cost a daily budget: no oftener than this while the CRM's webhooks come, and while they do not
+    poll_every: tuple[timedelta, timedelta] = (timedelta(0), timedelta(0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,6 +304,7 @@ class Refused:
     text: str
     #: the record or user it refers to is gone or deactivated: decide again instead of giving up
     is_stale: bool = False
+    is_user_stale: bool = False
 
 
 #: what became of one item; a key missing from the answer is in doubt
@@ -334,10 +338,7 @@ class ConnectionState(Protocol):
         ...
 
     async def save(self, value: Mapping[str, Any], expected_version: int) -> int:
-        """Store ``value`` durably if the version is still the expected one; the new version.
-
-        Raises Stale if somebody else saved first.
-        """
+        """Store ``value`` durably; the new version. Raises Stale if the version is no longer the expected one."""
         ...
 
     def lock(self, name: str) -> AbstractAsyncContextManager[None]:
@@ -373,7 +374,7 @@ class SinkSession(Protocol):
         ...
 
     async def connect(self) -> Catalogue:
-        """Check the account, make what the hub needs in it (the Hub ID field, webhooks), return what it offers."""
+        """Check the account, make what the hub needs in it (the Hub ID field, webhooks), tell what it offers."""
         ...
 
     async def catalogue(self) -> Catalogue:

@@ -364,6 +364,7 @@ class AccountWriter:
                     outcome.done.append((step, done.record, changes, notes.get(key, "")))
                 case Refused(is_stale=True) as refused:
                     outcome.stale.append((step, refused.text))
+                    outcome.is_user_stale |= refused.is_user_stale
                 case Refused() as refused:
                     outcome.rejected.append((step, refused.text))
                 case None:

@@ -236,7 +236,10 @@ class Feed:
     def _interval(self) -> timedelta:
         # in a burst the account's requests go to its interactions first (H5)
         is_busy = self.account.pacer.headroom < 0.5
-        return self._timing.poll_alone if self.webhooks_are_healthy is False and not is_busy else self._timing.poll
+        heard, alone = self.account.capabilities.poll_every
+        if self.webhooks_are_healthy is False and not is_busy:
+            return max(self._timing.poll_alone, alone)
+        return max(self._timing.poll, heard)
 
     # --- folding ------------------------------------------------------------------------------------------------
 

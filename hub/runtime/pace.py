@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import math
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,6 +80,12 @@ class Place:
     """One request's place in the window; until ``free_at`` (monotonic seconds) nobody else gets it."""
 
     free_at: float
+    #: None before it leaves; then whether it still waits for its answer
+    is_under_way: bool | None = None
+
+    def is_in_flight(self, now: float) -> bool:
+        """Whether it counts among those on their way; one that never leaves counts for a window."""
+        return self.free_at > now if self.is_under_way is None else self.is_under_way
 
 
 @dataclass(order=True, slots=True)
@@ -126,10 +133,12 @@ class Pacer:
     def sent(self, place: Place) -> None:
         """The request leaves now: it may arrive at any moment until it is `answered`."""
         place.free_at = self._clock.monotonic() + self.LONGEST.total_seconds() + self._window
+        place.is_under_way = True
 
     def answered(self, place: Place) -> None:
         """The request has certainly arrived, or never will."""
         place.free_at = min(place.free_at, self._clock.monotonic() + self._window)
+        place.is_under_way = False
         self._serve()
 
     def pause(self, retry_after: timedelta | None = None) -> float:
@@ -150,8 +159,7 @@ class Pacer:
     @property
     def headroom(self) -> float:
         """The share of the window that is unused now, 0 to 1, for the metric of the same name."""
-        self._forget(self._clock.monotonic())
-        return 1 - len(self._places) / self.pace.requests
+        return self._free(self._clock.monotonic()) / min(self.pace.requests, self.pace.in_flight or self.pace.requests)
 
     def room_for(self, how: Urgency) -> int:
         """How many more requests of this class are worth being put together now.
@@ -162,9 +170,8 @@ class Pacer:
         now = self._clock.monotonic()
         if self._paused_until > now:
             return 0
-        self._forget(now)
         ahead = sum(1 for turn in self._waiting if not turn.granted.cancelled() and turn.urgency <= how)
-        room = self.pace.requests - len(self._places) - ahead
+        room = self._free(now) - ahead
         return max(room, 1 if self.waiting and not ahead else 0)
 
     @property
@@ -178,13 +185,27 @@ class Pacer:
         """How many requests wait for their turn."""
         return sum(1 for turn in self._waiting if not turn.granted.cancelled())
 
-    def _forget(self, now: float) -> None:
-        self._places = [place for place in self._places if place.free_at > now]
+    def _free(self, now: float) -> int:
+        """How many requests may begin now."""
+        self._places = [place for place in self._places if place.free_at > now or self._counts(place, now)]
+        begun = sum(1 for place in self._places if place.free_at > now)
+        free = self.pace.requests - begun
+        if self.pace.in_flight is not None:
+            free = min(free, self.pace.in_flight - sum(1 for place in self._places if place.is_in_flight(now)))
+        return free
+
+    def _counts(self, place: Place, now: float) -> bool:
+        return self.pace.in_flight is not None and place.is_in_flight(now)
 
     def _next_start(self, now: float) -> float:
-        self._forget(now)
-        ready = now if len(self._places) < self.pace.requests else min(place.free_at for place in self._places)
-        return max(ready, self._paused_until)
+        if self._free(now) > 0:
+            return max(now, self._paused_until)
+        # a place that waits for its answer is freed by the answer, at no moment known before
+        known = [place.free_at for place in self._places if place.free_at > now]
+        is_full = self.pace.in_flight is not None and self.pace.in_flight <= sum(
+            1 for place in self._places if place.is_under_way
+        )
+        return math.inf if is_full or not known else max(min(known), self._paused_until)
 
     def _serve(self) -> None:
         if self._timer is not None:
@@ -196,6 +217,8 @@ class Pacer:
                 continue
             now = self._clock.monotonic()
             start = self._next_start(now)
+            if start == math.inf:
+                return
             if start > now:
                 self._timer = asyncio.get_running_loop().call_later(start - now, self._serve)
                 return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -202,3 +203,23 @@ async def test_a_page_read_before_our_own_write_does_not_overwrite_it(
         await company.account.directory.fold_async(PROJECT, CRM, Changes(contacts=(old,)), now - timedelta(minutes=5))
         found = company.account.directory.lookup(PROJECT, CRM, phone)
         assert [contact.name for contact in found.contacts] == ["ours"]
+
+
+async def test_polls_that_cost_a_daily_budget_are_no_oftener_than_the_sink_says(
+    tmp_path: Path, amocrm: tuple[Sandbox, str]
+) -> None:
+    """H5: `SinkCapabilities.poll_every` is the least interval, and the bound that is promised tells it (X9)."""
+    async with connected(tmp_path, *amocrm) as company:
+        feed = company.feed(**FAST)
+        await feed.poll()
+        company.account.capabilities = replace(
+            company.account.capabilities, poll_every=(timedelta(minutes=5), timedelta(minutes=1))
+        )
+        feed.webhooks_are_healthy = False
+        alone = feed.bound()
+        feed.webhooks_are_healthy = True
+        heard = feed.bound()
+        assert alone is not None
+        assert heard is not None
+        assert alone >= timedelta(minutes=1)
+        assert heard >= timedelta(minutes=5)

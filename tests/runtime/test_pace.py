@@ -234,3 +234,38 @@ async def test_a_request_that_hangs_holds_its_place_for_two_windows_at_most() ->
         assert time.monotonic() - began < 3
         hanging.cancel()
         await asyncio.gather(hanging, return_exceptions=True)
+
+
+@given(REQUESTS, st.integers(1, 4))
+@settings(max_examples=40, deadline=None)
+def test_no_more_are_on_their_way_than_the_vendor_takes_at_once(
+    wanted: list[tuple[float, Urgency, float, float]], limit: int
+) -> None:
+    """X6: a vendor who limits concurrency counts from arrival to answer, however long that is; all get their turn."""
+    clock = LoopClock()
+    loop = ToldTimeLoop(clock)
+    under_way, most = 0, 0
+
+    async def ask(pacer: Pacer, at: float, how: Urgency, took: float) -> None:
+        nonlocal under_way, most
+        await asyncio.sleep(at)
+        with urgency(how):
+            place = await pacer.acquire()
+        pacer.sent(place)
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(took * 3)
+        under_way -= 1
+        pacer.answered(place)
+
+    async def check() -> None:
+        pacer = Pacer(Pace(requests=100, in_flight=limit), clock)
+        await asyncio.gather(*(ask(pacer, at, how, took) for at, how, took, _ in wanted))
+        assert pacer.granted == len(wanted)
+        assert pacer.ready_in == 0
+
+    try:
+        loop.run_until_complete(check())
+    finally:
+        loop.close()
+    assert most <= limit
