@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, NoReturn, TypeVar
 
-__all__ = ["Check", "Checks", "NotConforming", "Several", "expect", "fail"]
+__all__ = ["Check", "Checks", "NotConforming", "Several", "expect", "fail", "told"]
 
 Subject = TypeVar("Subject")
 
@@ -95,3 +95,8 @@ class Checks(Generic[Subject]):
     def get(self, name: str) -> Check[Subject]:
         """The check called ``name``; raises KeyError."""
         return {check.name: check for check in self._checks}[name]
+
+
+def told(err: BaseException) -> str:
+    """What was raised, on one line."""
+    return f"{type(err).__name__}: {err}".splitlines()[0][:300]

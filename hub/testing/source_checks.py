@@ -2,93 +2,16 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any
-
 from pydantic import BaseModel
 
-from hub.core.interaction import Call, Chat, Form, InteractionId, Message, ProjectId
-from hub.core.merge import CallFragment, fold
-from hub.errors import AccessError, NeedsCredentials, PayloadError, VendorError
-from hub.ports import (
-    AnswersForwarding,
-    ChannelConfig,
-    ForwardingAnswer,
-    ForwardingQuestion,
-    Ignored,
-    ListsEmployees,
-    ListsInteractions,
-    Parsed,
-    RawRequest,
-    Reply,
-    SetupHint,
-    Source,
-)
-from hub.testing.check import Checks, NotConforming, Several, expect, fail
+from hub.errors import AccessError, PayloadError
+from hub.ports import AnswersForwarding, ForwardingAnswer, ForwardingQuestion, RawRequest, Reply, SetupHint, Source
+from hub.testing.check import Checks, Several, expect, fail, told
 from hub.testing.garbage import garbage
-from hub.testing.outfit import SourceOutfit, SourceStage
 from hub.testing.outside import untouched
+from hub.testing.source_bench import SUFFIXES, SourceBench, is_sound
 
-__all__ = ["CHECKS", "SourceBench", "folded"]
-
-_KINDS = (CallFragment, Form, Chat, Message, Ignored)
-_SUFFIXES = (".json", ".form", ".query")
-
-
-class SourceBench:
-    """A source with its channel and its payload files read."""
-
-    def __init__(self, outfit: SourceOutfit) -> None:
-        self.outfit, self.source = outfit, outfit.source
-        try:
-            settings = self.source.settings_model.model_validate(dict(outfit.settings))
-        except ValueError as err:
-            fail(f"the outfit's settings do not fit {self.source.settings_model.__name__}: {err}", err)
-        self.channel = ChannelConfig(
-            project="conformance",
-            name="channel",
-            source=self.source.name,
-            settings=settings,
-            region=outfit.region,
-            time_zone=outfit.time_zone,
-        )
-        self._requests: dict[str, RawRequest] | None = None
-
-    @property
-    def files(self) -> list[Path]:
-        """The payload files, by name."""
-        folder = self.outfit.payloads
-        if not folder.is_dir():
-            fail(f"there is no folder of payload files at {folder}")
-        return sorted(path for path in folder.iterdir() if path.suffix in _SUFFIXES)
-
-    @property
-    def requests(self) -> Mapping[str, RawRequest]:
-        """The payload files as requests, by file name."""
-        if self._requests is None:
-            self._requests = {path.name: self.outfit.to_request(path) for path in self.files}
-        return self._requests
-
-    @property
-    def readable(self) -> Mapping[str, RawRequest]:
-        """Those that the source must be able to read."""
-        return {name: one for name, one in self.requests.items() if name not in self.outfit.refused}
-
-    def parse(self, request: RawRequest, what: str, channel: ChannelConfig | None = None) -> list[Parsed]:
-        """What the source makes of a good request; anything that it raises is reported."""
-        try:
-            return list(self.source.parse(request, channel or self.channel))
-        except Exception as err:  # noqa: BLE001 - a stranger's code may raise anything; that is what is tested
-            fail(f"{what}: parse raised {_told(err)}", err)
-
-
-def _told(err: BaseException) -> str:
-    return f"{type(err).__name__}: {err}".splitlines()[0][:300]
-
+__all__ = ["CHECKS", "settings_are_explained"]
 
 CHECKS: Checks[SourceBench] = Checks()
 
@@ -127,7 +50,7 @@ async def every_declared_event_has_a_payload_file(bench: SourceBench) -> None:
     missing, strange = sorted(events - found), sorted(found - events)
     expect(not missing, f"no payload file for the event {', '.join(missing)} in {bench.outfit.payloads}")
     expect(not strange, f"payload files of events that are not declared: {', '.join(strange)}")
-    odd = sorted(path.name for path in bench.outfit.payloads.iterdir() if path.suffix not in _SUFFIXES)
+    odd = sorted(path.name for path in bench.outfit.payloads.iterdir() if path.suffix not in SUFFIXES)
     expect(not odd, f"payload files end in .json, .form or .query, not: {', '.join(odd)}")
 
 
@@ -145,26 +68,6 @@ async def every_payload_is_understood(bench: SourceBench) -> None:
             for one in parsed:
                 is_sound(one)
     several.report()
-
-
-def is_sound(one: Parsed) -> None:
-    """Report what is wrong with one parsed thing, whatever it tells."""
-    expect(isinstance(one, _KINDS), f"parse returned {type(one).__name__}, which is none of hub.ports.Parsed")
-    if isinstance(one, Ignored):
-        expect(bool(one.reason.strip()), "Ignored without a reason")
-        return
-    expect(bool(one.external_id), f"{type(one).__name__} without the vendor's id (external_id)")
-    for name in ("started_at", "ended_at", "happened_at"):
-        moment = getattr(one, name, None)
-        expect(moment is None or isinstance(moment, datetime), f"{name} is no datetime but {moment!r}")
-        expect(moment is None or moment.tzinfo is not None, f"{name} has no time zone: {moment}")
-    for phone in one.client.phones:
-        expect(phone.startswith("+") and phone[1:].isdigit(), f"the client's number is not E.164: {phone!r}")
-    for name in ("waiting_seconds", "duration_seconds", "talk_seconds"):
-        seconds = getattr(one, name, None)
-        expect(seconds is None or seconds >= 0, f"{name} is negative: {seconds}")
-    texts = {key: value for key, value in one.parameters.items() if not isinstance(value, str)}
-    expect(not texts, f"parameters are texts, not {texts}")
 
 
 @CHECKS.add()
@@ -195,7 +98,7 @@ async def any_bytes_are_read_or_refused_with_the_field_named(bench: SourceBench)
             expect(bool(str(err).strip()), "a PayloadError without a sentence")
             return
         except Exception as err:  # noqa: BLE001 - that nothing else is raised is what is tested
-            fail(f"parse raised {_told(err)} instead of PayloadError", err)
+            fail(f"parse raised {told(err)} instead of PayloadError", err)
         for one in parsed:
             is_sound(one)
 
@@ -213,7 +116,7 @@ async def a_request_without_anything_in_it_is_harmless(bench: SourceBench) -> No
         except PayloadError as err:
             expect(bool(err.field), f"an empty {method} is refused without a field: {err}")
         except Exception as err:  # noqa: BLE001 - as above
-            fail(f"an empty {method} made parse raise {_told(err)}", err)
+            fail(f"an empty {method} made parse raise {told(err)}", err)
 
 
 @CHECKS.add()
@@ -226,113 +129,6 @@ async def parsing_writes_nothing_and_asks_nobody(bench: SourceBench) -> None:
         bench.source.setup_hints(bench.channel, "https://hub.example/hooks/x", "https://hub.example/forward/x")
 
 
-# --- merging ----------------------------------------------------------------------------------------------------
-
-
-def folded(fragments: Sequence[CallFragment], received_at: datetime) -> Call:
-    """The call that the hub makes of ``fragments``."""
-    return fold(
-        fragments,
-        id=InteractionId("i"),
-        project=ProjectId("conformance"),
-        channel="channel",
-        source="source",
-        received_at=received_at,
-    )
-
-
-def _facts(call: Call) -> dict[str, Any]:
-    """What must not depend on order and repetition."""
-    return {
-        "external_id": call.external_id,
-        "direction": call.direction,
-        "disposition": call.disposition,
-        "client": call.client,
-        "line": call.line,
-        "legs": [(leg.destination, leg.is_answered, leg.talk_seconds, leg.recording) for leg in call.legs],
-        "talk_seconds": call.talk_seconds,
-        "recording": call.recording,
-        "attribution": call.attribution,
-        "is_final": call.is_final,
-        "is_transferred": call.is_transferred,
-        "summary": call.summary,
-        "rating": call.rating,
-    }
-
-
-def _same(one: Mapping[str, Any], other: Mapping[str, Any], when: str) -> None:
-    for name, value in one.items():
-        if other[name] != value:
-            fail(f"call {one['external_id']}: {when} its {name} is {other[name]!r}, before it was {value!r}")
-
-
-def _calls(
-    bench: SourceBench, requests: Iterable[RawRequest], channel: ChannelConfig | None = None
-) -> dict[str, list[CallFragment]]:
-    """The fragments by call, as a hub that got ``requests`` in this order would have them."""
-    known: dict[str, list[CallFragment]] = {}
-    for request in requests:
-        for one in bench.parse(request, "a delivery", channel):
-            if isinstance(one, CallFragment):
-                known.setdefault(one.external_id, []).append(one)
-    return known
-
-
-def _orders(requests: Sequence[RawRequest]) -> Iterable[tuple[str, list[RawRequest]]]:
-    """The same deliveries in other orders and with repetitions; arrival times are the hub's, so they follow."""
-    chance = random.Random(7)
-    yield "arrived backwards", list(reversed(requests))
-    for _ in range(4):
-        mixed = list(requests)
-        chance.shuffle(mixed)
-        yield "arrived in another order", mixed
-    yield "told twice", [one for request in requests for one in (request, request)]
-    yield (
-        "told again later",
-        [
-            *requests,
-            *(replace(one, received_at=one.received_at + timedelta(minutes=2)) for one in requests),
-        ],
-    )
-
-
-def merges(bench: SourceBench, requests: Sequence[RawRequest], channel: ChannelConfig | None = None) -> None:
-    """Report a call that depends on the order or number of its deliveries."""
-    if not requests:
-        return
-    at = requests[0].received_at
-    before = {key: _facts(folded(known, at)) for key, known in _calls(bench, requests, channel).items()}
-    for when, order in _orders(requests):
-        after = _calls(bench, order, channel)
-        expect(set(after) == set(before), f"{when}, other calls were told: {sorted(set(after) ^ set(before))}")
-        for key, known in after.items():
-            _same(before[key], _facts(folded(known, at)), when)
-
-
-@CHECKS.add()
-async def repeated_and_reordered_deliveries_make_the_same_call(bench: SourceBench) -> None:
-    """A9, X8: parse keeps no memory, and what it tells of a call does not depend on what came before."""
-    merges(bench, list(bench.readable.values()))
-
-
-@CHECKS.add()
-async def what_is_sent_twice_has_one_id(bench: SourceBench) -> None:
-    """X5: a form, chat or message that is delivered again is the same one, by its external_id."""
-    several = Several()
-    for name, request in bench.readable.items():
-        with several.case(name):
-            first, again = bench.parse(request, "parse"), bench.parse(request, "parse, the second time")
-            expect(first == again, f"the same request was read as {first!r} and then as {again!r}")
-            ids = [one.external_id for one in first if isinstance(one, Form | Message)]
-            expect(len(set(ids)) == len(ids), "two of its interactions share one external_id")
-            later = bench.parse(replace(request, received_at=request.received_at + timedelta(seconds=30)), "parse")
-            for one, other in zip(first, later, strict=False):
-                if isinstance(one, Chat | Message) and isinstance(other, Chat | Message):
-                    same = one.external_id == other.external_id
-                    expect(same, f"sent again after 30 s it is {other.external_id!r}, not {one.external_id!r}")
-    several.report()
-
-
 # --- the door and the set-up ------------------------------------------------------------------------------------
 
 
@@ -343,7 +139,7 @@ async def good_requests_pass_the_door_and_forged_ones_do_not(bench: SourceBench)
         try:
             bench.source.verify(request, bench.channel)
         except Exception as err:  # noqa: BLE001 - as above
-            fail(f"{name}: verify raised {_told(err)}", err)
+            fail(f"{name}: verify raised {told(err)}", err)
         if bench.outfit.forged is None:
             continue
         try:
@@ -351,7 +147,7 @@ async def good_requests_pass_the_door_and_forged_ones_do_not(bench: SourceBench)
         except AccessError:
             continue
         except Exception as err:  # noqa: BLE001 - as above
-            fail(f"{name}, forged: verify raised {_told(err)} instead of AccessError", err)
+            fail(f"{name}, forged: verify raised {told(err)} instead of AccessError", err)
         fail(f"{name}, forged: verify let it in")
 
 
@@ -365,7 +161,7 @@ async def the_door_does_not_break_on_garbage(bench: SourceBench) -> None:
         except AccessError:
             return
         except Exception as err:  # noqa: BLE001 - as above
-            fail(f"verify raised {_told(err)} instead of AccessError", err)
+            fail(f"verify raised {told(err)} instead of AccessError", err)
 
     garbage(list(bench.readable.values()), judge, examples=60)
 
@@ -397,12 +193,12 @@ def _reply(bench: SourceBench, request: RawRequest, destination: str) -> tuple[F
     try:
         question = source.forwarding_question(request, bench.channel)
     except Exception as err:  # noqa: BLE001 - as above
-        fail(f"forwarding_question raised {_told(err)}: it must be total", err)
+        fail(f"forwarding_question raised {told(err)}: it must be total", err)
     expect(isinstance(question, ForwardingQuestion), f"forwarding_question returned {type(question).__name__}")
     try:
         reply = source.forwarding_reply(question, ForwardingAnswer(destination=destination), bench.channel)
     except Exception as err:  # noqa: BLE001 - as above
-        fail(f"forwarding_reply raised {_told(err)}", err)
+        fail(f"forwarding_reply raised {told(err)}", err)
     expect(reply.status == 200, f"forwarding_reply has the status {reply.status}, not 200")
     return question, reply
 
@@ -433,101 +229,3 @@ async def the_destination_is_told_and_nobody_is_told_as_nothing(bench: SourceBen
             expect(b"examplecom_olena" not in nobody.body, "an earlier destination was remembered")
             expect(_reply(bench, request, "")[1] == nobody, "the same question got two answers")
     several.report()
-
-
-# --- the vendor's own log ---------------------------------------------------------------------------------------
-
-
-def _lists(source: object) -> bool:
-    return isinstance(source, ListsInteractions)
-
-
-async def _in_sandbox(bench: SourceBench, ability: str, work: Callable[[SourceStage], Any]) -> None:
-    if bench.outfit.open is None:
-        fail(f"it has {ability}, and the outfit has no sandbox to try it with (open)")
-    async with bench.outfit.open() as stage:
-        try:
-            await work(stage)
-        except (NotConforming, AssertionError):
-            raise
-        except Exception as err:  # noqa: BLE001 - as above
-            fail(f"{ability} raised {_told(err)}", err)
-
-
-@CHECKS.add(_lists)
-async def the_log_agrees_with_the_webhooks(bench: SourceBench) -> None:
-    """X7: each finished call of the webhooks stands in the log, with the same client, direction and end."""
-
-    async def work(stage: SourceStage) -> None:
-        assert isinstance(bench.source, ListsInteractions)
-        rows: dict[str, list[CallFragment]] = {}
-        async for one in bench.source.list_interactions(stage.channel, stage.http, stage.since, stage.until):
-            is_sound(one)
-            if isinstance(one, CallFragment):
-                expect(one.is_recovered, f"row {one.external_id} is not marked as recovered")
-                rows.setdefault(one.external_id, []).append(one)
-        at = stage.until
-        told = {key: folded(known, at) for key, known in _calls(bench, stage.deliveries, stage.channel).items()}
-        finished = {key: call for key, call in told.items() if call.is_final}
-        expect(bool(finished), "the outfit's deliveries tell of no finished call")
-        expect(set(rows) == set(finished), f"told by one way only: {sorted(set(rows) ^ set(finished))[:5]}")
-        for key, call in finished.items():
-            row = folded(rows[key], at)
-            for name in ("disposition", "direction", "is_final"):
-                seen, wanted = getattr(row, name), getattr(call, name)
-                expect(seen == wanted, f"call {key}: {name} is {seen} in the log and {wanted} by webhook")
-            both = folded([*_calls(bench, stage.deliveries, stage.channel)[key], *rows[key]], at)
-            names = ("legs", "disposition", "direction")
-            _same({name: _facts(call)[name] for name in (*names, "external_id")}, _facts(both), "with its log row")
-
-    await _in_sandbox(bench, "list_interactions", work)
-
-
-@CHECKS.add(_lists)
-async def deliveries_of_a_whole_day_merge_in_any_order(bench: SourceBench) -> None:
-    """A9, X8: the sandbox's own traffic, shuffled and repeated."""
-
-    async def work(stage: SourceStage) -> None:
-        merges(bench, list(stage.deliveries), stage.channel)
-
-    await _in_sandbox(bench, "list_interactions", work)
-
-
-@CHECKS.add(lambda source: isinstance(source, ListsEmployees))
-async def the_employees_are_told(bench: SourceBench) -> None:
-    """H12: everybody whom the vendor knows, once."""
-
-    async def work(stage: SourceStage) -> None:
-        assert isinstance(bench.source, ListsEmployees)
-        found = [one.staff_id for one in await bench.source.list_employees(stage.channel, stage.http)]
-        expect(len(set(found)) == len(found), f"an employee is told twice: {found}")
-        expect(set(found) == stage.staff_ids, f"told {sorted(found)}, the vendor knows {sorted(stage.staff_ids)}")
-
-    await _in_sandbox(bench, "list_employees", work)
-
-
-@CHECKS.add(lambda source: isinstance(source, ListsEmployees | ListsInteractions))
-async def a_refused_key_needs_credentials(bench: SourceBench) -> None:
-    """The vendor's "no" is NeedsCredentials, so that the console can say what to do; the right key then works."""
-
-    async def ask(channel: ChannelConfig, stage: SourceStage) -> None:
-        if isinstance(bench.source, ListsEmployees):
-            await bench.source.list_employees(channel, stage.http)
-        elif isinstance(bench.source, ListsInteractions):
-            async for _ in bench.source.list_interactions(channel, stage.http, stage.since, stage.until):
-                pass
-
-    async def work(stage: SourceStage) -> None:
-        if stage.refused is None:
-            return
-        try:
-            await ask(stage.refused, stage)
-        except NeedsCredentials:
-            pass
-        except VendorError as err:
-            fail(f"a refused key raised {_told(err)} instead of NeedsCredentials", err)
-        else:
-            fail("a key that the vendor refuses went unnoticed")
-        await ask(stage.channel, stage)
-
-    await _in_sandbox(bench, "asking the vendor", work)

@@ -16,9 +16,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from hub.testing import source_checks
+from hub.testing import source_checks, source_merging, source_vendor
 from hub.testing.check import Check
 from hub.testing.outfit import SourceOutfit
+from hub.testing.source_bench import SourceBench
 
 __all__ = ["source_suite"]
 
@@ -29,12 +30,14 @@ def source_suite(outfit: SourceOutfit) -> type:
     def test_of(check: Check[Any]) -> Callable[[Any], None]:
         def test(self: Any) -> None:
             __tracebackhide__ = True
-            asyncio.run(check.run(source_checks.SourceBench(outfit)))
+            asyncio.run(check.run(SourceBench(outfit)))
 
         return test
 
-    tests = {check.name: test_of(check) for check in source_checks.CHECKS.of(outfit.source)}
-    return _suite(f"TestSource_{outfit.source.name}", tests, source_checks.CHECKS.of(outfit.source))
+    modules = (source_checks, source_merging, source_vendor)
+    checks = [check for module in modules for check in module.CHECKS.of(outfit.source)]
+    tests = {check.name: test_of(check) for check in checks}
+    return _suite(f"TestSource_{outfit.source.name}", tests, checks)
 
 
 def _suite(name: str, tests: dict[str, Callable[..., None]], checks: list[Check[Any]]) -> type:
