@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from hub.clock import Clock
 from hub.core.interaction import Chat, Form, Identity, Message
 from hub.core.merge import CallFragment
+from hub.core.outgoing import Receipt
 from hub.core.phone import Phone
 from hub.core.plan import Action, CreateContact, StepKey
 from hub.core.records import Catalogue, Company, Contact, Deal, RecordKind, RecordRef, Task, UserId
@@ -103,7 +104,7 @@ class Ignored:
 
 
 #: what `Source.parse` may return; the hub gives a Form, Chat or Message its id and its client
-Parsed: TypeAlias = CallFragment | Form | Chat | Message | Ignored
+Parsed: TypeAlias = CallFragment | Form | Chat | Message | Receipt | Ignored
 
 
 @runtime_checkable

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from hub.clock import Clock
 from hub.core.interaction import Call, Chat, Form, Identity, Interaction, InteractionId, Message, ProjectId
 from hub.core.merge import CallFragment, Moment, fold
+from hub.core.outgoing import Delivery, Receipt
 from hub.core.policy import Policy
 from hub.engine.checkpoints import checkpoint
 from hub.engine.projects import LiveProject, Projects
@@ -20,7 +21,7 @@ from hub.errors import AccessError, ConfigurationError, PayloadError
 from hub.plugins import Plugins
 from hub.ports import Ignored, Parsed
 from hub.runtime.forms import parse_form
-from hub.store import clients, events, identifier, inbox, interactions, projects, work
+from hub.store import clients, events, identifier, inbox, interactions, outgoing, projects, work
 from hub.store.clients import JoinRules
 from hub.store.engine import Store
 from hub.store.inbox import InboxStatus, Received
@@ -86,6 +87,9 @@ def store_parsed(
     """Put what a source told into the store, in the caller's transaction; None if it told nothing new."""
     if isinstance(found, Ignored):
         return None
+    if isinstance(found, Receipt):
+        _take_receipt(conn, project.name, channel, found, now)
+        return None
     before = interactions.find_external(conn, project.name, channel, found.external_id)
     interaction_id = before.id if before else identifier.new_interaction_id(now)
     fragment: CallFragment | None = None
@@ -148,6 +152,15 @@ def store_parsed(
             now=now,
         )
     return Arrived(stored=stored, fragment=fragment, connections=names)
+
+
+def _take_receipt(conn: Connection, project: str, channel: str, receipt: Receipt, now: datetime) -> None:
+    """What became of a message that the hub sent; the live views are told of it."""
+    known = outgoing.take_receipt(conn, project, channel, receipt)
+    if known is not None:
+        body = {"message": known.message.id, "channel": channel, "delivery": receipt.delivery.value}
+        kind = "message.failed" if receipt.delivery is Delivery.FAILED else "message.delivery"
+        events.append(conn, project=project, kind=kind, body=body, now=now)
 
 
 def _keys_of(identity: Identity) -> Identity:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from hub.clock import Clock
 from hub.core.merge import CallFragment, Moment
+from hub.core.outgoing import Receipt
 from hub.core.phone import mask_phone
 from hub.engine.projects import LiveProject, Projects
 from hub.errors import ConfigurationError, VendorError
@@ -227,7 +228,7 @@ def _keep_cursor(conn: Connection, project: str, channel: str, until: datetime) 
 
 
 def _external_id(item: Parsed) -> str:
-    return "" if isinstance(item, Ignored) else item.external_id
+    return "" if isinstance(item, Ignored | Receipt) else item.external_id
 
 
 def _unknown(conn: Connection, project: str, channel: str, listed: Iterable[str]) -> dict[str, bool]:

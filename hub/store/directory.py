@@ -64,6 +64,24 @@ LEFT JOIN record ON record.account = ?1 AND record.kind = below.kind AND record.
 WHERE holder.account = ?1 AND holder.key_kind = ?2 AND holder.key = ?3
 """
 
+# the same for one record and what hangs on it
+_OF_RECORD = """
+SELECT 0, '', as_of, NULL FROM account WHERE id = ?1
+UNION ALL
+SELECT kind, id, seen, body FROM record WHERE account = ?1 AND kind = ?2 AND id = ?3
+UNION ALL
+SELECT link.kind, link.id, record.seen, record.body
+FROM link
+LEFT JOIN record ON record.account = ?1 AND record.kind = link.kind AND record.id = link.id
+WHERE link.account = ?1 AND link.on_kind = ?2 AND link.on_id = ?3
+UNION ALL
+SELECT below.kind, below.id, record.seen, record.body
+FROM link
+CROSS JOIN link AS below ON below.account = ?1 AND below.on_kind = link.kind AND below.on_id = link.id
+LEFT JOIN record ON record.account = ?1 AND record.kind = below.kind AND record.id = below.id
+WHERE link.account = ?1 AND link.on_kind = ?2 AND link.on_id = ?3
+"""
+
 
 class Directory:
     """The directory of all connections, in one file.
@@ -244,22 +262,25 @@ class Directory:
         who: Identity | Phone,
         *,
         field_ids: Mapping[str, str] | None = None,
+        records: Sequence[RecordRef] = (),
     ) -> Holdings:
         """Everything of the client: holders of any of the keys, their deals, the open tasks on those.
 
         ``field_ids`` names the CRM's custom field for a field of the identity; without it that field is not
-        looked for.
+        looked for. ``records`` are known to be the client's, whatever keys they have: a messenger's client may have
+        none that the CRM could hold.
         """
         keys = [("phone", who)] if isinstance(who, str) else _keys(who, field_ids or {})
         driver = self._reader()
         account = self._account(driver, project, connection)
         if account is None:
             return Holdings()
-        if len(keys) == 1:
+        if len(keys) == 1 and not records:
             return _collect(driver.execute(_OF_KEY, (account, *keys[0])))
         with self._reading():
             # no key at all still tells how old the feed is
             rows = [driver.execute(_OF_KEY, (account, *key)).fetchall() for key in keys or [("", "")]]
+            rows += [driver.execute(_OF_RECORD, (account, KINDS[ref.kind], ref.id)).fetchall() for ref in records]
         return _collect(row for part in rows for row in part)
 
     def holders(

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from sqlalchemy import Connection, insert, inspect, select
 
-from hub.store import schema
+from hub.store import messenger_schema, schema
 
 __all__ = ["MIGRATIONS", "applied", "apply"]
 
@@ -28,7 +28,8 @@ def m0001_truth(conn: Connection) -> None:
 
     Until that release the tables still move; afterwards this function gets a frozen copy of them.
     """
-    schema.metadata.create_all(conn)
+    # named, so that its tables are among them
+    messenger_schema.outgoing.metadata.create_all(conn)
 
 
 def applied(conn: Connection) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 
 __all__ = [
+    "Id",
     "Moment",
     "binding",
     "channel",

@@ -69,7 +69,7 @@ def build_app(services: Services) -> HubApp:
         "crm": Desk(services, counts, "crm", longest=CRM_LONGEST),
     }
     forwarding = Forwarding(services, counts)
-    webhooks = Webhooks(services, desks["hook"])
+    webhooks = Webhooks(services, desks["hook"], counts)
     forms = Forms(services, desks["form"])
     crm_hooks = CrmHooks(services, desks["crm"])
     routes: list[BaseRoute] = [

@@ -66,6 +66,8 @@ class Counts:
     refused: Counter[tuple[str, str]] = field(default_factory=Counter)
     #: (project, channel, outcome) -> forwarding answers
     forwarded: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    #: (project, channel, outcome) -> replies that webhooks are owed
+    owed: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     #: forwarding answers that are not in the database yet
     journal_waiting: int = 0
     #: forwarding answers that never came into the database
@@ -135,6 +137,14 @@ class _Reading(Collector):
         for labels, count in self._counts.forwarded.items():
             forwarded.add_metric(labels, count)
         yield forwarded
+        owed = CounterMetricFamily(
+            "hub_owed_replies",
+            "Replies to webhooks whose vendor waits for data, in replies",
+            labels=("project", "channel", "outcome"),
+        )
+        for labels, count in self._counts.owed.items():
+            owed.add_metric(labels, count)
+        yield owed
         took = self._counts.forwarding_took
         yield HistogramMetricFamily(
             "hub_forwarding_duration_seconds",

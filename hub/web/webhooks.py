@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 
 from starlette.types import Message, Receive, Scope, Send
 
+from hub.messenger import OwesReply
+from hub.ports import RawRequest, Reply
 from hub.runtime.intake import raw_request
+from hub.runtime.known_client import KnownClients
 from hub.runtime.services import Services
 from hub.store.inbox import InboxKind
+from hub.store.projects import Channel
 from hub.web.headers import SECURITY_HEADERS
 from hub.web.limits import Unread, Watch, read_body
 from hub.web.metrics import Counts
@@ -80,8 +85,15 @@ class Desk:
         self.longest = longest
         self.watch = Watch(longest, services.clock.monotonic)
 
-    async def take(self, scope: Scope, receive: Receive, project: str, channel: str) -> Outcome | None:
-        """Store the request; the answer that it gets, None if the caller hung up."""
+    async def take(
+        self,
+        scope: Scope,
+        receive: Receive,
+        project: str,
+        channel: str,
+        stored: Callable[[RawRequest], None] = lambda _: None,
+    ) -> Outcome | None:
+        """Store the request; the answer that it gets, None if the caller hung up. ``stored`` hears what is on disk."""
         watch = self.watch
         watch.enter()
         body: bytes | Unread | None = None
@@ -90,14 +102,11 @@ class Desk:
                 body = await read_body(receive, self._most_bytes)
                 if isinstance(body, Unread):
                     return self._refuse(project, channel, body)
-                await self._services.intake.accept(
-                    project=project,
-                    channel=channel,
-                    kind=self._kind,
-                    request=raw_request(
-                        scope["method"], scope["query_string"], scope["headers"], body, self._services.clock.now()
-                    ),
+                request = raw_request(
+                    scope["method"], scope["query_string"], scope["headers"], body, self._services.clock.now()
                 )
+                await self._services.intake.accept(project=project, channel=channel, kind=self._kind, request=request)
+                stored(request)
         except asyncio.CancelledError:
             if not watch.was_late():
                 raise
@@ -145,11 +154,21 @@ class Desk:
 class Webhooks:
     """Any method ``/hooks/{project}/{channel}/{secret}``: 200 once it is on disk, 404, 408, 413, 503.
 
-    HEAD and OPTIONS are answered and not stored: vendors' cabinets try an address with them.
+    HEAD and OPTIONS are answered and not stored: vendors' cabinets try an address with them. A source that owes its
+    vendor a reply gives it from the local directory, after the request is on disk (DESIGN 2.1); whatever goes wrong
+    there, the answer is the plain 200.
     """
 
-    def __init__(self, services: Services, desk: Desk) -> None:
-        self._services, self._desk = services, desk
+    #: how long the reply may take beyond the time for which the question itself waits
+    BUDGET = timedelta(seconds=1)
+
+    def __init__(self, services: Services, desk: Desk, counts: Counts) -> None:
+        self._services, self._desk, self._counts = services, desk, counts
+        self._clients = KnownClients(services)
+        # asked once: a Protocol is looked through member by member
+        self._owing = {
+            name: source for name, source in services.plugins.sources.items() if isinstance(source, OwesReply)
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         parts = scope["path"].split("/")
@@ -160,7 +179,49 @@ class Webhooks:
             await send_answer(send, NOT_FOUND)
         elif scope["method"] in ("HEAD", "OPTIONS"):
             await send_answer(send, ACCEPTED)
+        elif found.source in self._owing:
+            kept: list[RawRequest] = []
+            answer = await self._desk.take(scope, receive, found.project, found.name, kept.append)
+            if answer is ACCEPTED:
+                answer = await self._owed(found, kept[0])
+            if answer is not None:
+                await send_answer(send, answer)
         else:
             answer = await self._desk.take(scope, receive, found.project, found.name)
             if answer is not None:
                 await send_answer(send, answer)
+
+    async def _owed(self, row: Channel, request: RawRequest) -> Outcome:
+        """The reply that ``request`` is owed, the plain 200 if none or none in time."""
+        source = self._owing[row.source]
+        project = self._services.projects.find(row.project)
+        channel = project.channels.get(row.name) if project else None
+        if project is None or channel is None:
+            return ACCEPTED
+        try:
+            question = source.owed_question(request, channel)
+            if question is None:
+                return ACCEPTED
+            async with asyncio.timeout((self.BUDGET + question.wait).total_seconds()):
+                client = await self._clients.find(project, row.name, question)
+            answer = reply_answer(source.owed_reply(question, client, channel))
+        except Exception:
+            # the webhook is on disk; an error would only make the vendor doubt that
+            log.exception("a reply owed by %s/%s is left out", row.project, row.name, extra={"action": "owed.failed"})
+            self._counts.owed[row.project, row.name, "failed"] += 1
+            return ACCEPTED
+        self._counts.owed[row.project, row.name, "answered"] += 1
+        return answer
+
+
+def reply_answer(reply: Reply) -> Outcome:
+    """A plugin's reply as it is sent."""
+    headers = [
+        (b"content-length", b"%d" % len(reply.body)),
+        (b"content-type", reply.content_type.encode()),
+        *SECURITY_HEADERS,
+    ]
+    return (
+        {"type": "http.response.start", "status": reply.status, "headers": headers},
+        {"type": "http.response.body", "body": reply.body},
+    )

@@ -82,10 +82,17 @@ def publish(services: Services, text: str) -> None:
     services.projects.reload_now()
 
 
-def set_up(services: Services, *, policy: str = POLICY, channel: Mapping[str, Any] | None = None) -> None:
-    """One project with a channel and a CRM whose directory knows one client."""
+def set_up(
+    services: Services,
+    *,
+    policy: str = POLICY,
+    channel: Mapping[str, Any] | None = None,
+    project: bool = True,
+) -> None:
+    """One project with a channel and a CRM whose directory knows one client; ``project`` False if it stands already."""
     store, cipher, now = services.store, services.cipher, services.clock.now()
-    store.write_now(lambda conn: projects.add_project(conn, PROJECT, now=now))
+    if project:
+        store.write_now(lambda conn: projects.add_project(conn, PROJECT, now=now))
     store.write_now(
         lambda conn: projects.add_channel(
             conn,

@@ -1,0 +1,104 @@
+"""What a channel's vendor was told of our users, contacts, deals and pipelines, and under which ids."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, insert, select
+
+from hub.core.interaction import ClientId
+from hub.store.dialect import insert_or
+from hub.store.messenger_schema import shared
+
+__all__ = ["Shared", "deal_ids", "forget", "list_shared", "promise_deal", "put", "record_key"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """One entity as the vendor was told it."""
+
+    id: str
+    digest: str = ""
+    #: `record_key` of what it is in the CRM; "" while it is in none
+    record: str = ""
+    #: why the vendor refused it; it is told again when it changes
+    problem: str = ""
+
+
+def record_key(connection: str, record_id: str) -> str:
+    """How `Shared.record` names a record."""
+    return f"{connection}/{record_id}"
+
+
+def list_shared(conn: Connection, project: str, channel: str, kind: str) -> dict[str, Shared]:
+    """Everything of one kind, by id."""
+    rows = conn.execute(
+        select(shared.c.id, shared.c.digest, shared.c.record, shared.c.problem).where(
+            shared.c.project == project, shared.c.channel == channel, shared.c.kind == kind
+        )
+    )
+    return {row.id: Shared(id=row.id, digest=row.digest, record=row.record, problem=row.problem) for row in rows}
+
+
+def put(conn: Connection, project: str, channel: str, kind: str, found: Iterable[Shared], now: datetime) -> None:
+    """Remember what was told."""
+    for one in found:
+        statement = insert_or(conn, shared).values(
+            project=project,
+            channel=channel,
+            kind=kind,
+            id=one.id,
+            digest=one.digest,
+            record=one.record,
+            problem=one.problem,
+            at=now,
+        )
+        new = statement.excluded
+        conn.execute(
+            statement.on_conflict_do_update(
+                index_elements=["project", "channel", "kind", "id"],
+                set_={"digest": new.digest, "record": new.record, "problem": new.problem, "at": new.at},
+            )
+        )
+
+
+def forget(conn: Connection, project: str, channel: str, kind: str, ids: Collection[str]) -> None:
+    """The vendor was told that these are gone."""
+    if ids:
+        conn.execute(
+            delete(shared).where(
+                shared.c.project == project,
+                shared.c.channel == channel,
+                shared.c.kind == kind,
+                shared.c.id.in_(sorted(ids)),
+            )
+        )
+
+
+def promise_deal(conn: Connection, project: str, channel: str, client_id: ClientId, now: datetime) -> str:
+    """An id for a deal of the client that the CRM does not hold yet; the same one until a record takes its place."""
+    at = (shared.c.project == project, shared.c.channel == channel, shared.c.kind == "deals")
+    rows = conn.execute(
+        select(shared.c.id, shared.c.record).where(*at, shared.c.id.like(f"{client_id}-%")).order_by(shared.c.id)
+    ).all()
+    for row in rows:
+        if not row.record:
+            return str(row.id)
+    made = f"{client_id}-{len(rows) + 1}"
+    conn.execute(insert(shared).values(project=project, channel=channel, kind="deals", id=made, at=now))
+    return made
+
+
+def deal_ids(conn: Connection, project: str, channel: str, records: Collection[str]) -> Mapping[str, str]:
+    """Under which promised ids the vendor knows these records (`record_key`); a record without one is absent."""
+    rows = conn.execute(
+        select(shared.c.record, shared.c.id).where(
+            shared.c.project == project,
+            shared.c.channel == channel,
+            shared.c.kind == "deals",
+            shared.c.record.in_(sorted(records)),
+        )
+    )
+    return {row.record: row.id for row in rows}
