@@ -25,11 +25,11 @@ from hub.engine.checkpoints import checkpoint
 from hub.engine.projects import LiveConnection, LiveProject, Projects
 from hub.engine.snapshots import digest, lean, made_records
 from hub.errors import VendorError
-from hub.store import clients, decisions, dues, events, interactions, rota, steps, work
+from hub.store import acquaintance, clients, decisions, dues, events, interactions, rota, steps, work
 from hub.store.directory import Directory
 from hub.store.dues import Due
 from hub.store.engine import Store
-from hub.store.holdings import assemble
+from hub.store.holdings import Holdings, assemble
 from hub.store.interactions import Stored
 from hub.store.steps import Step
 from hub.store.work import Lane, Work, WorkState
@@ -67,6 +67,8 @@ class _Seen:
     history: History
     rota: Rota
     rota_version: int
+    #: contacts that the hub made for a client whom no phone or e-mail leads to
+    made: tuple[RecordRef, ...] = ()
 
 
 class Advance:
@@ -174,6 +176,7 @@ class Advance:
             history=self._history(conn, lane, found, own),
             rota=Rota(turns=turns, chosen=decisions.chosen(conn, found.interaction_id)),
             rota_version=version,
+            made=_made(conn, lane, stored),
         )
 
     def _history(self, conn: Connection, lane: Lane, found: Work, own: Sequence[Step]) -> History:
@@ -213,7 +216,7 @@ class Advance:
         """
         assert seen.stored is not None
         identity = seen.stored.interaction.client
-        holdings = self._directory.lookup(lane.project, lane.connection, identity, field_ids=connection.key_field_ids)
+        holdings = self._holdings(lane, connection, seen, identity)
         missing = [ref for ref in holdings.missing if ref.kind is RecordKind.DEAL]
         if missing:
             await self._read(lane, missing)
@@ -232,8 +235,13 @@ class Advance:
             self._imported.add(account)
         return account in self._imported
 
+    def _holdings(self, lane: Lane, connection: LiveConnection, seen: _Seen, identity: Identity) -> Holdings:
+        return self._directory.lookup(
+            lane.project, lane.connection, identity, field_ids=connection.key_field_ids, records=seen.made
+        )
+
     def _take(self, lane: Lane, connection: LiveConnection, seen: _Seen, identity: Identity, now: datetime) -> Snapshot:
-        holdings = self._directory.lookup(lane.project, lane.connection, identity, field_ids=connection.key_field_ids)
+        holdings = self._holdings(lane, connection, seen, identity)
         snapshot = assemble(
             holdings,
             connection=lane.connection,
@@ -266,6 +274,7 @@ class Advance:
                     history=self._history(conn, lane, item, own),
                     rota=Rota(),
                     rota_version=0,
+                    made=_made(conn, lane, stored),
                 )
                 found.append((item, seen))
             return found
@@ -412,3 +421,9 @@ class Advance:
     def _gone(self, lane: Lane, known: Sequence[Step]) -> set[RecordRef]:
         """Contacts and deals that the hub made and that are no longer in the CRM."""
         return {ref for ref in made_records(known) if self._directory.get(lane.project, lane.connection, ref) is None}
+
+
+def _made(conn: Connection, lane: Lane, stored: Stored | None) -> tuple[RecordRef, ...]:
+    if stored is None:
+        return ()
+    return acquaintance.without_keys(conn, stored.interaction.client, lane.client_id, lane.connection)

@@ -24,7 +24,7 @@ from hub.core.snapshot import History
 from hub.core.tasks import parse_task_key
 from hub.engine.projects import LiveConnection, LiveProject, Projects
 from hub.ports import RawRequest
-from hub.store import codec, dues, inbox, interactions, steps, work
+from hub.store import acquaintance, codec, dues, inbox, interactions, steps, work
 from hub.store.directory import Directory
 from hub.store.dues import Due
 from hub.store.engine import Store
@@ -157,7 +157,11 @@ class Timers:
             opened = _Opened(connection=connection, step=step, work=item)
             identity = stored.interaction.client
             holdings = self._directory.lookup(
-                project.name, connection.name, identity, field_ids=connection.key_field_ids
+                project.name,
+                connection.name,
+                identity,
+                field_ids=connection.key_field_ids,
+                records=acquaintance.without_keys(conn, identity, client_id, connection.name),
             )
             snapshot = assemble(
                 holdings,

@@ -17,7 +17,7 @@ from hub.core.revise import StepState
 from hub.store.prepared import Prepared
 from hub.store.schema import client, client_key, step
 
-__all__ = ["find_client", "identity_of", "made_contacts"]
+__all__ = ["find_client", "identity_of", "made_contacts", "without_keys"]
 
 _IS_THEIRS = or_(client.c.id == bindparam("of_client"), client.c.merged_into == bindparam("of_client"))
 _MADE = Prepared(
@@ -38,6 +38,11 @@ def made_contacts(conn: Connection, id: ClientId, connection: str) -> tuple[Reco
     """The contacts that the hub made for the client in this CRM, oldest first; the CRM may have deleted them."""
     rows = _MADE.rows(conn, of_client=id, of_connection=connection)
     return tuple(RecordRef(kind=RecordKind.CONTACT, id=row[0]) for row in rows)
+
+
+def without_keys(conn: Connection, identity: Identity, id: ClientId, connection: str) -> tuple[RecordRef, ...]:
+    """`made_contacts` for an enquiry that tells nothing by which a CRM could find its client; () for any other."""
+    return () if identity.phones or identity.emails or identity.fields else made_contacts(conn, id, connection)
 
 
 def find_client(conn: Connection, project: str, identity: Identity) -> ClientId | None:

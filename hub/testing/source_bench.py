@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hub.core.interaction import Chat, Form, Message
 from hub.core.merge import CallFragment
+from hub.core.outgoing import Receipt
 from hub.ports import ChannelConfig, Ignored, Parsed, RawRequest
 from hub.testing.check import expect, fail, told
 from hub.testing.outfit import SourceOutfit
@@ -15,7 +16,7 @@ from hub.testing.outfit import SourceOutfit
 __all__ = ["SUFFIXES", "SourceBench", "is_sound"]
 
 SUFFIXES = (".json", ".form", ".query")
-_KINDS = (CallFragment, Form, Chat, Message, Ignored)
+_KINDS = (CallFragment, Form, Chat, Message, Receipt, Ignored)
 
 
 class SourceBench:
@@ -72,10 +73,12 @@ def is_sound(one: Parsed) -> None:
         expect(bool(one.reason.strip()), "Ignored without a reason")
         return
     expect(bool(one.external_id), f"{type(one).__name__} without the vendor's id (external_id)")
-    for name in ("started_at", "ended_at", "happened_at"):
+    for name in ("started_at", "ended_at", "happened_at", "at"):
         moment = getattr(one, name, None)
         expect(moment is None or isinstance(moment, datetime), f"{name} is no datetime but {moment!r}")
         expect(moment is None or moment.tzinfo is not None, f"{name} has no time zone: {moment}")
+    if isinstance(one, Receipt):
+        return
     for phone in one.client.phones:
         expect(phone.startswith("+") and phone[1:].isdigit(), f"the client's number is not E.164: {phone!r}")
     for name in ("waiting_seconds", "duration_seconds", "talk_seconds"):
