@@ -175,6 +175,7 @@ def policy_page() -> Mapping[Heading, list[list[str]]]:
 #: sections whose place in the file is not their name in the model
 _HEADINGS = {
     "employees": "[[employees]]", "employees.absences": "[[employees.absences]]", "channels": "[channels.NAME]",
+    "channels.staff": "[channels.NAME.staff.EMPLOYEE]",
     "sources": "[[sources]]", "crm": "[[crm]]", "matrix": "[[matrix]]", "rules": "[[rules]]",
     "assignment.groups": "[assignment.groups.NAME]", "schedules": "[schedules.NAME]", "tasks": "[tasks.NAME]",
     "tasks.recognise": "[tasks.NAME.recognise]", "tasks.overdue": "[[tasks.NAME.overdue]]", "notes": "[notes.NAME]",

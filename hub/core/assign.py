@@ -36,7 +36,8 @@ WORDS: Mapping[str, str] = {
     "quality": "quality control",
     "administrator": "the administrator",
     "turn": "the next of the group in turn",
-    "receives_new": "everybody who receives new clients",
+    "receives_new": "everybody who receives new clients on the channel and is there",
+    "nobody": "nobody yet: the first who answers takes the client (W2)",
 }
 
 
@@ -66,6 +67,8 @@ class Assigned:
         """The first of ``words`` whom there is and whom the CRM accepts; the others become candidates passed over."""
         inactive = self.facts.snapshot.inactive
         for word in words:
+            if word == "nobody":
+                return None
             found = self.named(word)
             if found is None:
                 continue
@@ -92,15 +95,25 @@ class Assigned:
         """All whom ``words`` name, each once, in order; for notices."""
         found: dict[EmployeeId, None] = {}
         for word in words:
-            if word == "receives_new":
-                for employee in self.policy.employees:
-                    if employee.receives_new:
-                        found.setdefault(EmployeeId(employee.id))
-                continue
-            one = self.acting(tuple(word.split("|")), role)
+            alternatives = word.split("|")
+            one = self.acting(tuple(name for name in alternatives if name != "receives_new"), role)
             if one is not None:
                 found.setdefault(one)
+            elif "receives_new" in alternatives:
+                found.update(dict.fromkeys(self._receiving()))
         return tuple(found)
+
+    def _receiving(self) -> list[EmployeeId]:
+        """Everybody who receives new clients on the channel and is there (W2, W4)."""
+        inactive, channel = self.facts.snapshot.inactive, self.facts.channel
+        everybody = (EmployeeId(one.id) for one in self.policy.employees)
+        return [
+            one
+            for one in everybody
+            if self.policy.receives_new_on(one, channel)
+            and one not in inactive
+            and not is_absent(one, self.policy, self.now)
+        ]
 
     def named(self, word: str) -> EmployeeId | None:
         """Whom one word names, None if nobody."""
@@ -119,9 +132,6 @@ class Assigned:
             if employee not in inactive:
                 return employee
         return None
-
-    def _first_for_new_clients(self) -> EmployeeId | None:
-        return next((EmployeeId(one.id) for one in self.policy.employees if one.receives_new), None)
 
     def _turn(self, name: str) -> EmployeeId | None:
         if name not in self._taken:
@@ -145,7 +155,7 @@ class Assigned:
         return self.drawn[name]
 
     def _eligible(self, group: Group) -> list[tuple[EmployeeId, int]]:
-        members = self.policy.members(group)
+        members = self.policy.members(group, self.facts.channel)
         eligible = []
         for employee in members:
             me = EmployeeId(employee.id)
@@ -184,7 +194,8 @@ _NAMED: Mapping[str, Callable[[Assigned], EmployeeId | None]] = {
     "head": lambda people: people._by_role("head"),
     "quality": lambda people: people._by_role("quality"),
     "administrator": lambda people: people._by_role("administrator"),
-    "receives_new": lambda people: people._first_for_new_clients(),
+    "receives_new": lambda people: next(iter(people._receiving()), None),
+    "nobody": lambda people: None,
 }
 
 
@@ -200,12 +211,22 @@ def assign(facts: Facts, outcome: Outcome, rota: Rota, policy: Policy, now: date
     people = Assigned(facts=facts, policy=policy, rota=rota, now=now, group=outcome.group or policy.assignment.group)
     if outcome.drop:
         return people
-    if facts.is_new_client or (outcome.deal in {"create", "create_another"} and _makes_deal(facts, outcome)):
+    makes_deal = outcome.deal in {"create", "create_another"} and _makes_deal(facts, outcome)
+    if facts.is_new_client or makes_deal:
         people.owner = people.choose(outcome.responsible or _by_case(facts), "owner")
         words = outcome.contact_responsible
         people.contact_owner = people.choose(words, "contact_owner") if words else people.owner
-    if facts.is_new_client:
+    if facts.claimed_by is not None:
+        people.responsible = people.taking_over = people.choose((facts.claimed_by,), "responsible")
+    elif facts.is_unclaimed:
+        # nobody's yet, whomever the CRM shows meanwhile (W2)
+        people.responsible = None
+    elif facts.is_new_client:
         people.responsible = people.owner
+    elif makes_deal and _existing(outcome, policy) == "owner":
+        # as if a new client: whoever gets the deal gets the client (W5)
+        people.responsible = people.owner
+        people.taking_over = people.owner
     elif facts.is_answered and facts.employee and _existing(outcome, policy) == "answerer":
         people.responsible = people.choose(("answerer", "responsible", "senior"), "responsible")
         people.taking_over = people.responsible if facts.direction == "inbound" else None

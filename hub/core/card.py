@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hub.core.plan import CreateContact, CreateDeal, NewRecord, StepKey, UpdateContact, UpdateDeal
+from hub.core.plan import CreateContact, CreateDeal, NewRecord, Reason, StepKey, UpdateContact, UpdateDeal
 from hub.core.records import EmployeeId, RecordKind
 
 if TYPE_CHECKING:
@@ -75,22 +75,31 @@ def _complete_contact(making: Making) -> None:
             responsible=taken_over,
             fields=fields,
             add_tags=tags,
-            reason=making.verdict.reason("answerer_takes_over", "A13")
-            if taken_over
-            else making.verdict.reason("contact_completed", "A9"),
+            reason=_taking_over(making) if taken_over else making.verdict.reason("contact_completed", "A9"),
         )
     )
 
 
 def _taken_over(making: Making, present: EmployeeId | None) -> EmployeeId | None:
-    """A13's other choice: who answered becomes the responsible of an existing client."""
+    """Who becomes the responsible: who answered (A13), who answered first (W2), who got the new deal (W5)."""
     facts = making.facts
     existing = making.outcome.existing or making.policy.assignment.existing_answered
+    if facts.claimed_by is not None or existing == "owner":
+        taking_over = making.people.taking_over
+        return taking_over if taking_over != present else None
     if existing == "keep" or not facts.is_answered or facts.answered_by is None:
         return None
     if facts.direction != "inbound" or facts.answered_by == present:
         return None
     return facts.answered_by if facts.answered_by not in facts.snapshot.inactive else None
+
+
+def _taking_over(making: Making) -> Reason:
+    if making.facts.claimed_by is not None:
+        return making.verdict.reason("first_to_answer", "W2")
+    if making.facts.is_answered:
+        return making.verdict.reason("answerer_takes_over", "A13")
+    return making.verdict.reason("owner_takes_over", "W5")
 
 
 def make_deal(making: Making) -> None:
@@ -126,9 +135,22 @@ def make_deal(making: Making) -> None:
 
 
 def _open_deal(making: Making) -> None:
-    """The open deal that gets the interaction (A14): who answered may take it over (A13)."""
-    deal = making.facts.deal
+    """The open deal that gets the interaction (A14): who answered may take it over (A13), or claims it (W2)."""
+    deal, outcome, settings = making.facts.deal, making.outcome, making.policy.deals
     assert deal is not None
+    if making.facts.claimed_by is not None:
+        making.actions.append(
+            UpdateDeal(
+                key=StepKey(f"{making.facts.interaction.id}/claim/{deal.id}"),
+                deal=deal.ref,
+                responsible=making.people.taking_over,
+                accepts=True,
+                pipeline=outcome.pipeline if outcome.pipeline is not None else settings.pipeline,
+                stage=outcome.stage if outcome.stage is not None else settings.stage,
+                reason=_taking_over(making),
+            )
+        )
+        return
     taken_over = _taken_over(making, deal.responsible)
     if taken_over is not None:
         making.actions.append(
@@ -136,7 +158,7 @@ def _open_deal(making: Making) -> None:
                 key=StepKey(f"{making.facts.interaction.id}/update_deal/{deal.id}"),
                 deal=deal.ref,
                 responsible=taken_over,
-                reason=making.verdict.reason("answerer_takes_over", "A13"),
+                reason=_taking_over(making),
             )
         )
 

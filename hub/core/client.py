@@ -49,7 +49,8 @@ def find_client(identity: Identity, snapshot: Snapshot, policy: Policy, took_par
     """Which of the snapshot's records new work goes to; ``took_part`` talked or called."""
     if not snapshot.contacts and not snapshot.companies:
         return _NOBODY
-    contacts = [found for found in snapshot.contacts if _identifies(found, identity, policy)]
+    own = snapshot.history.own_contacts
+    contacts = [found for found in snapshot.contacts if found.id in own or _identifies(found, identity, policy)]
     companies = [found for found in snapshot.companies if _identifies(found, identity, policy)]
     if not contacts and not companies:
         return _NOBODY

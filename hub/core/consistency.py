@@ -77,6 +77,7 @@ def contradictions(policy: Policy) -> Found:
     """Every (path, problem) of ``policy``; nothing if it is sound."""
     yield from _employees(policy)
     yield from _references(policy)
+    yield from _channels(policy)
     yield from _outcomes(policy)
     yield from _conditions(policy)
     yield from _deputy_loops(policy)
@@ -139,6 +140,22 @@ def _references(policy: Policy) -> Found:
             yield ("identity", "keys"), f"{key!r} is no key; allowed: phone, email, name, field:<name of the field>"
 
 
+def _channels(policy: Policy) -> Found:
+    """What is set per channel and employee (W9, W11)."""
+    employees = {employee.id for employee in policy.employees}
+    accounts: dict[str, str] = {}
+    for name, channel in policy.channels.items():
+        for employee in channel.staff:
+            if employee not in employees:
+                yield ("channels", name, "staff", employee), _unknown(employee, "employee", employees)
+        if channel.account and channel.account in accounts:
+            yield ("channels", name, "account"), f"is that of the channel {accounts[channel.account]!r} too"
+        accounts.setdefault(channel.account, name)
+    for index, one in enumerate(policy.employees):
+        if one.writes_from and one.writes_from not in policy.channels:
+            yield ("employees", index, "writes_from"), _unknown(one.writes_from, "channel", policy.channels)
+
+
 def _outcomes(policy: Policy) -> Found:
     parts: list[tuple[tuple[str | int, ...], OutcomeSettings]] = [
         *((("matrix", index), row) for index, row in enumerate(policy.matrix)),
@@ -158,6 +175,8 @@ def _outcomes(policy: Policy) -> Found:
         for index, note in enumerate(part.notes or ()):
             if note.note not in policy.notes:
                 yield (*path, "notes", index, "note"), _unknown(note.note, "note", policy.notes)
+    if policy.messages.task and policy.messages.task not in policy.tasks:
+        yield ("messages", "task"), _unknown(policy.messages.task, "kind of task", policy.tasks)
     for name, kind in policy.tasks.items():
         if "/" in name or "~" in name:
             yield ("tasks", name), "the name of a kind of task has no / and no ~"

@@ -63,9 +63,11 @@ class Employee(Part):
     receives_new: bool = True
     #: how many turns they take where others take one
     weight: int = Field(default=1, ge=1, le=100)
-    #: open deals beyond which no further client comes by turn; None = no limit
+    #: open deals (or unanswered chats, as the group counts) beyond which no client comes by turn; None = no limit
     capacity: int | None = Field(default=None, ge=0)
     skills: tuple[str, ...] = ()
+    #: the channel on which their message goes out when they start the conversation (W9); "" = the first that fits
+    writes_from: str = ""
     #: name of a schedule; "" = the project's
     schedule: str = ""
     absences: tuple[Absence, ...] = ()

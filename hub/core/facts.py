@@ -22,11 +22,14 @@ from hub.core.interaction import (
     Leg,
     Message,
 )
+from hub.core.origin import department_of, origin_of
 from hub.core.phone import Phone
 from hub.core.records import Company, Contact, Deal, EmployeeId, RecordKind
+from hub.core.right import Whose, may
 from hub.core.schedule import Hours
 from hub.core.snapshot import Snapshot
 from hub.core.tasks import OpenTask, open_tasks
+from hub.core.unsorted import waits_to_be_claimed
 
 if TYPE_CHECKING:
     from hub.core.policy import Policy
@@ -99,13 +102,23 @@ class Facts:
     has_open_task: bool
     hours: Hours
     creates_contacts: bool
+    #: the policy's channel: that of the account which the client wrote to, where the policy has one for it (W11)
+    channel: str
     repeat: str
+    keep_responsible: bool
+    #: a new deal of this channel goes to the CRM's inbox, to whoever answers first (W2)
+    is_unsorted: bool
+    #: the client's open deal waits there
+    is_unclaimed: bool
+    #: who answered such a client first, and becomes the responsible
+    claimed_by: EmployeeId | None
+    may_write: bool
 
     kind: ClassVar[_Told[str]] = _Told("kind", "")
-    channel: ClassVar[_Told[str]] = _Told("channel", "")
     source: ClassVar[_Told[str]] = _Told("source", "")
     disposition: ClassVar[_Told[str]] = _Told("disposition", "")
     is_callback: ClassVar[_Told[bool]] = _Told("is_callback", False)
+    is_automatic: ClassVar[_Told[bool]] = _Told("is_automatic", False)
     is_recovered: ClassVar[_Told[bool]] = _Told("is_recovered", False)
     talk_seconds: ClassVar[_Told[int]] = _Told("talk_seconds", 0)
     waiting_seconds: ClassVar[_Told[int]] = _Told("waiting_seconds", 0)
@@ -113,6 +126,7 @@ class Facts:
     summary: ClassVar[_Told[str]] = _Told("summary", "")
     card_url: ClassVar[_Told[str]] = _Told("card_url", "")
     scheme: ClassVar[_Told[str]] = _Told("scheme", "")
+    account: ClassVar[_Told[str]] = _Told("account", "")
     form_name: ClassVar[_Told[str]] = _Told("form_name", "")
     page: ClassVar[_Told[str]] = _Told("page", "")
     parameters: ClassVar[_Told[Mapping[str, str]]] = _Told("parameters", {})
@@ -289,8 +303,9 @@ def establish(interaction: Interaction, snapshot: Snapshot, policy: Policy, now:
         picked_up or disposition is Disposition.ANSWERED or (isinstance(interaction, Chat) and last is not None)
     )
     line_owner = people.by_phone.get(call.line) if call and call.line else None
-    department = _department(interaction)
-    source = _sources(interaction, department, policy) if policy.sources else _Source(None, interaction.attribution)
+    department = department_of(interaction)
+    channel = policy.channel_of(interaction.channel, getattr(interaction, "account", ""))
+    source = origin_of(interaction, department, channel, policy)
     caller = None
     if direction == "outbound":
         caller = next((found for found in employees if found), None) or line_owner
@@ -305,7 +320,17 @@ def establish(interaction: Interaction, snapshot: Snapshot, policy: Policy, now:
     responsible = deal_responsible or contact_responsible
     is_inbound_call = call is not None and direction == "inbound"
     is_client_missed = disposition is Disposition.CLIENT_MISSED
+    is_reached = is_answered or (
+        direction == "outbound" and call is None and not getattr(interaction, "is_automatic", False)
+    )
     tasks = open_tasks(before, policy)
+    settings = policy.channel_settings(channel)
+    is_unclaimed = policy.uses_unsorted and deal is not None and waits_to_be_claimed(deal, before)
+    if is_unclaimed:
+        # nobody's yet, whomever the CRM shows meanwhile (W2)
+        responsible = deal_responsible = contact_responsible = None
+    is_new = client.contact is None and client.company is None
+    whose = Whose(channel=channel, responsible=responsible, is_unclaimed=is_unclaimed, is_new=is_new)
     return Facts(
         interaction=interaction,
         snapshot=before,
@@ -314,7 +339,7 @@ def establish(interaction: Interaction, snapshot: Snapshot, policy: Policy, now:
         is_answered=is_answered,
         is_missed=is_inbound_call and not (is_answered or is_client_missed or is_pending),
         is_client_missed=is_client_missed,
-        is_reached=is_answered or (call is None and direction == "outbound"),
+        is_reached=is_reached,
         is_transferred=bool(call and call.is_transferred) or len(took_part) > 1,
         is_internal=call is not None and people.recognise_client(identity) is not None,
         is_private=_is_private(interaction, legs, last, policy),
@@ -338,7 +363,7 @@ def establish(interaction: Interaction, snapshot: Snapshot, policy: Policy, now:
         contact=client.contact,
         company=client.company,
         deal=deal,
-        is_new_client=client.contact is None and client.company is None,
+        is_new_client=is_new,
         has_open_deal=deal is not None,
         had_deals=client.closed_deals > 0,
         responsible=responsible,
@@ -349,7 +374,15 @@ def establish(interaction: Interaction, snapshot: Snapshot, policy: Policy, now:
         has_open_task=bool(tasks) and not all(policy.is_call_back(found.kind) for found in tasks),
         hours=policy.company_hours,
         creates_contacts=policy.contacts.create,
-        repeat=policy.channels[interaction.channel].repeat if interaction.channel in policy.channels else "notify",
+        channel=channel,
+        repeat=settings.repeat,
+        keep_responsible=settings.keep_responsible,
+        is_unsorted=settings.is_unsorted,
+        is_unclaimed=is_unclaimed,
+        claimed_by=employee
+        if is_unclaimed and is_reached and employee and may(employee, "take", whose, policy, now)
+        else None,
+        may_write=employee is None or may(employee, "write", whose, policy, now),
     )
 
 
@@ -414,15 +447,6 @@ def _legs(interaction: Interaction) -> tuple[Leg, ...]:
     return ()
 
 
-def _department(interaction: Interaction) -> str:
-    """As the channel tells it, else that of the employee rung last."""
-    if not isinstance(interaction, Call | Chat):
-        return ""
-    if interaction.department:
-        return interaction.department
-    return next((leg.destination.department for leg in reversed(interaction.legs) if leg.destination.department), "")
-
-
 def _place(place: Destination) -> str:
     return place.login or place.phone or place.extension or place.email or place.staff_id or place.name
 
@@ -449,35 +473,3 @@ def _is_blocked(phones: Sequence[str], policy: Policy) -> bool:
 
 def _is_short(talk_seconds: int, policy: Policy) -> bool:
     return talk_seconds < policy.classify.minimal_talk.total_seconds()
-
-
-@dataclass(slots=True)
-class _Source:
-    owner: EmployeeId | None
-    attribution: Attribution
-
-
-def _sources(interaction: Interaction, department: str, policy: Policy) -> _Source:
-    """The owner of the dialled number (A13) and the attribution, filled by the table where no tags came (R11)."""
-    attribution = interaction.attribution
-    owner: EmployeeId | None = None
-    filled = bool(attribution.utm_source or attribution.utm_medium or attribution.utm_campaign)
-    for row in policy.fitting_sources(
-        (interaction.line or "") if isinstance(interaction, Call) else "",
-        attribution.pool,
-        department,
-        interaction.channel,
-        interaction.form_name if isinstance(interaction, Form) else "",
-    ):
-        if row.owner and owner is None:
-            owner = EmployeeId(row.owner)
-        if not filled and (row.source or row.utm_source or row.utm_medium or row.utm_campaign):
-            attribution = replace(
-                attribution,
-                source=attribution.source or row.source,
-                utm_source=row.utm_source,
-                utm_medium=row.utm_medium,
-                utm_campaign=row.utm_campaign,
-            )
-            filled = True
-    return _Source(owner, attribution)

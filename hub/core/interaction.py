@@ -232,6 +232,8 @@ class Chat:
     legs: tuple[Leg, ...] = ()
     page: str = ""
     department: str = ""
+    #: the vendor's id of our widget or account that the client wrote to ("" where the channel has only one)
+    account: str = ""
     attribution: Attribution = Attribution()
     is_final: bool = True
     parameters: Mapping[str, str] = field(default_factory=dict)
@@ -261,6 +263,10 @@ class Message:
     text: str = ""
     #: who wrote it, for outbound ones
     author: Destination = Destination()
+    #: written by no person (a bot, a template of the CRM): it answers nobody, so what waits goes on waiting (W6)
+    is_automatic: bool = False
+    #: the vendor's id of our number or account that it came to or went out on ("" where the channel has only one)
+    account: str = ""
     attribution: Attribution = Attribution()
     is_final: bool = True
     parameters: Mapping[str, str] = field(default_factory=dict)

@@ -56,8 +56,9 @@ class Outcome:
     responsible: WordList | None = None
     #: to whom a new contact belongs; None = as the new deal
     contact_responsible: WordList | None = None
-    #: A13: what becomes of an existing client's responsible when somebody else answered
-    existing: Literal["keep", "answerer"] | None = None
+    #: what becomes of an existing client's responsible: stays, gives way to who answered (A13), or to the owner of the
+    #: new deal (W5)
+    existing: Literal["keep", "answerer", "owner"] | None = None
     #: the group that ``turn`` stands for
     group: str | None = None
     pipeline: str | None = None
@@ -119,7 +120,7 @@ class OutcomeSettings(Part):
     deal: DealWish | None = None
     responsible: WordList | None = None
     contact_responsible: WordList | None = None
-    existing: Literal["keep", "answerer"] | None = None
+    existing: Literal["keep", "answerer", "owner"] | None = None
     group: str | None = None
     pipeline: str | None = None
     stage: str | None = None

@@ -118,6 +118,8 @@ class UpdateDeal:
     key: StepKey
     deal: Ref
     responsible: EmployeeId | None = None
+    #: out of the CRM's inbox of undecided enquiries, into the stage: somebody answered (W2)
+    accepts: bool = False
     pipeline: str = ""
     stage: str = ""
     price: float | None = None

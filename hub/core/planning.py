@@ -29,6 +29,7 @@ from hub.core.plan import (
 from hub.core.records import EmployeeId, RecordKind, RecordRef, Task
 from hub.core.tasks import OpenTask, TaskKind, deadline, task_key
 from hub.core.text import LocalText, Speaker, plain_text, render, say
+from hub.core.waiting import asks, waiting_key
 
 if TYPE_CHECKING:
     from hub.core.assign import Assigned
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from hub.core.policy import Policy
     from hub.core.verdict import Verdict
 
-__all__ = ["Making", "plan_for"]
+__all__ = ["Making", "make_tasks", "plan_for"]
 
 
 def plan_for(verdict: Verdict, facts: Facts, people: Assigned, client_id: ClientId) -> Plan:
@@ -59,6 +60,17 @@ def plan_for(verdict: Verdict, facts: Facts, people: Assigned, client_id: Client
     )
 
 
+def make_tasks(verdict: Verdict, facts: Facts, people: Assigned, client_id: ClientId, *, since: datetime) -> Plan:
+    """A plan of nothing but the tasks that ``verdict`` wants, on the client's records, deadlines from ``since``."""
+    making = Making(verdict=verdict, facts=facts, people=people, client=client_id, since=since)
+    making.deal_ref = facts.deal.ref if facts.deal is not None else None
+    known = facts.contact or facts.company
+    making.contact_ref = known.ref if known is not None else None
+    for wish in verdict.outcome.tasks or ():
+        making._task(wish)
+    return Plan(actions=tuple(making.actions), responsible=people.responsible, due=making.due)
+
+
 @dataclass(slots=True, kw_only=True)
 class Making:
     """A plan in the making: what is wanted and known, and the actions so far."""
@@ -70,6 +82,8 @@ class Making:
     actions: list[Action] = field(default_factory=list)
     warnings: list[Reason] = field(default_factory=list)
     due: dict[str, datetime] = field(default_factory=dict)
+    #: from when deadlines count; None = from the interaction's end
+    since: datetime | None = None
     #: keys of the tasks that the plan makes
     made: set[StepKey] = field(default_factory=set)
     #: working time is dear to count, and tasks of one plan fall due together
@@ -107,6 +121,7 @@ class Making:
                 self._task(wish)
             self._call_record()
             self._notes()
+            self._await_answer()
         self._notify()
         if not self.actions:
             self._nothing("nothing_to_do")
@@ -194,7 +209,7 @@ class Making:
         key = task_key(self.client, wish.task, assignee, facts.interaction.id)
         if key in self.made:
             return
-        since = facts.interaction.moment
+        since = self.since or facts.interaction.moment
         if kind.unique and not kind.completed:
             open_one = self._open_one(kind.family or wish.task, assignee)
             if open_one is not None:
@@ -229,7 +244,9 @@ class Making:
     def _open_one(self, family: str, assignee: EmployeeId | None) -> OpenTask | None:
         """The open task of this family that ``assignee`` has for the client already (A3)."""
         for found in self.facts.open_tasks:
-            if found.family == family and found.task.responsible == assignee:
+            opened_for = found.key.assignee if found.key is not None else None
+            # one that was moved to somebody else is still the one that was opened for the assignee (X10)
+            if found.family == family and assignee in (found.task.responsible, opened_for):
                 return found
         for action in self.actions:
             if isinstance(action, CreateTask) and action.assignee == assignee and action.completed_at is None:
@@ -250,6 +267,14 @@ class Making:
             return
         nothing = StepKey(f"{self.facts.interaction.id}/nothing/{wish.task}/{assignee or 'nobody'}")
         self.actions.append(Nothing(key=nothing, reason=reason))
+
+    def _await_answer(self) -> None:
+        """A message that nobody answers makes a task, when it has waited for so long (W6); see `hub.core.waiting`."""
+        messages, facts = self.policy.messages, self.facts
+        if messages.task and asks(facts.interaction) and not facts.is_reached:
+            since, kind = facts.interaction.moment, self.policy.tasks[messages.task]
+            key = waiting_key(self.client, facts.interaction.id)
+            self.due[key] = self._deadline(messages.task, kind, since, messages.task_after)
 
     def place(self, place: Place) -> Ref | None:
         """Where a task or note goes; where the wanted record does not exist, on the other one (A18)."""

@@ -30,6 +30,7 @@ from hub.core.section import (
     Assignment,
     CallRecords,
     Channel,
+    ChannelSettings,
     Classify,
     Connection,
     Contacts,
@@ -168,13 +169,56 @@ class Policy(Part):
             for text in one.destinations[:1]
         }
 
-    def members(self, group: Group) -> list[Employee]:
+    def roles_on(self, employee: EmployeeId, channel: str) -> frozenset[str]:
+        """What ``employee`` is on ``channel``: the channel's own word for it, else their roles (W4, W11)."""
+        known = self.people.by_id.get(employee)
+        if known is None:
+            return frozenset()
+        staff = self.channels[channel].staff.get(employee) if channel in self.channels else None
+        return frozenset({staff.role}) if staff and staff.role else frozenset(known.roles)
+
+    def receives_new_on(self, employee: EmployeeId, channel: str) -> bool:
+        """W4's switch, on ``channel``; it has no effect for quality control (W2)."""
+        known = self.people.by_id.get(employee)
+        if known is None or self.roles_on(employee, channel) == {"quality"}:
+            return False
+        staff = self.channels[channel].staff.get(employee) if channel in self.channels else None
+        return known.receives_new if staff is None or staff.receives_new is None else staff.receives_new
+
+    def channel_of(self, channel: str, account: str) -> str:
+        """The policy's channel for what came to the vendor's ``account`` through the hook ``channel`` (W11)."""
+        return self._by_account.get(account, channel) if account else channel
+
+    @cached_property
+    def _by_account(self) -> Mapping[str, str]:
+        return {channel.account: name for name, channel in self.channels.items() if channel.account}
+
+    def channel_settings(self, channel: str) -> ChannelSettings:
+        """What the policy says of ``channel``, with what it leaves to ``[messages]`` and ``[deals]``."""
+        found = self._channel_settings.get(channel)
+        return self._common_settings if found is None else found
+
+    @cached_property
+    def _channel_settings(self) -> Mapping[str, ChannelSettings]:
+        return {name: ChannelSettings.of(channel, self.messages, self.deals) for name, channel in self.channels.items()}
+
+    @cached_property
+    def _common_settings(self) -> ChannelSettings:
+        return ChannelSettings.of(Channel(), self.messages, self.deals)
+
+    @cached_property
+    def uses_unsorted(self) -> bool:
+        """False if no deal ever waits in the CRM's inbox of undecided enquiries (W2)."""
+        parts = (*self.channels.values(), *self.rules, *self.matrix)
+        return self.deals.unsorted or any(part.unsorted for part in parts)
+
+    def members(self, group: Group, channel: str = "") -> list[Employee]:
         """The employees of ``group``, in its order; those who receive no new clients never have a turn (W4)."""
         if group.members:
             found = [self.people.by_id[EmployeeId(member)] for member in group.members]
         else:
             found = [one for one in self.employees if not group.department or group.department in one.departments]
-        return [employee for employee in found if employee.receives_new]
+        return [employee for employee in found if self.receives_new_on(EmployeeId(employee.id), channel)]
 
     def hours_of(self, schedule: str) -> Hours | None:
         """The schedule called ``schedule``; None if there is none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ __all__ = [
     "Assignment",
     "CallRecords",
     "Channel",
+    "ChannelSettings",
     "Classify",
     "Connection",
     "Contacts",
@@ -30,6 +32,7 @@ __all__ = [
     "Project",
     "Retention",
     "SourceRow",
+    "Staff",
     "Timing",
 ]
 
@@ -46,8 +49,12 @@ class Project(Part):
     language: Language = "ru"
     #: the name of the company's schedule; "" = always open
     schedule: str = ""
-    #: 11 digits that begin with 8 are read as +7 (W7); None = on for RU and KZ. Turn it off with clients from Asia
-    eight_is_seven: bool | None = None
+    #: W7
+    eight_is_seven: bool | None = ModelField(
+        default=None,
+        description="11 digits that begin with 8 are read as +7, for finding clients and for sending; the CRM's record "
+        "stays as it is. On by itself for the regions RU and KZ. Turn it off if you have clients from Asia.",
+    )
 
     @field_validator("time_zone")
     @classmethod
@@ -56,14 +63,32 @@ class Project(Part):
         return value
 
 
+#: what becomes of a client whose deals are all closed (W5)
+Repeat = Literal["notify", "new_deal"]
+
+
+class Staff(Part):
+    """What one employee is on one channel (W11); None = as everywhere."""
+
+    role: Literal["quality", "manager", "head"] | None = None
+    receives_new: bool | None = None
+
+
 class Channel(OutcomeSettings):
     """One channel: who reads it, and what its interactions get where neither matrix nor rule says it (W1, W11)."""
 
     #: the plugin that reads the channel, and its settings
     source: str = ""
     settings: Mapping[str, Any] = {}
+    #: the vendor's id of one of its numbers or accounts, where one hook serves several (W11); "" = all others
+    account: str = ""
     #: a client whose deals are all closed turns to us again (W5): the responsible decides, or a new deal is made
-    repeat: Literal["notify", "new_deal"] = "notify"
+    #: as for a new client; None = as ``[messages]`` says
+    repeat: Repeat | None = None
+    #: that new deal belongs to the client's responsible; None = as ``[messages]`` says
+    keep_responsible: bool | None = None
+    #: what employees are on this channel, where it is not what they are elsewhere (W4, W11)
+    staff: Mapping[str, Staff] = {}
 
 
 class SourceRow(Part):
@@ -151,6 +176,8 @@ class Group(Part):
 class Assignment(Part):
     """Who gets what (A13, J3, W3)."""
 
+    #: what employees' ``capacity`` counts
+    load: Literal["open_deals", "unanswered_chats"] = "open_deals"
     #: an existing client was answered by somebody else: the responsible stays, or the answerer takes over (A13)
     existing_answered: Literal["keep", "answerer"] = "keep"
     #: the group that ``turn`` stands for where nothing else is said; "" = all who receive new clients
@@ -228,11 +255,42 @@ class Timing(Part):
     request_timeout: Duration = timedelta(seconds=20)
 
 
-class Messages(Part):
-    """Chats and messengers (W6)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelSettings:
+    """What holds on one channel (W11)."""
 
-    #: an unanswered message makes a task after this; None = no task
-    task_after: Duration | None = None
+    repeat: Repeat
+    keep_responsible: bool
+    is_unsorted: bool
+
+    @classmethod
+    def of(cls, channel: Channel, messages: Messages, deals: Deals) -> ChannelSettings:
+        """The channel's own word first."""
+        return cls(
+            repeat=channel.repeat or messages.repeat,
+            keep_responsible=messages.keep_responsible
+            if channel.keep_responsible is None
+            else channel.keep_responsible,
+            is_unsorted=deals.unsorted if channel.unsorted is None else channel.unsorted,
+        )
+
+
+class Messages(Part):
+    """Chats and messengers; all of it holds for every channel of the project (W11)."""
+
+    #: W5, where the channel does not say it
+    repeat: Repeat = "notify"
+    keep_responsible: bool = False
+    #: the switch of W6: a name of the policy's ``tasks``; an unanswered message makes such a task; "" = none
+    task: str = ""
+    #: how long a message may wait before it makes the task, in the clock of the task's kind
+    task_after: Duration = timedelta(0)
+    #: amo.sh links in what the CRM's Salesbot sends through the hub are replaced by where they lead (W8)
+    expand_links: bool = ModelField(
+        default=False,
+        description="Links that amoCRM's Salesbot shortened to amo.sh are sent as what they lead to. Automations that "
+        "react to a click on such a link stop working then. Without it WhatsApp shows no preview of such links.",
+    )
 
 
 class Retention(Part):

@@ -24,6 +24,10 @@ class History:
     open_task_keys: Mapping[str, str] = field(default_factory=dict)
     #: employees whose outgoing call has reached the client before (A15)
     called_by: frozenset[EmployeeId] = frozenset()
+    #: ids of deals that the hub made for nobody, and that nobody has claimed by answering (W2)
+    unclaimed: frozenset[str] = frozenset()
+    #: ids of the contacts that the hub made for this very client, by whatever they can be recognised there
+    own_contacts: frozenset[str] = frozenset()
     #: what earlier decisions about this same interaction made or completed, by step key; a revision looks past it
     own: Mapping[str, RecordRef] = field(default_factory=dict)
     #: the responsible of contacts and deals as this interaction's first decision saw them, by ``kind/id``

@@ -303,13 +303,14 @@ def outline(made: Plan) -> list[str]:
 def _line(action: Action) -> str:
     match action:
         case CreateContact():
-            return f"contact for {action.responsible}"
+            return f"contact for {action.responsible or 'nobody'}"
         case UpdateContact():
             return f"contact changes{_for(action.responsible)}"
         case CreateDeal():
-            return f"deal for {action.responsible}"
+            return f"{'unsorted ' if action.is_unsorted else ''}deal for {action.responsible or 'nobody'}"
         case UpdateDeal():
-            return f"deal changes{_for(action.responsible)}"
+            changes = "is claimed by" if action.accepts else "changes to"
+            return f"deal {changes} {action.responsible}" if action.responsible else "deal changes"
         case CreateTask():
             if action.completed_at is not None:
                 return f"done {action.task} by {action.assignee} on {_on(action.on)}{_heard(action.text)}"

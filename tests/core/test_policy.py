@@ -29,6 +29,7 @@ from hub.testing.builders import (
     plan,
     policy,
 )
+from hub.testing.messages import message
 
 BAD = [
     ("no TOML", "[project", 1, "", "no TOML"),
@@ -110,7 +111,8 @@ def test_a_bad_policy_is_refused_with_file_line_path_and_what_is_allowed(
 def test_a_preset_is_a_policy_as_it_stands(preset: str) -> None:
     rules = load_policy(files("hub.presets").joinpath(preset).read_text(encoding="utf-8"), preset)
     assert rules.matrix
-    assert outline(plan(missed(), NEW_CLIENT, rules))[0] == "contact for None"
+    told = message() if "messengers" in preset else missed()
+    assert outline(plan(told, NEW_CLIENT, rules))[0] == "contact for nobody"
 
 
 def test_deputies_who_are_not_away_together_are_no_loop() -> None:

@@ -1,0 +1,59 @@
+"""Where an interaction came from: the table of sources, and the department (A13, A16, R11)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from hub.core.interaction import Attribution, Call, Chat, Form, Interaction
+from hub.core.records import EmployeeId
+
+if TYPE_CHECKING:
+    from hub.core.policy import Policy
+
+__all__ = ["Origin", "department_of", "origin_of"]
+
+
+@dataclass(slots=True)
+class Origin:
+    """Whose the dialled number is by the policy's table (A13), and the attribution, filled by it (R11)."""
+
+    owner: EmployeeId | None
+    attribution: Attribution
+
+
+def department_of(interaction: Interaction) -> str:
+    """As the channel tells it, else that of the employee rung last."""
+    if not isinstance(interaction, Call | Chat):
+        return ""
+    if interaction.department:
+        return interaction.department
+    return next((leg.destination.department for leg in reversed(interaction.legs) if leg.destination.department), "")
+
+
+def origin_of(interaction: Interaction, department: str, channel: str, policy: Policy) -> Origin:
+    """The owner of the dialled number and the attribution; the table fills it where no tags came."""
+    attribution = interaction.attribution
+    if not policy.sources:
+        return Origin(None, attribution)
+    owner: EmployeeId | None = None
+    filled = bool(attribution.utm_source or attribution.utm_medium or attribution.utm_campaign)
+    for row in policy.fitting_sources(
+        (interaction.line or "") if isinstance(interaction, Call) else "",
+        attribution.pool,
+        department,
+        channel,
+        interaction.form_name if isinstance(interaction, Form) else "",
+    ):
+        if row.owner and owner is None:
+            owner = EmployeeId(row.owner)
+        if not filled and (row.source or row.utm_source or row.utm_medium or row.utm_campaign):
+            attribution = replace(
+                attribution,
+                source=attribution.source or row.source,
+                utm_source=row.utm_source,
+                utm_medium=row.utm_medium,
+                utm_campaign=row.utm_campaign,
+            )
+            filled = True
+    return Origin(owner, attribution)
