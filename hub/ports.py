@@ -15,6 +15,7 @@ import httpx
 from pydantic import BaseModel
 
 from hub.clock import Clock
+from hub.core.chat import ChatFragment, ClientChanged
 from hub.core.interaction import Chat, Form, Identity, Message
 from hub.core.merge import CallFragment
 from hub.core.outgoing import Receipt
@@ -59,9 +60,6 @@ __all__ = [
 ]
 
 
-# --- what came in -----------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawRequest:
     """A request as it was stored; header names are lower case, secrets are removed from headers."""
@@ -103,8 +101,8 @@ class Ignored:
     reason: str
 
 
-#: what `Source.parse` may return; the hub gives a Form, Chat or Message its id and its client
-Parsed: TypeAlias = CallFragment | Form | Chat | Message | Receipt | Ignored
+#: what `Source.parse` may return; the hub gives ids and clients. A Chat is told whole, else in fragments.
+Parsed: TypeAlias = CallFragment | ChatFragment | ClientChanged | Form | Chat | Message | Receipt | Ignored
 
 
 @runtime_checkable

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from hub.clock import Clock
+from hub.core.chat import ChatFragment, ClientChanged, fold_chat
 from hub.core.interaction import Call, Chat, Form, Identity, Interaction, InteractionId, Message, ProjectId
 from hub.core.merge import CallFragment, Moment, fold
 from hub.core.outgoing import Delivery, Receipt
@@ -38,8 +39,8 @@ class Arrived:
     """What one inbox row changed, for the lanes, the popups and the live views."""
 
     stored: Stored
-    #: the fragment that told it; None for forms, chats and messages
-    fragment: CallFragment | None
+    #: the fragment that told it; None for forms, messages and chats that are told whole
+    fragment: CallFragment | ChatFragment | None
     connections: tuple[str, ...]
 
 
@@ -90,12 +91,19 @@ def store_parsed(
     if isinstance(found, Receipt):
         _take_receipt(conn, project.name, channel, found, now)
         return None
+    if isinstance(found, ClientChanged):
+        owner = clients.find_owner(conn, project.name, _keys_of(found.client), join_rules(project.policy))
+        chat = None if owner is None else interactions.latest_chat(conn, project.name, channel, owner)
+        if chat is None:
+            # a client of whom the hub never heard: their first chat will tell
+            return None
+        found = found.as_fragment(chat)
     before = interactions.find_external(conn, project.name, channel, found.external_id)
     interaction_id = before.id if before else identifier.new_interaction_id(now)
-    fragment: CallFragment | None = None
+    fragment: CallFragment | ChatFragment | None = None
     interaction: Interaction
     ready: datetime | None
-    if isinstance(found, CallFragment):
+    if isinstance(found, CallFragment | ChatFragment):
         fragment = found
         # the row of the interaction must exist before its fragments; a repeated delivery changes nothing
         if not interactions.add_fragment(conn, interaction_id, found, inbox_id=inbox_id, received_at=received_at):
@@ -104,22 +112,13 @@ def store_parsed(
         if before is not None:
             known = list(interactions.fragments(conn, interaction_id))
             first = interactions.first_received(conn, interaction_id) or received_at
-        interaction = fold(
-            known,
-            id=interaction_id,
-            project=ProjectId(project.name),
-            channel=channel,
-            source=source,
-            received_at=first,
-        )
-        settle = project.policy.timing.settle if project.policy else timedelta(seconds=3)
-        ready = decide_at(
-            interaction,
-            before.decide_at if before else None,
-            now=now,
-            settle=settle,
-            is_further=found.moment is Moment.ENDED,
-        )
+        interaction = _folded(known, interaction_id, project.name, channel, source, first)
+        ripe = before.decide_at if before else None
+        if isinstance(interaction, Call):
+            settle = project.policy.timing.settle if project.policy else timedelta(seconds=3)
+            ready = decide_at(interaction, ripe, now=now, settle=settle, is_further=found.moment is Moment.ENDED)
+        else:
+            ready = ripe or (now if interaction.is_final else None)
     else:
         if before is not None:
             return None
@@ -161,6 +160,24 @@ def _take_receipt(conn: Connection, project: str, channel: str, receipt: Receipt
         body = {"message": known.message.id, "channel": channel, "delivery": receipt.delivery.value}
         kind = "message.failed" if receipt.delivery is Delivery.FAILED else "message.delivery"
         events.append(conn, project=project, kind=kind, body=body, now=now)
+
+
+def _folded(
+    known: Sequence[CallFragment | ChatFragment],
+    id: InteractionId,
+    project: str,
+    channel: str,
+    source: str,
+    received_at: datetime,
+) -> Call | Chat:
+    """The call or the chat that its fragments tell of; a vendor's id is of the one kind or of the other."""
+    chats = [one for one in known if isinstance(one, ChatFragment)]
+    if len(chats) == len(known):
+        return fold_chat(
+            chats, id=id, project=ProjectId(project), channel=channel, source=source, received_at=received_at
+        )
+    calls = [one for one in known if isinstance(one, CallFragment)]
+    return fold(calls, id=id, project=ProjectId(project), channel=channel, source=source, received_at=received_at)
 
 
 def _keys_of(identity: Identity) -> Identity:

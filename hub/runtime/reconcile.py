@@ -12,6 +12,7 @@ import httpx
 from sqlalchemy import Connection
 
 from hub.clock import Clock
+from hub.core.chat import ChatFragment, ClientChanged
 from hub.core.merge import CallFragment, Moment
 from hub.core.outgoing import Receipt
 from hub.core.phone import mask_phone
@@ -138,7 +139,7 @@ class Reconciler:
         async for item in source.list_interactions(config, self._http(config), since, until):
             if isinstance(item, Ignored):
                 unreadable.append(item.reason)
-            else:
+            elif not isinstance(item, ClientChanged):
                 listed.setdefault(item.external_id, []).append(item)
         limit = self._clock.now() - GRACE
         candidates = {id: items for id, items in listed.items() if _ended_at(items, limit) <= limit}
@@ -194,6 +195,8 @@ class Reconciler:
             if isinstance(item, CallFragment):
                 item = replace(item, is_recovered=True)
                 body = codec.dump_fragment(item)
+            elif isinstance(item, ChatFragment):
+                body = codec.dump_fragment(item)
             request = RawRequest(method="LIST", body=body, received_at=now)
             row = inbox.add(conn, project=project.name, channel=channel.name, kind="recovered", request=request)
             arrived = store_parsed(
@@ -228,7 +231,7 @@ def _keep_cursor(conn: Connection, project: str, channel: str, until: datetime) 
 
 
 def _external_id(item: Parsed) -> str:
-    return "" if isinstance(item, Ignored | Receipt) else item.external_id
+    return "" if isinstance(item, Ignored | Receipt | ClientChanged) else item.external_id
 
 
 def _unknown(conn: Connection, project: str, channel: str, listed: Iterable[str]) -> dict[str, bool]:

@@ -112,6 +112,11 @@ def _together(keys: list[ClientKey], rules: JoinRules) -> list[ClientKey]:
     ]
 
 
+def find_owner(conn: Connection, project: str, identity: Identity, rules: JoinRules) -> ClientId | None:
+    """The client who has any key of ``identity``, the oldest of several; None if nobody has. Changes nothing."""
+    return min(_owners(conn, project, identity_keys(identity, rules)).values(), default=None)
+
+
 def resolve(
     conn: Connection,
     project: str,

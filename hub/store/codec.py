@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 from pydantic_core import SchemaValidator
 
 from hub import ports
+from hub.core.chat import ChatFragment
 from hub.core.interaction import Identity, Interaction
 from hub.core.merge import CallFragment
 from hub.core.plan import Action, Plan
@@ -186,7 +187,7 @@ def _definitions(node: Any) -> list[Any]:
 
 
 INTERACTION: Final[Codec[Interaction]] = Codec(Interaction)
-FRAGMENT: Final[Codec[CallFragment]] = Codec(CallFragment)
+FRAGMENT: Final[Codec[CallFragment | ChatFragment]] = Codec(CallFragment | ChatFragment)
 IDENTITY: Final[Codec[Identity]] = Codec(Identity)
 ACTION: Final[Codec[Action]] = Codec(Action)
 PLAN: Final[Codec[Plan]] = Codec(Plan)

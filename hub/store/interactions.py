@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, exists, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from hub.core.chat import ChatFragment
 from hub.core.interaction import ClientId, Interaction, InteractionId
 from hub.core.merge import CallFragment
 from hub.store import codec
@@ -241,6 +242,23 @@ def list_of_client(
     return [_stored(row) for row in conn.execute(statement.order_by(interaction.c.sequence.desc()).limit(limit))]
 
 
+def latest_chat(conn: Connection, project: str, channel: str, client_id: ClientId) -> str | None:
+    """The vendor's id of the client's latest chat in this channel, None if there was none."""
+    statement = (
+        select(interaction.c.external_id)
+        .where(
+            interaction.c.project == project,
+            interaction.c.channel == channel,
+            interaction.c.client_id == client_id,
+            interaction.c.kind == "chat",
+        )
+        .order_by(interaction.c.sequence.desc())
+        .limit(1)
+    )
+    found: str | None = conn.execute(statement).scalar()
+    return found
+
+
 def count_of_client(conn: Connection, client_id: ClientId, *, before: int) -> int:
     """How many interactions the client had before the one with this sequence."""
     return int(_COUNT_OF_CLIENT.scalar(conn, of_client=client_id, before=before))
@@ -289,9 +307,14 @@ _ADD_FRAGMENT = Prepared(
 
 
 def add_fragment(
-    conn: Connection, id: InteractionId, found: CallFragment, *, inbox_id: int | None, received_at: datetime
+    conn: Connection,
+    id: InteractionId,
+    found: CallFragment | ChatFragment,
+    *,
+    inbox_id: int | None,
+    received_at: datetime,
 ) -> bool:
-    """Keep a fragment of the call ``id``; False if the very same one is there already (a repeated delivery)."""
+    """Keep a fragment of the call or chat ``id``; False if the very same one is there already (a repeated delivery)."""
     body = codec.dump_fragment(found)
     return bool(
         _ADD_FRAGMENT.change(
@@ -315,12 +338,12 @@ _FIRST_RECEIVED = Prepared(
 )
 
 
-def fragments(conn: Connection, id: InteractionId) -> Sequence[CallFragment]:
-    """Everything that was told of the call ``id``, in a fixed order."""
+def fragments(conn: Connection, id: InteractionId) -> Sequence[CallFragment | ChatFragment]:
+    """Everything that was told of the call or chat ``id``, in a fixed order."""
     return [codec.load_fragment(row[0]) for row in _FRAGMENTS.rows(conn, of_interaction=id)]
 
 
 def first_received(conn: Connection, id: InteractionId) -> datetime | None:
-    """When the first fragment of the call ``id`` arrived; the same however often it is asked."""
+    """When the first fragment of the call or chat ``id`` arrived; the same however often it is asked."""
     found: datetime | None = _FIRST_RECEIVED.scalar(conn, of_interaction=id)
     return found

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
+from hub.core.chat import ChatFragment, ClientChanged
 from hub.core.interaction import Chat, Form, Message
 from hub.core.merge import CallFragment
 from hub.core.outgoing import Receipt
@@ -16,7 +17,7 @@ from hub.testing.outfit import SourceOutfit
 __all__ = ["SUFFIXES", "SourceBench", "is_sound"]
 
 SUFFIXES = (".json", ".form", ".query")
-_KINDS = (CallFragment, Form, Chat, Message, Receipt, Ignored)
+_KINDS = (CallFragment, ChatFragment, ClientChanged, Form, Chat, Message, Receipt, Ignored)
 
 
 class SourceBench:
@@ -72,7 +73,10 @@ def is_sound(one: Parsed) -> None:
     if isinstance(one, Ignored):
         expect(bool(one.reason.strip()), "Ignored without a reason")
         return
-    expect(bool(one.external_id), f"{type(one).__name__} without the vendor's id (external_id)")
+    expect(
+        isinstance(one, ClientChanged) or bool(one.external_id),
+        f"{type(one).__name__} without the vendor's id (external_id)",
+    )
     for name in ("started_at", "ended_at", "happened_at", "at"):
         moment = getattr(one, name, None)
         expect(moment is None or isinstance(moment, datetime), f"{name} is no datetime but {moment!r}")
