@@ -12,39 +12,56 @@ Each expectation is a test of its own, named as a sentence. Needs the extra ``cr
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from typing import Any
+from contextlib import ExitStack
+from typing import Any, ClassVar
 
-from hub.testing import source_checks, source_merging, source_vendor
-from hub.testing.check import Check
-from hub.testing.outfit import SourceOutfit
-from hub.testing.source_bench import SourceBench
+from hub.testing.conformance import Trial, stage_of, trials
+from hub.testing.outfit import CrmStage, Outfit, SinkOutfit, SourceOutfit
 
-__all__ = ["source_suite"]
+__all__ = ["sink_suite", "source_suite"]
 
 
 def source_suite(outfit: SourceOutfit) -> type:
     """What is expected of ``outfit.source``."""
-
-    def test_of(check: Check[Any]) -> Callable[[Any], None]:
-        def test(self: Any) -> None:
-            __tracebackhide__ = True
-            asyncio.run(check.run(SourceBench(outfit)))
-
-        return test
-
-    modules = (source_checks, source_merging, source_vendor)
-    checks = [check for module in modules for check in module.CHECKS.of(outfit.source)]
-    tests = {check.name: test_of(check) for check in checks}
-    return _suite(f"TestSource_{outfit.source.name}", tests, checks)
+    return _suite(f"TestSource_{outfit.source.name}", outfit)
 
 
-def _suite(name: str, tests: dict[str, Callable[..., None]], checks: list[Check[Any]]) -> type:
-    members: dict[str, Any] = {}
-    for check in checks:
-        test = tests[check.name]
-        test.__doc__ = check.text
-        test.__name__ = test.__qualname__ = f"test_{check.name}"
+def sink_suite(outfit: SinkOutfit) -> type:
+    """What is expected of ``outfit.sink``; its sandbox is served once for all of it."""
+    return _suite(f"TestSink_{outfit.sink.name}", outfit)
+
+
+class _Staged:
+    """Serves the sandbox before the first test of a class and stops it after the last."""
+
+    stage: ClassVar[CrmStage | None] = None
+    _outfit: ClassVar[Outfit]
+    _open: ClassVar[ExitStack]
+
+    @classmethod
+    def setup_class(cls) -> None:
+        cls._open = ExitStack()
+        cls.stage = cls._open.enter_context(stage_of(cls._outfit))
+
+    @classmethod
+    def teardown_class(cls) -> None:
+        cls._open.close()
+
+
+def _suite(name: str, outfit: Outfit) -> type:
+    members: dict[str, Any] = {"_outfit": outfit}
+    for trial in trials(outfit):
+        test = _test(trial)
+        test.__doc__ = trial.text
+        test.__name__ = test.__qualname__ = f"test_{trial.name}"
         members[test.__name__] = test
-    return type(name, (), members)
+    return type(name, (_Staged,), members)
+
+
+def _test(trial: Trial) -> Callable[[_Staged], None]:
+    def test(self: _Staged) -> None:
+        __tracebackhide__ = True
+        trial.run(self.stage)
+
+    return test

@@ -1,0 +1,477 @@
+"""What the hub expects of a sink's writes: applied, found again, refused and throttled rightly (X4, X5, X6)."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Collection
+from dataclasses import replace
+
+import httpx
+
+from hub.core.phone import Phone
+from hub.core.plan import Reason, StepKey, UpdateContact
+from hub.core.records import RecordKind, RecordRef
+from hub.errors import Rejected, Stale, Throttled, Unavailable, VendorError
+from hub.ports import Done, Refused, Sink, Write
+from hub.testing.check import Checks, Several, expect, fail, told
+from hub.testing.crm_bench import CrmBench
+from hub.testing.crm_steps import CREATING, KINDS, each, new_contact, sent_again, stands, steps_of, write_of
+from hub.testing.outfit import Fault
+from hub.testing.source_checks import settings_are_explained
+
+__all__ = ["CHECKS"]
+
+CHECKS: Checks[CrmBench] = Checks()
+
+
+# --- what it declares -------------------------------------------------------------------------------------------
+
+
+@CHECKS.add()
+async def the_sink_has_what_the_protocol_asks_for(bench: CrmBench) -> None:
+    """`hub.ports.Sink` and `SinkSession`: every member is there, and the capabilities make sense together."""
+    sink, able = bench.outfit.sink, bench.capabilities
+    expect(isinstance(sink, Sink), f"{type(sink).__name__} lacks a member of hub.ports.Sink")
+    expect(sink.name.isidentifier(), f"the name {sink.name!r} is not a plain word")
+    strange = sorted(able.actions - set(KINDS))
+    expect(not strange, f"it declares actions that the hub does not know: {', '.join(strange)}")
+    wanted = {"create_contact", "create_task", "record_call", "add_note"}
+    expect(bool(able.actions & wanted), "it can neither make a contact nor a task, call record or note")
+    odd = {kind: size for kind, size in able.batch_sizes.items() if kind not in able.actions or size < 1}
+    expect(not odd, f"batch sizes below 1 or of actions that it does not declare: {odd}")
+    expect(able.pace.requests >= 1 and able.pace.per.total_seconds() > 0, f"nothing can be sent at {able.pace}")
+    expect(bool(able.pace.source.strip()), "the pace does not say where its number comes from (Pace.source)")
+
+
+@CHECKS.add()
+async def every_setting_of_the_connection_is_explained(bench: CrmBench) -> None:
+    """The set-up page shows title and description (H12)."""
+    settings_are_explained(bench.outfit.sink.settings_model)
+
+
+@CHECKS.add()
+async def connecting_tells_what_can_be_chosen_by_name(bench: CrmBench) -> None:
+    """H12: users, pipelines and stages; connecting again is harmless, and `catalogue` tells the same."""
+    found = bench.catalogue
+    expect(bool(bench.users), "the catalogue has no active user")
+    twice = [user.id for user in found.users if [other.id for other in found.users].count(user.id) > 1]
+    expect(not twice, f"users told twice: {twice}")
+    if "create_deal" in bench.capabilities.actions:
+        stages = [stage for pipeline in found.pipelines for stage in pipeline.stages]
+        expect(any(not stage.is_final for stage in stages), "no pipeline has an open stage")
+        expect(any(stage.is_final for stage in stages), "no pipeline has a final stage: which deals are open?")
+    before = bench.stage.records()
+    again = await bench.session.connect()
+    expect(again.users == found.users and again.pipelines == found.pipelines, "connecting again told another account")
+    expect(len(bench.stage.records()) == len(before), "connecting made records")
+    told_later = await bench.session.catalogue()
+    expect(told_later.pipelines == found.pipelines, "catalogue and connect tell different pipelines")
+
+
+# --- one of each ------------------------------------------------------------------------------------------------
+
+
+@CHECKS.add()
+async def every_declared_action_is_applied(bench: CrmBench) -> None:
+    """Each kind in `SinkCapabilities.actions`: done, answered by its key, standing in the CRM once, as asked for."""
+    several = Several()
+    for kind, step in each(bench):
+        with several.case(step.name):
+            write = step.make(bench)
+            before = bench.refs()
+            done = await bench.done(write)
+            if kind == "notify":
+                continue
+            if done.record is None:
+                fail("the answer does not name the record")
+            stands(bench, write, done.record)
+            fresh = {ref for ref in bench.refs() - before if ref.kind is done.record.kind}
+            wanted = {done.record} if kind in CREATING else set()
+            expect(fresh == wanted, f"it made {len(fresh)} records, not {len(wanted)}: {_ids(fresh)}")
+    several.report()
+
+
+def _ids(refs: Collection[RecordRef]) -> str:
+    return ", ".join(sorted(f"{ref.kind} {ref.id}" for ref in refs)) or "none"
+
+
+@CHECKS.add()
+async def a_contact_made_with_its_deal_is_answered_too(bench: CrmBench) -> None:
+    """`Write.with_contact` is answered under its own key, by `apply` and by `find_done`."""
+    several = Several()
+    for _, step in each(bench, ("create_deal",)):
+        with several.case(step.name):
+            write = step.make(bench)
+            if write.with_contact is None:
+                continue
+            for how, answer in (("apply", await bench.apply([write])), ("find_done", await bench.find_done([write]))):
+                inner = answer.get(write.with_contact.key)
+                if not isinstance(inner, Done) or inner.record is None:
+                    fail(f"{how} does not answer for the contact")
+                stands(bench, write.with_contact, inner.record)
+                deal = answer.get(write.key)
+                if not isinstance(deal, Done) or deal.record is None:
+                    fail(f"{how} does not answer for the deal")
+                held = bench.held(deal.record)
+                expect(held is not None and inner.record.id in held.contact_ids, "deal and contact are not linked")
+    several.report()
+
+
+# --- doubt ------------------------------------------------------------------------------------------------------
+
+
+async def _unavailable(bench: CrmBench, write: Write) -> Unavailable:
+    """`apply` whose answer does not come."""
+    met: Unavailable | None = None
+    try:
+        answer = await bench.session.apply([write])
+    except Unavailable as err:
+        met = err
+    except Exception as err:  # noqa: BLE001 - that nothing else is raised is what is tested
+        fail(f"an answer that does not come raised {told(err)} instead of Unavailable", err)
+    if met is None:
+        fail(f"an answer that does not come went unnoticed: {dict(answer)}")
+    return met
+
+
+@CHECKS.add()
+async def what_apply_made_is_found_by_find_done(bench: CrmBench) -> None:
+    """X5: both name the same record."""
+    several = Several()
+    for kind, step in each(bench):
+        if kind == "notify":
+            continue
+        with several.case(step.name):
+            write = step.make(bench)
+            done = await bench.done(write)
+            found = (await bench.find_done([write])).get(write.key)
+            if found is None:
+                fail("find_done does not find what was just applied")
+            expect(found.record == done.record, f"apply made {done.record}, find_done names {found.record}")
+    several.report()
+
+
+@CHECKS.add()
+async def a_lost_answer_is_found_again_and_only_if_it_was_applied(bench: CrmBench) -> None:
+    """X5: in doubt after a failure of the vendor and after a cut connection; found if applied, else not."""
+    several = Several()
+    for kind, step in each(bench):
+        if kind == "notify":
+            continue
+        with several.case(step.name):
+            write = step.make(bench)
+            before = bench.refs()
+            bench.stage.fail_next(write, Fault.FAILED)
+            error = await _unavailable(bench, write)
+            expect(error.maybe_applied, "a failure of the vendor leaves a write in doubt (Unavailable.maybe_applied)")
+            found = await bench.find_done([write])
+            expect(not found, f"find_done found what was never applied: {dict(found)}")
+            bench.stage.fail_next(write, Fault.LOST)
+            error = await _unavailable(bench, write)
+            expect(error.maybe_applied, "a lost answer leaves a write in doubt (Unavailable.maybe_applied)")
+            found = await bench.find_done([write])
+            done = found.get(write.key)
+            if done is None or done.record is None:
+                fail("it was applied, its answer was lost, and find_done misses it: the hub would do it again")
+            stands(bench, write, done.record)
+            if kind in CREATING:
+                fresh = {ref for ref in bench.refs() - before if ref.kind is done.record.kind}
+                expect(fresh == {done.record}, f"find_done names {done.record.id} out of {_ids(fresh)}")
+    several.report()
+
+
+@CHECKS.add()
+async def find_done_takes_no_record_for_another_steps(bench: CrmBench) -> None:
+    """X5: of two like steps of which one was applied, one is found."""
+    several = Several()
+    for kind, step in each(bench, tuple(sorted(CREATING))):
+        with several.case(step.name):
+            first, second = step.make(bench), step.make(bench)
+            await bench.done(first)
+            found = await bench.find_done([second, first])
+            expect(set(found) & {second.key} == set(), f"a {kind} that was not sent is taken for another one")
+            expect(first.key in found, "the one that was sent is not found")
+    several.report()
+
+
+@CHECKS.add()
+async def what_was_never_sent_is_not_looked_for(bench: CrmBench) -> None:
+    """H5: no request without `Write.sent_at`, and none without a step."""
+    write = replace(new_contact(bench), sent_at=None)
+    bench.wire.requests.clear()
+    expect(not await bench.find_done([write]), "found what was never sent")
+    expect(not await bench.find_done([]), "found something without being asked for anything")
+    expect(not bench.wire.requests, f"{len(bench.wire.requests)} requests were spent on it")
+
+
+@CHECKS.add()
+async def writes_with_lost_answers_end_exactly_once(bench: CrmBench) -> None:
+    """X5: batches under random faults, checked and repeated as the hub does, leave each record once."""
+    several = Several()
+    for seed in range(2):
+        for kind, step in each(bench, tuple(kind for kind in KINDS if kind in CREATING)):
+            with several.case(f"{step.name}, seed {seed}"):
+                size = min(bench.capabilities.batch_sizes.get(kind, 1), 3)
+                await _until_done(bench, step.make, size, random.Random(f"{kind}{seed}"))
+    several.report()
+
+
+async def _until_done(bench: CrmBench, make: Callable[[CrmBench], Write], size: int, chance: random.Random) -> None:
+    waiting = [make(bench) for _ in range(size)]
+    before = bench.refs()
+    made: dict[StepKey, Done] = {}
+    for attempt in range(10):
+        if not waiting:
+            break
+        waiting = [sent_again(write, bench.clock.now()) for write in waiting]
+        if attempt < 4:
+            bench.stage.fail_next(waiting[0], chance.choice(list(Fault)))
+        try:
+            answer = dict(await bench.session.apply(waiting))
+        except Throttled:
+            continue
+        except Unavailable:
+            answer = dict(await bench.find_done(waiting))
+        except VendorError as err:
+            fail(f"apply raised {told(err)}", err)
+        made |= {key: done for key, done in answer.items() if isinstance(done, Done)}
+        waiting = [write for write in waiting if write.key not in made]
+    expect(not waiting, f"{len(waiting)} of {size} were not done after ten attempts")
+    refs = {done.record for done in made.values() if done.record is not None}
+    kinds = {ref.kind for ref in refs}
+    fresh = {ref for ref in bench.refs() - before if ref.kind in kinds}
+    expect(fresh == refs, f"the CRM holds {_ids(fresh)}; done are {_ids(refs)}")
+
+
+# --- errors -----------------------------------------------------------------------------------------------------
+
+
+@CHECKS.add()
+async def being_throttled_is_told_and_passes(bench: CrmBench) -> None:
+    """Throttled, nothing applied; the same step then goes through."""
+    several = Several()
+    for kind, step in each(bench):
+        with several.case(step.name):
+            write = step.make(bench)
+            before = bench.refs()
+            bench.stage.fail_next(write, Fault.THROTTLED)
+            try:
+                await bench.session.apply([write])
+            except Throttled:
+                pass
+            except Exception as err:  # noqa: BLE001 - as above
+                fail(f"the vendor asked to slow down, and apply raised {told(err)} instead of Throttled", err)
+            else:
+                fail("the vendor asked to slow down, and nobody noticed")
+            expect(kind not in CREATING or bench.refs() == before, "something was applied all the same")
+            await bench.done(write)
+    several.report()
+
+
+@CHECKS.add()
+async def a_refused_connection_leaves_nothing_in_doubt(bench: CrmBench) -> None:
+    """`Unavailable.maybe_applied` is False only if the request never reached the vendor, and True if it may have."""
+    write = new_contact(bench)
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("connection refused", request=request)
+
+    def hang(request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadTimeout("no answer", request=request)
+
+    for answer, maybe in ((refuse, False), (hang, True)):
+        bench.wire.answer = answer
+        error = await _unavailable(bench, write)
+        bench.wire.answer = None
+        how = "refused connection" if answer is refuse else "timeout"
+        expect(error.maybe_applied is maybe, f"after a {how} maybe_applied is {error.maybe_applied}")
+    await bench.done(write)
+
+
+_ODD_ANSWERS = (
+    (200, "text/html", b"<html>We will be back soon</html>"),
+    (200, "application/json", b"[]"),
+    (200, "application/json", b"{}"),
+    (200, "application/json", b"null"),
+    (200, "application/json", b'{"_embedded": 5, "data": 5, "success": 5, "id": {}}'),
+    (200, "application/json", b'{"_embedded": {"contacts": [{}]}, "data": [{}], "success": true}'),
+    (204, "", b""),
+    (302, "text/html", b""),
+    (400, "application/json", b"[]"),
+    (400, "text/html", b"Bad Request"),
+    (404, "text/html", b"Not Found"),
+    (409, "application/json", b"{"),
+    (422, "application/json", b'{"errors": 7}'),
+    (500, "text/html", b"\xff\xfe"),
+    (502, "text/html", b"Bad Gateway"),
+    (503, "", b""),
+)
+
+
+@CHECKS.add()
+async def whatever_the_vendor_answers_is_a_vendor_error(bench: CrmBench) -> None:
+    """Every status and body becomes a type of hub.errors, which says what follows; nothing is believed to be done."""
+    several = Several()
+    for status, kind_of_body, body in _ODD_ANSWERS:
+
+        def answer(request: httpx.Request, s: int = status, k: str = kind_of_body, b: bytes = body) -> httpx.Response:
+            headers = {"content-type": k} if k else {}
+            return httpx.Response(s, headers=headers, content=b, request=request)
+
+        for kind, step in each(bench):
+            write = step.make(bench)
+            with several.case(f"{step.name} answered with {status} {body[:40]!r}"):
+                bench.wire.answer = answer
+                try:
+                    made = await bench.session.apply([write])
+                except VendorError:
+                    continue
+                except Exception as err:  # noqa: BLE001 - as above
+                    fail(f"apply raised {told(err)}", err)
+                finally:
+                    bench.wire.answer = None
+                believed = kind in CREATING and isinstance(made.get(write.key), Done)
+                expect(not believed, f"it is believed to be done: {made.get(write.key)}")
+    several.report()
+
+
+@CHECKS.add()
+async def changing_what_is_gone_is_stale(bench: CrmBench) -> None:
+    """A record that somebody deleted: decide again (`Refused.is_stale` or Stale), never a success."""
+    if "delete" not in bench.stage.deeds:
+        return
+    several = Several()
+    for kind, step in each(bench, ("update_contact", "update_deal")):
+        with several.case(step.name):
+            write = step.make(bench)
+            bench.stage.delete(write.refs["contact" if kind == "update_contact" else "deal"])
+            try:
+                answer = (await bench.session.apply([write])).get(write.key)
+            except Stale:
+                continue
+            except Rejected as err:
+                codes = [problem.code for found in err.problems.values() for problem in found]
+                expect(
+                    any(code.startswith("stale") for code in codes), f"refused without saying that it is gone: {err}"
+                )
+                continue
+            except Exception as err:  # noqa: BLE001 - as above
+                fail(f"apply raised {told(err)}", err)
+            stale = isinstance(answer, Refused) and answer.is_stale
+            expect(stale, f"the answer is {answer}, not Refused(is_stale=True)")
+    several.report()
+
+
+# --- batches ----------------------------------------------------------------------------------------------------
+
+
+@CHECKS.add()
+async def a_batch_costs_about_as_many_requests_as_one_step(bench: CrmBench) -> None:
+    """X6: `batch_sizes` promises one request for so many; each key is answered."""
+    several = Several()
+    for kind, step in each(bench):
+        size = min(bench.capabilities.batch_sizes.get(kind, 1), 4)
+        if size == 1:
+            continue
+        with several.case(step.name):
+            one, many = [step.make(bench)], [step.make(bench) for _ in range(size)]
+            asked = []
+            for writes in (one, many):
+                bench.wire.requests.clear()
+                answer = await bench.apply(writes)
+                asked.append(len(bench.wire.requests))
+                missing = [write.key for write in writes if not isinstance(answer.get(write.key), Done)]
+                expect(not missing, f"of {len(writes)} these were not done: {missing}")
+            told_sizes = f"one step cost {asked[0]} requests, {size} cost {asked[1]}"
+            expect(asked[1] <= asked[0] + 1, f"{told_sizes}; batch_sizes promises {kind} in one request")
+    several.report()
+
+
+@CHECKS.add()
+async def the_vendor_takes_a_batch_of_the_declared_size(bench: CrmBench) -> None:
+    """X6: the declared size is no larger than what the vendor takes, and all of it is found again at once."""
+    several = Several()
+    for kind in ("create_contact", "create_task", "add_note"):
+        size = bench.capabilities.batch_sizes.get(kind, 1)
+        if kind not in bench.capabilities.actions or size == 1:
+            continue
+        step = steps_of(bench, kind)[0]
+        with several.case(f"{size} of {step.name}"):
+            writes = [step.make(bench) for _ in range(size)]
+            answer = await bench.apply(writes)
+            refs = {done.record for done in answer.values() if isinstance(done, Done)}
+            expect(len(refs) == size, f"{len(refs)} records for {size} steps")
+            found = await bench.find_done(writes)
+            missing = [write.key for write in writes if write.key not in found]
+            expect(not missing, f"find_done misses {len(missing)} of {size}")
+    several.report()
+
+
+@CHECKS.add()
+async def a_bad_item_takes_nobody_with_it(bench: CrmBench) -> None:
+    """X6: refused items are named, by Refused or by Rejected with their keys; the others are done once."""
+    several = Several()
+    for kind, step in each(bench):
+        size = min(bench.capabilities.batch_sizes.get(kind, 1), 4)
+        with several.case(step.name):
+            writes = [step.make(bench) for _ in range(size)]
+            place = size // 2
+            spoilt = bench.stage.spoil(writes[place])
+            if spoilt is None:
+                continue
+            writes[place] = spoilt
+            before = bench.refs()
+            good = [write for write in writes if write.key != spoilt.key]
+            try:
+                answer = dict(await bench.session.apply(writes))
+            except Rejected as err:
+                named = {key for key in err.problems if key}
+                expect(named in ({spoilt.key}, set()), f"refused for {sorted(named)}, the bad one is {spoilt.key}")
+                expect(bool(named) or size == 1 or kind not in CREATING or bench.refs() == before, "half was applied")
+                expect(bool(str(err).strip()), "the refusal says nothing")
+                answer = dict(await bench.apply(good)) if good and named else {}
+                if good and not named:
+                    for write in good:
+                        answer |= await bench.apply([write])
+                answer[spoilt.key] = Refused(text=str(err))
+            except Exception as err:  # noqa: BLE001 - as above
+                fail(f"a bad item made apply raise {told(err)} instead of Rejected", err)
+            bad = answer.get(spoilt.key)
+            expect(isinstance(bad, Refused) and bool(bad.text), f"the bad item is answered with {bad}")
+            missing = [write.key for write in good if not isinstance(answer.get(write.key), Done)]
+            expect(not missing, f"good items were not done: {missing}")
+            if kind in CREATING:
+                refs = {done.record for done in answer.values() if isinstance(done, Done)}
+                kinds = {ref.kind for ref in refs if ref is not None}
+                fresh = {ref for ref in bench.refs() - before if ref.kind in kinds}
+                expect(fresh == refs, f"the CRM holds {_ids(fresh)} for {len(good)} good items")
+    several.report()
+
+
+@CHECKS.add()
+async def a_number_is_added_once_however_it_was_typed(bench: CrmBench) -> None:
+    """C4: adding a number that the contact has in another spelling changes nothing, and takes no other away."""
+    if "update_contact" not in bench.capabilities.actions:
+        return
+    contact = bench.stage.create_contact("Иван", "067 123-45-67")
+    for phone in ("+380671234567", "+380501112233"):
+        action = UpdateContact(
+            key=bench.key("update_contact"), contact=contact, add_phones=(Phone(phone),), reason=Reason(code="kit")
+        )
+        await bench.done(write_of(bench, action, {"contact": contact}))
+    held = bench.held(contact)
+    digits = sorted("".join(filter(str.isdigit, phone))[-9:] for phone in held.phones) if held else []
+    expect(digits == ["501112233", "671234567"], f"the contact's numbers are now {held.phones if held else None}")
+
+
+@CHECKS.add()
+async def a_card_has_an_address_for_people(bench: CrmBench) -> None:
+    """`record_url`: a different web address for each card."""
+    contact = bench.stage.create_contact("Иван", bench.phone())
+    other = bench.stage.create_contact("Петро", bench.phone())
+    found = {bench.session.record_url(ref) for ref in (contact, other)}
+    expect(len(found) == 2, f"two contacts have one address: {found}")
+    expect(all(url.startswith(("http://", "https://")) for url in found), f"no web address: {found}")
+    for kind in (RecordKind.TASK, RecordKind.DEAL, RecordKind.COMPANY, RecordKind.NOTE):
+        url = bench.session.record_url(RecordRef(kind=kind, id=contact.id))
+        expect(url.startswith("http"), f"record_url of a {kind} is {url!r}")
