@@ -18,6 +18,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ValidationError
 
+from hub.errors import Unavailable
 from hub.ports import Changes
 from hub_amocrm import wire
 from hub_amocrm.client import AmoCrmClient
@@ -131,17 +132,20 @@ class Import:
     async def _forward(self, collection: Listed, place: _Place) -> AsyncIterator[tuple[Found, ...]]:
         # without filters there is no narrowing: the whole list, however deep
         can_narrow = self.records.has_filters and collection != "tasks"
-        pages = 0
         oldest: int | None = None
         is_last = False
+        before: list[Found] = []
         while not is_last and not (can_narrow and place.page > self.settings.page_window):
             page = await self.records.lister(collection)([*self._params(collection, "desc"), ("page", str(place.page))])
             is_last = not page.has_more or not page.items
+            if page.items and list(page.items) == before:
+                raise _repeating(collection)
+            before = list(page.items)
             if page.items:
                 changed = [item.updated_at or 0 for item in page.items]
                 place.newest = max(place.newest, *changed) if place.page == 1 else place.newest
                 oldest = min(changed)
-                pages, place.page = pages + 1, place.page + 1
+                place.page += 1
                 place.last = oldest
                 yield page.items
         if place.page > 2 and await self._has_left(collection, place.newest):
@@ -163,6 +167,8 @@ class Import:
         items = await self.records.page(collection, self._bounded(collection, place, "desc"), deepest)
         if items:
             place.first = min(item.updated_at or 0 for item in items)
+            if place.last is not None and place.first > place.last:
+                raise _repeating(collection)
         place.is_oldest = not items
         pages = {"known": deepest} if items else {"known": 0, "empty": deepest}
         place.page = await self.records.last_page(collection, self._bounded(collection, place), **pages)
@@ -220,6 +226,11 @@ def _parse(cursor: str) -> _Place:
         return _Place.model_validate_json(cursor) if cursor else _Place()
     except ValidationError:
         return _Place()
+
+
+def _repeating(collection: Listed) -> Unavailable:
+    """No endless reading on a bug of the vendor's: the same page again, or a bound that is ignored."""
+    return Unavailable(f"amoCRM tells the same {collection} again instead of the next page", operation="import")
 
 
 def _is_closing(event: wire.Event) -> bool:

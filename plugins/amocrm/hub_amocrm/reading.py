@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias, TypeVar, cast
 
 from hub.core.interaction import Identity
 from hub.core.records import RecordKind, RecordRef
+from hub.errors import Unavailable
 from hub.ports import Changes
 from hub_amocrm import wire
 from hub_amocrm.client import AmoCrmClient, Page, Params
@@ -32,6 +33,8 @@ _DELETIONS: dict[Listed, str] = {
     "leads": "lead_deleted",
     "tasks": "task_deleted",
 }
+#: no account has so many pages: a list that still goes on is a bug of the vendor's
+_DEEPEST = 1_000_000
 #: repeated readings before a busy account is taken as it is; the next poll tells the rest
 _MOST_ROUNDS = 5
 ItemT = TypeVar("ItemT")
@@ -241,6 +244,8 @@ class Records:
         """
         low, high, step = known, empty, 1
         while high is None:
+            if low > _DEEPEST:
+                raise Unavailable(f"amoCRM's list of {collection} has no end", operation=f"GET {collection}")
             if await self.page(collection, params, low + step):
                 low, step = low + step, step * 2
             else:
