@@ -1,0 +1,91 @@
+"""RetailCRM as a `hub.ports.Sink`, connected by an API key."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from urllib.parse import parse_qsl
+
+from pydantic import BaseModel
+
+from hub.core.records import RecordKind, RecordRef
+from hub.errors import PayloadError
+from hub.ports import Changes, ConnectionContext, Pace, RawRequest, SinkCapabilities
+from hub_retailcrm.config import RetailCrmSettings
+from hub_retailcrm.session import RetailCrmSession
+from hub_retailcrm.writing import ACTIONS
+
+__all__ = ["RetailCrmSink"]
+
+_PACE_SOURCE = (
+    "10 requests a second for one key, told by 503: constants of the official Go client, "
+    "https://github.com/retailcrm/api-client-go; telephony alone has 40, which is not used up here"
+)
+#: what a trigger of the account may name, by the parameter that our README tells to add
+_NAMED = {
+    "customer": RecordKind.CONTACT,
+    "corporate": RecordKind.COMPANY,
+    "order": RecordKind.DEAL,
+    "task": RecordKind.TASK,
+}
+
+
+class RetailCrmSink:
+    """The plugin's sink; keeps no state."""
+
+    name = "retailcrm"
+    settings_model: type[BaseModel] = RetailCrmSettings
+
+    def capabilities(self, settings: BaseModel) -> SinkCapabilities:
+        """What RetailCRM can do: batches of customers, orders and calls; everything else one by one."""
+        own = _own(settings)
+        return SinkCapabilities(
+            actions=ACTIONS,
+            batch_sizes={
+                "create_contact": own.customer_batch_size,
+                "create_deal": own.order_batch_size,
+                "record_call": own.call_batch_size,
+            },
+            pace=Pace(requests=own.requests_per_second, per=timedelta(seconds=1), scope="account", source=_PACE_SOURCE),
+            has_combined_create=False,
+            has_companies=own.reads_corporate,
+            has_unsorted=False,
+            can_merge=False,
+            barrier_kinds=frozenset({RecordKind.CONTACT, RecordKind.COMPANY, RecordKind.DEAL, RecordKind.TASK}),
+        )
+
+    def open(self, context: ConnectionContext) -> RetailCrmSession:
+        """A session; the account is asked only when the session is used."""
+        return RetailCrmSession(context, _own(context.settings))
+
+    def parse_webhook(self, request: RawRequest, context: ConnectionContext) -> Changes:
+        """A trigger that the account's administrator has set up (9): it names records to read again.
+
+        Nothing of it is trusted but their numbers, in the parameters ``customer``, ``corporate``, ``order`` and
+        ``task`` of the address or the form. Raises PayloadError if there are none.
+        """
+        try:
+            pairs = parse_qsl(request.query.decode(), max_num_fields=100)
+            pairs += parse_qsl(request.body.decode(), max_num_fields=100)
+        except ValueError as err:
+            raise PayloadError("the trigger's parameters cannot be read", source=self.name) from err
+        touched: list[RecordRef] = []
+        for name, value in pairs:
+            kind, text = _NAMED.get(name), value.strip()
+            if kind is None:
+                continue
+            if not (text.isascii() and text.isdigit()):
+                raise PayloadError(
+                    f"{name} is to be the record's number", source=self.name, field=name, raw=value[:100]
+                )
+            touched.append(RecordRef(kind=kind, id=str(int(text))))
+        if not touched:
+            names = ", ".join(_NAMED)
+            raise PayloadError(f"the trigger names no record: one of {names} is expected", source=self.name)
+        return Changes(touched=tuple(dict.fromkeys(touched)))
+
+
+def _own(settings: BaseModel) -> RetailCrmSettings:
+    """The connection's settings as this plugin's; the hub hands them over as a plain model."""
+    if not isinstance(settings, RetailCrmSettings):
+        raise TypeError(f"RetailCRM needs RetailCrmSettings, not {type(settings).__name__}")
+    return settings
