@@ -250,6 +250,8 @@ class SinkCapabilities:
     has_companies: bool = True
     has_unsorted: bool = False
     can_merge: bool = False
+    #: kinds of action that the vendor itself does once however often it is asked; `find_done` need not find them
+    deduplicated: frozenset[str] = frozenset()
     #: record kinds of which `barrier` can prove that none was added since a moment
     barrier_kinds: frozenset[RecordKind] = frozenset()
     #: where polls cost a daily budget: no oftener than this while the CRM's webhooks come, and while they do not

@@ -82,7 +82,7 @@ class Doubt:
                 results.done.append((step, done.record, changes, "found in the CRM after its answer was lost"))
             elif write.key in unasked:
                 continue
-            elif step.doubt_checks + 1 < MOST_CHECKS:
+            elif step.doubt_checks + 1 < MOST_CHECKS and step.action.kind not in account.capabilities.deduplicated:
                 results.unseen.append((step, "not found yet"))
             else:
                 counts = account.written_at is not None and step.sent_at is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 
 import httpx
@@ -15,7 +15,7 @@ from hub.errors import Rejected, Stale, Throttled, Unavailable, VendorError
 from hub.ports import Done, Refused, Sink, Write
 from hub.testing.check import Checks, Several, expect, fail, told
 from hub.testing.crm_bench import CrmBench
-from hub.testing.crm_steps import CREATING, KINDS, each, new_contact, sent_again, stands, steps_of, write_of
+from hub.testing.crm_steps import CREATING, KINDS, Step, each, new_contact, sent_again, stands, steps_of, write_of
 from hub.testing.outfit import Fault
 from hub.testing.source_checks import settings_are_explained
 
@@ -134,13 +134,38 @@ async def _unavailable(bench: CrmBench, write: Write) -> Unavailable:
     return met
 
 
+def _findable(bench: CrmBench, kinds: tuple[str, ...] = KINDS) -> Iterator[tuple[str, Step]]:
+    """Every way of every kind that must be found again: popups are kept nowhere, and what the vendor itself does only
+    once may simply be sent again."""
+    for kind, step in each(bench, kinds):
+        if kind != "notify" and kind not in bench.capabilities.deduplicated:
+            yield kind, step
+
+
+@CHECKS.add()
+async def what_the_vendor_deduplicates_may_be_sent_again(bench: CrmBench) -> None:
+    """`SinkCapabilities.deduplicated`: the same step sent twice, and after a lost answer, leaves one record."""
+    several = Several()
+    for kind, step in each(bench, tuple(sorted(bench.capabilities.deduplicated))):
+        with several.case(step.name):
+            write = step.make(bench)
+            before = bench.refs()
+            bench.stage.fail_next(write, Fault.LOST)
+            error = await _unavailable(bench, write)
+            expect(error.maybe_applied, "a lost answer leaves a write in doubt (Unavailable.maybe_applied)")
+            first, second = await bench.done(write), await bench.done(sent_again(write, bench.clock.now()))
+            expect(first.record == second.record, f"sent again it is {second.record}, not {first.record}")
+            if kind in CREATING and first.record is not None:
+                fresh = {ref for ref in bench.refs() - before if ref.kind is first.record.kind}
+                expect(fresh == {first.record}, f"sent three times it made {_ids(fresh)}")
+    several.report()
+
+
 @CHECKS.add()
 async def what_apply_made_is_found_by_find_done(bench: CrmBench) -> None:
     """X5: both name the same record."""
     several = Several()
-    for kind, step in each(bench):
-        if kind == "notify":
-            continue
+    for _, step in _findable(bench):
         with several.case(step.name):
             write = step.make(bench)
             done = await bench.done(write)
@@ -155,9 +180,7 @@ async def what_apply_made_is_found_by_find_done(bench: CrmBench) -> None:
 async def a_lost_answer_is_found_again_and_only_if_it_was_applied(bench: CrmBench) -> None:
     """X5: in doubt after a failure of the vendor and after a cut connection; found if applied, else not."""
     several = Several()
-    for kind, step in each(bench):
-        if kind == "notify":
-            continue
+    for kind, step in _findable(bench):
         with several.case(step.name):
             write = step.make(bench)
             before = bench.refs()
@@ -184,7 +207,7 @@ async def a_lost_answer_is_found_again_and_only_if_it_was_applied(bench: CrmBenc
 async def find_done_takes_no_record_for_another_steps(bench: CrmBench) -> None:
     """X5: of two like steps of which one was applied, one is found."""
     several = Several()
-    for kind, step in each(bench, tuple(sorted(CREATING))):
+    for kind, step in _findable(bench, tuple(sorted(CREATING))):
         with several.case(step.name):
             first, second = step.make(bench), step.make(bench)
             await bench.done(first)

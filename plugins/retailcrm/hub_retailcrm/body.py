@@ -122,9 +122,12 @@ class Bodies:
         if self.settings.deal_name_in and action.name:
             item[self.settings.deal_name_in] = self.text(action.name)
         if action.price is not None:
-            line = {"productName": self.name(action.name) or write.hub_id, "initialPrice": action.price, "quantity": 1}
-            item["items"] = [line]
+            item["items"] = [self.line(action.name or write.hub_id, action.price)]
         return _without_empty(item | filled.item)
+
+    def line(self, name: str, price: float) -> Item:
+        """An order's sum is that of its lines: a line of free text stands for a price."""
+        return {"productName": self.name(name), "initialPrice": price, "quantity": 1}
 
     def changed_order(self, write: Write, action: UpdateDeal) -> Item:
         filled = self.filled(write, "deal")

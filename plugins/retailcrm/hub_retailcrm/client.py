@@ -147,10 +147,12 @@ class RetailCrmClient:
         """POST /api/v5/web-analytics/client-ids/upload: Google Analytics ids of customers (2)."""
         await self._post("/api/v5/web-analytics/client-ids/upload", {"clientIds": list(items)}, sent)
 
-    async def upload_calls(self, items: Sequence[Item], sent: Sent) -> frozenset[str]:
-        """POST /api/v5/telephony/calls/upload: at most 50; the external ids that RetailCRM held already (7)."""
+    async def upload_calls(self, items: Sequence[Item], sent: Sent) -> None:
+        """POST /api/v5/telephony/calls/upload: at most 50, each new or known already as a duplicate (7)."""
         found = await self._post("/api/v5/telephony/calls/upload", {"calls": list(items)}, sent)
-        return frozenset(str(one) for one in wire.keyed(found.get("duplicateCalls")))
+        processed, known = found.get("processedCallsCount"), len(wire.keyed(found.get("duplicateCalls")))
+        if not isinstance(processed, int) or processed + known < len(items):
+            raise Unavailable("RetailCRM's answer does not account for every call", operation=sent.operation)
 
     async def call_event(self, item: Item, sent: Sent) -> frozenset[str]:
         """POST /api/v5/telephony/call/event: the users that RetailCRM does not know (7)."""

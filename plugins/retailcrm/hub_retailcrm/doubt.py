@@ -32,7 +32,7 @@ class Doubt:
         """See `hub.ports.SinkSession.find_done`.
 
         Customers and orders bear the hub's mark as ``externalId``: one request for up to 100. Calls cannot be read, and
-        need not be: a repeated upload of the same call changes nothing (7). Popups are never found.
+        need not be (`SinkCapabilities.deduplicated`). Popups are never found.
         """
         answer: Answer = {}
         by_kind: dict[str, list[Write]] = {}
@@ -154,7 +154,8 @@ class Doubt:
                 has_email = not action.add_emails or bool(item.email)
                 return has_tags and has_phones and has_email and _holds(item, wanted)
             case UpdateDeal() as action, wire.Order():
-                return _holds(item, bodies.changed_order(write, action))
+                has_price = action.price in (None, item.totalSumm) or any(line.offer for line in item.items)
+                return has_price and _holds(item, bodies.changed_order(write, action))
             case UpdateTask() as action, wire.Task():
                 wanted = bodies.changed_task(write, action)
                 performer = wanted.pop("performerId", item.performer)

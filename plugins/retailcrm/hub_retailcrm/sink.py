@@ -50,6 +50,8 @@ class RetailCrmSink:
             has_companies=own.reads_corporate,
             has_unsorted=False,
             can_merge=False,
+            # a second upload of the same externalId is told as a duplicate and changes nothing (7)
+            deduplicated=frozenset({"record_call"}),
             barrier_kinds=frozenset({RecordKind.CONTACT, RecordKind.COMPANY, RecordKind.DEAL, RecordKind.TASK}),
         )
 

@@ -134,6 +134,12 @@ class Corporate(Record):
     customFields: Fields = {}
 
 
+class Item(Wire):
+    """A line of an order; one without an offer is free text."""
+
+    offer: Any = None
+
+
 class Order(Record):
     number: str | None = None
     status: str | None = None
@@ -150,6 +156,7 @@ class Order(Record):
     call: bool | None = None
     customFields: Fields = {}
     source: Annotated[Source, BeforeValidator(_map)] = Source()
+    items: Many[Item] = []
 
 
 class Task(Record):

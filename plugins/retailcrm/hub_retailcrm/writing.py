@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -48,6 +49,7 @@ ACTIONS = frozenset(
     }
 )
 Answer = dict[StepKey, Applied]
+_LINK = re.compile(r"https?://\S+")
 _GONE = Refused(text="the record is gone from RetailCRM", is_stale=True)
 #: customers whose name and phone are remembered for the orders that follow
 _MOST_KNOWN = 2000
@@ -124,8 +126,7 @@ class Writer:
             case UpdateContact() as action:
                 return await self._update_customer(write, action)
             case UpdateDeal() as action:
-                item = self.bodies.changed_order(write, action)
-                return await self._edit("orders", "order", write, "deal", item)
+                return await self._update_order(write, action)
             case CreateTask() as action:
                 return await self._create_task(write, action)
             case UpdateTask() as action:
@@ -238,6 +239,25 @@ class Writer:
             await self.finish_customers([write], {write.key: done})
         return done
 
+    async def _update_order(self, write: Write, action: UpdateDeal) -> Applied:
+        """A price needs the order's lines, which are read first: lines from the catalogue are never overwritten."""
+        item = self.bodies.changed_order(write, action)
+        if action.price is not None:
+            held = [
+                one
+                for one in await self.records.by_id("orders", [write.refs["deal"].id])
+                if isinstance(one, wire.Order)
+            ]
+            if not held:
+                return _GONE
+            if any(line.offer for line in held[0].items):
+                logger.warning(
+                    "an order's lines are kept, its sum is not set", extra={"action": "retailcrm.price_kept"}
+                )
+            else:
+                item["items"] = [self.bodies.line(held[0].managerComment or held[0].number or "", action.price)]
+        return await self._edit("orders", "order", write, "deal", item)
+
     async def _edit(self, path: str, name: str, write: Write, ref: str, item: Item) -> Applied:
         record = write.refs[ref]
         if item:
@@ -334,10 +354,31 @@ class Writer:
         keys = [write.key for write in writes]
         sent = Sent(operation="POST telephony/calls/upload", keys=keys, names_user=names_user)
         await self.client.upload_calls(items, sent)
+        for write in writes:
+            if isinstance(write.action, RecordCall) and _tells_more(write.action):
+                await self._keep_legs(write, write.action)
         return {
             write.key: Done(record=RecordRef(kind=RecordKind.NOTE, id=str(item["externalId"])))
             for write, item in zip(writes, items, strict=True)
         }
+
+    async def _keep_legs(self, write: Write, action: RecordCall) -> None:
+        """A call has room for one recording: those of its other legs stand in a note on the customer (C6). It is looked
+        for first, so that a call which is sent again makes no second one."""
+        note = AddNote(key=write.key, on=action.on, text=f"{action.uniq}\n{action.text}", reason=action.reason)
+        try:
+            found = await self.note(write, note)
+            if isinstance(found, Refused):
+                logger.warning("a call's legs are kept nowhere: %s", found.text, extra={"action": "retailcrm.legs"})
+                return
+            params = [("filter[customerIds][]", str(found["customer"]["id"])), ("limit", "100")]
+            async for held in self.records.all(self.client.notes, params):
+                if held.text == found["text"]:
+                    return
+            sent = Sent(operation="POST customers/notes/create", keys=[write.key])
+            await _or_doubt(self.client.create("customers/notes", "note", found, self.bodies.site(write), sent))
+        except (Rejected, Stale, LacksRight) as err:
+            logger.warning("a call's legs are kept nowhere: %s", err, extra={"action": "retailcrm.legs"})
 
     async def _notify(self, write: Write, action: Notify) -> Applied:
         """The card of the caller, the hub's text, or both (C7). Done as soon as one of them was taken."""
@@ -367,6 +408,11 @@ class Writer:
             if not is_shown:
                 raise
         return Done() if is_shown else refused or Refused(text="RetailCRM knows none of these employees")
+
+
+def _tells_more(action: RecordCall) -> bool:
+    """Whether the text holds a link that the call itself does not: another leg's recording."""
+    return any(word != action.recording for word in _LINK.findall(action.text))
 
 
 def _id(write: Write, name: str) -> str:
