@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-from hub.testing import crm_access, crm_feeds, crm_writing, source_checks, source_merging, source_vendor
+from hub.testing import crm_access, crm_feeds, crm_reading, crm_writing, source_checks, source_merging, source_vendor
 from hub.testing.check import Check
 from hub.testing.crm_bench import CrmBench, crm_bench
 from hub.testing.outfit import CrmStage, Outfit, SinkOutfit, SourceOutfit
@@ -16,7 +16,7 @@ from hub.testing.source_bench import SourceBench
 __all__ = ["Trial", "stage_of", "trials"]
 
 _SOURCE = (source_checks, source_merging, source_vendor)
-_SINK = (crm_writing, crm_feeds, crm_access)
+_SINK = (crm_writing, crm_feeds, crm_reading, crm_access)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
