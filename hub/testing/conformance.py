@@ -7,15 +7,26 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-from hub.testing import crm_access, crm_feeds, crm_reading, crm_writing, source_checks, source_merging, source_vendor
+from hub.testing import (
+    crm_access,
+    crm_feeds,
+    crm_reading,
+    crm_writing,
+    rule_checks,
+    source_checks,
+    source_merging,
+    source_messenger,
+    source_vendor,
+)
 from hub.testing.check import Check
 from hub.testing.crm_bench import CrmBench, crm_bench
-from hub.testing.outfit import CrmStage, Outfit, SinkOutfit, SourceOutfit
+from hub.testing.outfit import CrmStage, Outfit, RuleOutfit, SinkOutfit, SourceOutfit
+from hub.testing.rule_checks import RuleBench
 from hub.testing.source_bench import SourceBench
 
 __all__ = ["Trial", "stage_of", "trials"]
 
-_SOURCE = (source_checks, source_merging, source_vendor)
+_SOURCE = (source_checks, source_merging, source_vendor, source_messenger)
 _SINK = (crm_writing, crm_feeds, crm_reading, crm_access)
 
 
@@ -41,6 +52,8 @@ def trials(outfit: Outfit) -> list[Trial]:
             return [_of_source(outfit, check) for module in _SOURCE for check in module.CHECKS.of(outfit.source)]
         case SinkOutfit():
             return [_of_sink(outfit, check) for module in _SINK for check in module.CHECKS.of(outfit.sink)]
+        case RuleOutfit():
+            return [_of_rule(outfit, check) for check in rule_checks.CHECKS.of(outfit.rule)]
     raise TypeError(f"an outfit is a SourceOutfit, RuleOutfit or SinkOutfit, not {type(outfit).__name__}")
 
 
@@ -52,6 +65,13 @@ def stage_of(outfit: Outfit) -> AbstractContextManager[CrmStage | None]:
 def _of_source(outfit: SourceOutfit, check: Check[SourceBench]) -> Trial:
     def run(_: CrmStage | None) -> None:
         asyncio.run(check.run(SourceBench(outfit)))
+
+    return Trial(name=check.name, text=check.text, run=run)
+
+
+def _of_rule(outfit: RuleOutfit, check: Check[RuleBench]) -> Trial:
+    def run(_: CrmStage | None) -> None:
+        asyncio.run(check.run(RuleBench(outfit)))
 
     return Trial(name=check.name, text=check.text, run=run)
 

@@ -18,6 +18,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import httpx
 from pydantic import BaseModel
 
+from hub.core.outgoing import Outgoing
 from hub.core.records import RecordKind, RecordRef, UserId
 from hub.ports import ChannelConfig, ConnectionContext, RawRequest, Rule, Sink, Source, Write
 
@@ -36,6 +37,19 @@ __all__ = [
     "payloads_of",
     "request_of",
 ]
+
+
+class Fault(StrEnum):
+    """What goes wrong with one request."""
+
+    #: the vendor asks to slow down; nothing is applied
+    THROTTLED = "throttled"
+    #: the vendor's own failure (5xx); nothing is applied
+    FAILED = "failed"
+    #: the connection is cut before anything is applied
+    CUT = "cut"
+    #: applied, but the answer never comes
+    LOST = "lost"
 
 
 # --- a source ---------------------------------------------------------------------------------------------------
@@ -80,6 +94,10 @@ class SourceStage:
     staff_ids: frozenset[str] = frozenset()
     #: the same channel with a key that the vendor refuses; None if it has no key
     refused: ChannelConfig | None = None
+    #: for `SendsMessages`: one that can go out, what went out so far as texts, and trouble with the next one
+    outgoing: Outgoing | None = None
+    sent: Callable[[], Sequence[str]] = tuple
+    fail_next: Callable[[Fault], None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +119,9 @@ class SourceOutfit:
     forged: Callable[[RawRequest], RawRequest] | None = None
     #: questions of `AnswersForwarding`, by name, as the vendor asks them
     questions: Mapping[str, RawRequest] = field(default_factory=dict)
-    #: serves the sandbox, for `ListsInteractions` and `ListsEmployees`
+    #: payload files to whose request the response owes data (`hub.messenger.OwesReply`); to the others it owes none
+    owed: frozenset[str] = frozenset()
+    #: serves the sandbox, for what the source asks of its vendor
     open: Callable[[], AbstractAsyncContextManager[SourceStage]] | None = None
 
 
@@ -117,19 +137,6 @@ class RuleOutfit:
 
 
 # --- a CRM ------------------------------------------------------------------------------------------------------
-
-
-class Fault(StrEnum):
-    """What goes wrong with one request."""
-
-    #: the vendor asks to slow down; nothing is applied
-    THROTTLED = "throttled"
-    #: the vendor's own failure (5xx); nothing is applied
-    FAILED = "failed"
-    #: the connection is cut before anything is applied
-    CUT = "cut"
-    #: applied, but the answer never comes
-    LOST = "lost"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

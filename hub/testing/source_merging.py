@@ -6,8 +6,9 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypedDict
 
+from hub.core.chat import ChatFragment, fold_chat
 from hub.core.interaction import Call, Chat, Form, InteractionId, Message, ProjectId
 from hub.core.merge import CallFragment, fold
 from hub.ports import ChannelConfig, RawRequest
@@ -19,16 +20,19 @@ __all__ = ["CHECKS", "calls_of", "facts_of", "folded", "is_same", "merges"]
 CHECKS: Checks[SourceBench] = Checks()
 
 
+class _Whose(TypedDict):
+    id: InteractionId
+    project: ProjectId
+    channel: str
+    source: str
+
+
+_WHOSE = _Whose(id=InteractionId("i"), project=ProjectId("conformance"), channel="channel", source="source")
+
+
 def folded(fragments: Sequence[CallFragment], received_at: datetime) -> Call:
     """The call that the hub makes of ``fragments``."""
-    return fold(
-        fragments,
-        id=InteractionId("i"),
-        project=ProjectId("conformance"),
-        channel="channel",
-        source="source",
-        received_at=received_at,
-    )
+    return fold(fragments, **_WHOSE, received_at=received_at)
 
 
 def facts_of(call: Call) -> dict[str, Any]:
@@ -53,7 +57,7 @@ def facts_of(call: Call) -> dict[str, Any]:
 def is_same(one: Mapping[str, Any], other: Mapping[str, Any], when: str) -> None:
     for name, value in one.items():
         if other[name] != value:
-            fail(f"call {one['external_id']}: {when} its {name} is {other[name]!r}, before it was {value!r}")
+            fail(f"interaction {one['external_id']}: {when} its {name} is {other[name]!r}, before it was {value!r}")
 
 
 def calls_of(
@@ -86,22 +90,46 @@ def _orders(requests: Sequence[RawRequest]) -> Iterable[tuple[str, list[RawReque
     )
 
 
+def _facts_of_all(
+    bench: SourceBench, requests: Sequence[RawRequest], channel: ChannelConfig | None, at: datetime
+) -> dict[str, dict[str, Any]]:
+    """What a hub that got ``requests`` in this order knows of each call and chat."""
+    found = {key: facts_of(folded(known, at)) for key, known in calls_of(bench, requests, channel).items()}
+    chats: dict[str, list[ChatFragment]] = {}
+    for request in requests:
+        for one in bench.parse(request, "a delivery", channel):
+            if isinstance(one, ChatFragment):
+                chats.setdefault(one.external_id, []).append(one)
+    for key, known in chats.items():
+        chat = fold_chat(known, **_WHOSE, received_at=at)
+        found[f"chat {key}"] = {
+            "external_id": key,
+            "client": chat.client,
+            "messages": chat.messages,
+            "legs": [leg.destination for leg in chat.legs],
+            "page": chat.page,
+            "department": chat.department,
+            "is_final": chat.is_final,
+        }
+    return found
+
+
 def merges(bench: SourceBench, requests: Sequence[RawRequest], channel: ChannelConfig | None = None) -> None:
-    """Report a call that depends on the order or number of its deliveries."""
+    """Report a call or chat that depends on the order or number of its deliveries."""
     if not requests:
         return
     at = requests[0].received_at
-    before = {key: facts_of(folded(known, at)) for key, known in calls_of(bench, requests, channel).items()}
+    before = _facts_of_all(bench, requests, channel, at)
     for when, order in _orders(requests):
-        after = calls_of(bench, order, channel)
-        expect(set(after) == set(before), f"{when}, other calls were told: {sorted(set(after) ^ set(before))}")
+        after = _facts_of_all(bench, order, channel, at)
+        expect(set(after) == set(before), f"{when}, others were told: {sorted(set(after) ^ set(before))}")
         for key, known in after.items():
-            is_same(before[key], facts_of(folded(known, at)), when)
+            is_same(before[key], known, when)
 
 
 @CHECKS.add()
-async def repeated_and_reordered_deliveries_make_the_same_call(bench: SourceBench) -> None:
-    """A9, X8: parse keeps no memory, and what it tells of a call does not depend on what came before."""
+async def repeated_and_reordered_deliveries_make_the_same_interaction(bench: SourceBench) -> None:
+    """A9, X8: parse keeps no memory, and what it tells of a call or chat does not depend on what came before."""
     merges(bench, list(bench.readable.values()))
 
 

@@ -12,7 +12,7 @@ from hub.testing.outfit import SourceStage
 from hub.testing.source_bench import SourceBench, is_sound
 from hub.testing.source_merging import calls_of, facts_of, folded, is_same, merges
 
-__all__ = ["CHECKS"]
+__all__ = ["CHECKS", "in_sandbox"]
 
 CHECKS: Checks[SourceBench] = Checks()
 
@@ -21,7 +21,8 @@ def _lists(source: object) -> bool:
     return isinstance(source, ListsInteractions)
 
 
-async def _in_sandbox(bench: SourceBench, ability: str, work: Callable[[SourceStage], Awaitable[None]]) -> None:
+async def in_sandbox(bench: SourceBench, ability: str, work: Callable[[SourceStage], Awaitable[None]]) -> None:
+    """Let ``work`` try ``ability`` in the outfit's sandbox; whatever it raises is reported."""
     if bench.outfit.open is None:
         fail(f"it has {ability}, and the outfit has no sandbox to try it with (open)")
     async with bench.outfit.open() as stage:
@@ -61,7 +62,7 @@ async def the_log_agrees_with_the_webhooks(bench: SourceBench) -> None:
                 {name: facts_of(call)[name] for name in (*names, "external_id")}, facts_of(both), "with its log row"
             )
 
-    await _in_sandbox(bench, "list_interactions", work)
+    await in_sandbox(bench, "list_interactions", work)
 
 
 @CHECKS.add(_lists)
@@ -71,7 +72,7 @@ async def deliveries_of_a_whole_day_merge_in_any_order(bench: SourceBench) -> No
     async def work(stage: SourceStage) -> None:
         merges(bench, list(stage.deliveries), stage.channel)
 
-    await _in_sandbox(bench, "list_interactions", work)
+    await in_sandbox(bench, "list_interactions", work)
 
 
 @CHECKS.add(lambda source: isinstance(source, ListsEmployees))
@@ -84,7 +85,7 @@ async def the_employees_aretold(bench: SourceBench) -> None:
         expect(len(set(found)) == len(found), f"an employee is told twice: {found}")
         expect(set(found) == stage.staff_ids, f"told {sorted(found)}, the vendor knows {sorted(stage.staff_ids)}")
 
-    await _in_sandbox(bench, "list_employees", work)
+    await in_sandbox(bench, "list_employees", work)
 
 
 @CHECKS.add(lambda source: isinstance(source, ListsEmployees | ListsInteractions))
@@ -111,4 +112,4 @@ async def a_refused_key_needs_credentials(bench: SourceBench) -> None:
             fail("a key that the vendor refuses went unnoticed")
         await ask(stage.channel, stage)
 
-    await _in_sandbox(bench, "asking the vendor", work)
+    await in_sandbox(bench, "asking the vendor", work)

@@ -17,14 +17,19 @@ from contextlib import ExitStack
 from typing import Any, ClassVar
 
 from hub.testing.conformance import Trial, stage_of, trials
-from hub.testing.outfit import CrmStage, Outfit, SinkOutfit, SourceOutfit
+from hub.testing.outfit import CrmStage, Outfit, RuleOutfit, SinkOutfit, SourceOutfit
 
-__all__ = ["sink_suite", "source_suite"]
+__all__ = ["rule_suite", "sink_suite", "source_suite"]
 
 
 def source_suite(outfit: SourceOutfit) -> type:
     """What is expected of ``outfit.source``."""
     return _suite(f"TestSource_{outfit.source.name}", outfit)
+
+
+def rule_suite(outfit: RuleOutfit) -> type:
+    """What is expected of ``outfit.rule``."""
+    return _suite(f"TestRule_{outfit.rule.name}", outfit)
 
 
 def sink_suite(outfit: SinkOutfit) -> type:
