@@ -15,6 +15,7 @@ from hub.commands import replay as replay_command
 from hub.commands import run as run_command
 from hub.commands import user as user_command
 from hub.commands.context import JsonOption, ProjectOption, console, quietly
+from hub.core.interaction import Disposition
 
 __all__ = ["app", "main"]
 
@@ -85,14 +86,42 @@ def check(
 
 @app.command()
 def replay(
-    interaction: Annotated[str, typer.Argument(help="Interaction id; left out: all that need attention.")] = "",
+    interaction: Annotated[
+        str, typer.Argument(help="Interaction id; with no filter either: all that need attention.")
+    ] = "",
     connection: Annotated[str, typer.Option(help="Only in this CRM.")] = "",
-    write: Annotated[bool, typer.Option("--write", help="Do it; without, only say what would be replayed.")] = False,
+    channel: Annotated[str, typer.Option(help="Only from this channel.")] = "",
+    kind: Annotated[Literal["call", "form", "chat", "message"] | None, typer.Option(help="Only these.")] = None,
+    disposition: Annotated[Disposition | None, typer.Option(help="Only calls that ended so.")] = None,
+    employee: Annotated[str, typer.Option(help="Whose they are, who talked, or who got a task of them.")] = "",
+    row: Annotated[str, typer.Option(help="Only what this row of the matrix decided.")] = "",
+    state: Annotated[Literal["finished", "attention"] | None, typer.Option(help="Only what stands so.")] = None,
+    client: Annotated[str, typer.Option(help="A number, or the hub's client id.")] = "",
+    since: Annotated[str, typer.Option(help="Begun since: 30d, 12h, 2026-11-21, '2026-11-21 14:30'.")] = "",
+    until: Annotated[str, typer.Option(help="Begun before; written alike.")] = "",
+    rules: Annotated[
+        Literal["now", "then"], typer.Option(help="By today's policy, or the one that decided first.")
+    ] = "now",
+    write: Annotated[bool, typer.Option("--write", help="Do it; without, only say what would be done.")] = False,
+    language: Annotated[Literal["ru", "uk", "en"], typer.Option(help="Of the text.")] = "en",
     project: ProjectOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Decide interactions anew on what the CRM holds now; what was already done is not repeated (X13)."""
-    replay_command.replay(interaction, connection=connection, write=write, project=project, as_json=as_json)
+    """Decide interactions anew: one, a filter, a period. What was already done is not repeated (X13)."""
+    chosen = replay_command.Filter(
+        interaction=interaction,
+        connection=connection,
+        channel=channel,
+        kind=kind or "",
+        disposition=disposition.value if disposition else "",
+        employee=employee,
+        row=row,
+        state=state or "",
+        client=client,
+        since=since,
+        until=until,
+    )
+    replay_command.replay(chosen, rules=rules, write=write, language=language, project=project, as_json=as_json)
 
 
 @app.command(name="test-call")

@@ -117,7 +117,7 @@ class Hub:
             read=self._read,
             wake_writer=self._wake_writer,
         )
-        self.lanes = Lanes(services.store, services.clock, self.advance)
+        self.lanes = Lanes(services.store, services.clock, self.advance, give_up=self.advance.give_up)
         self.ingest = Ingest(
             services.store,
             services.clock,

@@ -39,6 +39,7 @@ FAMILIES = {
     "step": [*(state.value for state in StepState), "none"],
     "status": [status.value for status in Status],
     "inbox": [status.value for status in InboxStatus],
+    "effect": ["add", "again", "withdraw"],
     "kind": [*KINDS, "call", "form", "chat", "message"],
     "did": [kind for kind in KINDS if kind != "nothing"],
     "direction": [direction.value for direction in Direction],
@@ -115,6 +116,24 @@ def _reason_codes() -> set[str]:
     return found
 
 
+def _remark_codes() -> set[str]:
+    """Every code that a remark may have, read from the source; one that is chosen at run time has its own name."""
+    found: set[str] = set()
+    for module in _modules("core", "runtime", "engine", "store", "web", "commands"):
+        for node in ast.walk(module):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("remark", "_recover")) and node.args:
+                words = [part.value for part in ast.walk(node.args[0]) if isinstance(part, ast.Constant)]
+                found |= {word for word in words if isinstance(word, str)}
+    return found
+
+
+def test_every_remark_of_the_runtime_has_a_text_and_none_is_left_over() -> None:
+    """X1, U4: what the hub notes of a step or an interaction is told in the reader's language."""
+    codes = {f"remark.{code}" for code in _remark_codes()}
+    assert len(codes) > 30
+    assert codes == {key for key in keys_of("en") if key.startswith("remark.")}
+
+
 def test_the_three_languages_have_the_same_keys() -> None:
     ru, uk, en = (keys_of(language) for language in LANGUAGES)
     assert ru == uk == en
@@ -148,7 +167,7 @@ def test_every_row_of_our_presets_has_a_title_in_each_language() -> None:
 
 def test_no_text_is_left_that_nobody_uses() -> None:
     used = {*_keys_in_templates(), *_keys_in_code()}
-    families = (*(f"{family}." for family in FAMILIES), "reason.", "row.", "role.", "action.", "setup.bad_")
+    families = (*(f"{family}." for family in FAMILIES), "remark.", "reason.", "row.", "role.", "action.", "setup.bad_")
     assert sorted(key for key in keys_of("en") - used if not key.startswith(families)) == []
 
 

@@ -1,67 +1,141 @@
-"""``hub replay``: decide interactions anew (X13)."""
+"""``hub replay``: decide interactions anew, with intent (X13)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
+from rich.progress import Progress
 from sqlalchemy import Connection
 
-from hub.commands.context import console, fail, opened, print_json, the_project
+from hub.commands.context import console, errors, fail, opened, print_json, the_project
 from hub.commands.explain import find_interaction
-from hub.store import interactions, work
-from hub.store.work import Work, WorkState
+from hub.commands.moment import parse_moment
+from hub.core.interaction import ClientId, InteractionId
+from hub.core.policy import Policy
+from hub.core.records import EmployeeId
+from hub.engine.projects import LiveProject
+from hub.errors import ConfigurationError
+from hub.language import as_language, translator
+from hub.runtime.replay import Replays, Report, Rules, Wanted, offline_advance, report_json
+from hub.runtime.replay_text import report_text
+from hub.runtime.services import Services
+from hub.store import clients
+from hub.store.replays import ENDED, Selection
+from hub.store.work import WorkState
 
-__all__ = ["replay"]
+__all__ = ["Filter", "replay"]
+
+T = TypeVar("T")
 
 
-def replay(interaction: str, *, connection: str, write: bool, project: str, as_json: bool) -> None:
-    """Reopen one interaction, or all that need attention; a dry run unless ``write``."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """The options of the command, as they were typed."""
+
+    interaction: str = ""
+    connection: str = ""
+    channel: str = ""
+    kind: str = ""
+    disposition: str = ""
+    employee: str = ""
+    row: str = ""
+    state: str = ""
+    client: str = ""
+    since: str = ""
+    until: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        return self == Filter(connection=self.connection)
+
+
+def replay(typed: Filter, *, rules: Rules, write: bool, language: str, project: str, as_json: bool) -> None:
+    """Show what deciding the wanted interactions anew would change; with ``write``, do it."""
     with opened() as services:
-        name = the_project(services, project)
-
-        def chosen(conn: Connection) -> list[Work]:
-            if not interaction:
-                found = work.attention(conn, name)
-            else:
-                known = find_interaction(conn, name, interaction)
-                if known is None:
-                    raise fail(f"project {name!r} has no interaction {interaction!r}")
-                found = work.list_work(conn, known)
-            return [
-                item
-                for item in found
-                if connection in ("", item.connection) and item.state in (WorkState.FINISHED, WorkState.ATTENTION)
-            ]
-
-        items = services.store.read_now(chosen)
-        if write:
-            now = services.clock.now()
-
-            def reopen(conn: Connection) -> int:
-                return sum(work.reopen(conn, item.interaction_id, item.connection, now) for item in items)
-
-            services.store.write_now(reopen)
+        live = services.projects.get(the_project(services, project))
+        if live.policy is None:
+            raise ConfigurationError(live.problem, path=f"project {live.name}")
+        wanted = _wanted(services, live, live.policy, typed)
+        found = Replays(services.store, services.clock, offline_advance(services))
+        report = Report(project=live.name, rules=rules, unfinished=found.unfinished(wanted))
+        with Progress(console=errors, transient=True, disable=as_json) as progress:
+            task = progress.add_task("", total=None)
+            for one in found.look(wanted, rules):
+                report.add(one)
+                progress.advance(task)
+        if write and report.to_do:
+            report.opened = found.open(report.to_do)
+            report.is_written = True
         if as_json:
-            print_json(
-                [
-                    {
-                        "interaction": item.interaction_id,
-                        "connection": item.connection,
-                        "state": item.state.value,
-                        "note": item.note,
-                        "replayed": write,
-                    }
-                    for item in items
-                ]
-            )
+            print_json(report_json(report))
             return
-        for item in items:
-            found = services.store.read_now(partial(interactions.find, id=item.interaction_id))
-            when = f"{found.interaction.started_at:%Y-%m-%d %H:%M} UTC" if found else ""
-            console.print(f"{item.interaction_id}  {item.connection}  {when}  {item.state.value}  {item.note}")
-        if not items:
-            console.print("Nothing to replay.")
-        elif write:
-            console.print(f"{len(items)} will be decided anew; a running hub begins at once.")
-        else:
-            console.print(f"{len(items)} would be decided anew. Add --write to do it.")
+        names = {name: shown for one in reversed(live.connections) for name, shown in one.names.items()}
+        text = report_text(report, translator(as_language(language)), live.policy, {**names, **live.policy.names})
+        console.print(text, markup=False, highlight=False)
+
+
+def _wanted(services: Services, live: LiveProject, policy: Policy, typed: Filter) -> Wanted:
+    """Everything that was typed, checked: a word that names nothing is refused, never silently matched by nothing."""
+    now, zone = services.clock.now(), policy.zone
+    states = (WorkState.ATTENTION,) if typed.is_empty else ENDED
+    if typed.state:
+        states = (_one_of(typed.state, {state.value: state for state in ENDED}, "--state"),)
+    if typed.connection:
+        _one_of(typed.connection, {one.name: one for one in live.connections}, "--connection")
+    if typed.channel and typed.channel not in live.channels:
+        _one_of(typed.channel, {**live.channels, **live.problems}, "--channel")
+    if typed.employee:
+        _one_of(typed.employee, {one.id: one for one in policy.employees}, "--employee")
+    selection = Selection(
+        project=live.name,
+        interaction_id=_interaction(services, live.name, typed.interaction),
+        connection=typed.connection,
+        channels=(typed.channel,) if typed.channel else (),
+        kinds=(typed.kind,) if typed.kind else (),
+        client_id=_client(services, live.name, policy, typed.client),
+        since=parse_moment(typed.since, option="--since", zone=zone, now=now),
+        until=parse_moment(typed.until, option="--until", zone=zone, now=now),
+        states=states,
+    )
+    if selection.since and selection.until and selection.since >= selection.until:
+        raise ConfigurationError("the period ends before it begins", path="--until")
+    return Wanted(
+        selection=selection,
+        dispositions=(typed.disposition,) if typed.disposition else (),
+        employee=EmployeeId(typed.employee),
+        row=typed.row,
+    )
+
+
+def _one_of(word: str, known: Mapping[str, T], option: str) -> T:
+    if word not in known:
+        raise ConfigurationError(f"{word!r} is not known; known: {', '.join(sorted(known)) or 'none'}", path=option)
+    return known[word]
+
+
+def _interaction(services: Services, project: str, text: str) -> InteractionId | None:
+    if not text:
+        return None
+    found = services.store.read_now(partial(find_interaction, project=project, text=text))
+    if found is None:
+        raise fail(f"project {project!r} has no interaction {text!r}")
+    return found
+
+
+def _client(services: Services, project: str, policy: Policy, text: str) -> ClientId | None:
+    """The client with this id, number or e-mail."""
+    if not text:
+        return None
+
+    def find(conn: Connection) -> clients.Client | None:
+        phone = policy.phone(text)
+        known = clients.find_by_phone(conn, project, phone) if phone else None
+        return known or clients.find(conn, ClientId(text))
+
+    found = services.store.read_now(find)
+    if found is None or found.project != project:
+        raise ConfigurationError(f"project {project!r} knows no client {text!r}: give a number or the hub's client id")
+    return found.id

@@ -14,11 +14,11 @@ from hub.core.interaction import Destination, Direction, Disposition, Identity
 from hub.core.merge import CallFragment, Moment
 from hub.core.phone import parse_phone
 from hub.core.policy import Policy
-from hub.engine.advance import Advance
 from hub.engine.projects import LiveProject
 from hub.errors import ConfigurationError
 from hub.language import translator
 from hub.runtime.ingest import Arrived, store_parsed
+from hub.runtime.replay import offline_advance
 from hub.runtime.services import Services
 from hub.runtime.story import Story, load_story, story_json
 from hub.runtime.telling import story_text
@@ -118,18 +118,7 @@ def _destination(employee: Employee) -> Destination:
 def _tried(services: Services, live: LiveProject, store: Callable[[Connection], Arrived]) -> Story:
     """The story of the call as it would be; the transaction that made it is rolled back."""
 
-    async def ask_nobody(*_: object) -> None:
-        return None
-
-    advance = Advance(
-        services.store,
-        services.clock,
-        services.projects,
-        services.directory,
-        search=ask_nobody,
-        read=ask_nobody,
-        wake_writer=lambda *_: None,
-    )
+    advance = offline_advance(services)
 
     def attempt(conn: Connection) -> None:
         arrived = store(conn)

@@ -27,7 +27,7 @@ from hub.core.plan import (
 )
 from hub.core.records import RecordKind, RecordRef
 
-__all__ = ["Known", "Revision", "StepState", "needs", "revise"]
+__all__ = ["Known", "Revision", "StepState", "needs", "revise", "targets"]
 
 
 class StepState(StrEnum):
@@ -275,6 +275,11 @@ def take_back(old: Known) -> Action | None:
 
 def needs(action: Action) -> tuple[StepKey, ...]:
     """The keys of the steps whose records ``action`` refers to."""
+    return tuple(ref.key for ref in targets(action) if isinstance(ref, NewRecord))
+
+
+def targets(action: Action) -> tuple[Ref, ...]:
+    """The records that ``action`` refers to: what it changes, or what its own record hangs on."""
     refs: tuple[Ref | None, ...]
     match action:
         case CreateContact():
@@ -297,7 +302,7 @@ def needs(action: Action) -> tuple[StepKey, ...]:
             refs = ()
         case _:
             assert_never(action)
-    return tuple(ref.key for ref in refs if isinstance(ref, NewRecord))
+    return tuple(ref for ref in refs if ref is not None)
 
 
 #: what each creating action makes

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from functools import partial
 
 from sqlalchemy import Connection
@@ -17,12 +16,16 @@ from hub.core.decide import decide
 from hub.core.facts import without_own
 from hub.core.interaction import Direction, Identity, InteractionId
 from hub.core.plan import Action, Nothing, Plan, StepKey
+from hub.core.policy import Policy
 from hub.core.records import EmployeeId, RecordKind, RecordRef
+from hub.core.remark import remark
 from hub.core.revise import Known, StepState, revise
 from hub.core.rota import Rota
 from hub.core.snapshot import History, Snapshot
 from hub.engine.checkpoints import checkpoint
 from hub.engine.projects import LiveConnection, LiveProject, Projects
+from hub.engine.replay import Redecided, Then, redecide
+from hub.engine.seen import Kept, Preview, Seen
 from hub.engine.snapshots import digest, lean, made_records
 from hub.errors import VendorError
 from hub.store import acquaintance, clients, decisions, dues, events, interactions, rota, steps, work
@@ -43,32 +46,6 @@ log = logging.getLogger(__name__)
 _LOOKED_PAST = ("create_contact", "create_deal", "create_task", "complete_task")
 #: while a step stands so, nobody knows what a new decision would have to correct
 _ON_THE_WAY = (StepState.SENT.value, StepState.IN_DOUBT.value)
-
-
-class _Kept(StrEnum):
-    """What became of a decision."""
-
-    #: somebody else was faster: decide again
-    LOST = "lost"
-    #: steps wait for the CRM: their end wakes the lane
-    WAITS = "waits"
-    #: nothing new is to be sent
-    IDLE = "idle"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Seen:
-    """Everything of one interaction that a decision needs from the store, read in one go."""
-
-    work: Work
-    stored: Stored | None
-    counts: Mapping[str, int]
-    own: Sequence[Step]
-    history: History
-    rota: Rota
-    rota_version: int
-    #: contacts that the hub made for a client whom no phone or e-mail leads to
-    made: tuple[RecordRef, ...] = ()
 
 
 class Advance:
@@ -105,6 +82,9 @@ class Advance:
                 is_under_way = any(state in seen.counts for state in _ON_THE_WAY)
                 is_revised = seen.work.revision > seen.work.decided_revision
                 if is_under_way or (StepState.WAITING.value in seen.counts and not is_revised):
+                    if seen.is_awaited:
+                        await self._store.write(partial(work.hasten, found=seen.work))
+                        self._wake_writer(lane.project, lane.connection)
                     return None
                 await self._store.write(partial(self._end, seen=seen, now=now))
                 continue
@@ -120,15 +100,15 @@ class Advance:
             except VendorError as err:
                 log.debug("lane %s waits for %s: %s", lane.client_id, lane.connection, err)
                 return now + timedelta(seconds=5)
-            plan = decide(seen.stored.interaction, snapshot, seen.rota, project.policy, now, client_id=lane.client_id)
+            plan, snapshot = self._decide(lane, seen, snapshot, project.policy, now)
             checkpoint("advance.decided")
             kept = await self._store.write(
                 partial(self._keep, lane=lane, project=project, seen=seen, plan=plan, snapshot=snapshot, now=now)
             )
             checkpoint("advance.stored")
-            if kept is not _Kept.LOST and project.is_writing:
+            if kept is not Kept.LOST and project.is_writing:
                 self._wake_writer(lane.project, lane.connection)
-            if kept is _Kept.WAITS:
+            if kept is Kept.WAITS:
                 return None
 
     def decide_within(self, conn: Connection, lane: Lane) -> Plan | None:
@@ -142,21 +122,62 @@ class Advance:
         if project.policy is None or connection is None or seen is None or seen.stored is None:
             return None
         now = self._clock.now()
-        interaction = seen.stored.interaction
-        snapshot = self._take(lane, connection, seen, interaction.client, now)
-        plan = decide(interaction, snapshot, seen.rota, project.policy, now, client_id=lane.client_id)
+        snapshot = self._take(lane, connection, seen, seen.stored.interaction.client, now)
+        plan, snapshot = self._decide(lane, seen, snapshot, project.policy, now)
         self._keep(conn, lane, project, seen, plan, snapshot, now)
         return plan
 
+    def preview(self, conn: Connection, found: Work, *, rules: int = 0) -> Preview | None:
+        """What `work.reopen` of ``found`` with ``rules`` would come to, by what the hub knows now; writes nothing.
+
+        None where nothing can be decided: the project has no policy, or the connection is gone. Raises what deciding
+        raises.
+        """
+        lane = Lane(client_id=found.client_id, connection=found.connection, project=found.project)
+        project = self._projects.get(lane.project)
+        connection = project.connection(lane.connection)
+        if project.policy is None or connection is None:
+            return None
+        item = replace(found, urgency=work.BULK, rules=rules, on_seen=found.state is WorkState.FINISHED)
+        seen = self._see(conn, lane, item)
+        if seen.stored is None:
+            return None
+        now = self._clock.now()
+        snapshot = self._take(lane, connection, seen, seen.stored.interaction.client, now)
+        plan, _ = self._decide(lane, seen, snapshot, project.policy, now)
+        change = revise(plan.actions, self._known(conn, lane, item, seen.own, plan.actions), item.revision)
+        return Preview(plan=plan, change=change, policy_version=seen.policy_version or project.policy_version)
+
+    def _decide(
+        self, lane: Lane, seen: Seen, current: Snapshot, policy: Policy, now: datetime
+    ) -> tuple[Plan, Snapshot]:
+        """The plan, and the snapshot on which it was made."""
+        assert seen.stored is not None
+        interaction, rules = seen.stored.interaction, seen.policy or policy
+        if not seen.work.is_replay:
+            return decide(interaction, current, seen.rota, rules, now, client_id=lane.client_id), current
+        found: Redecided = redecide(
+            interaction,
+            then=seen.then,
+            current=current,
+            done={step.key for step in seen.own if step.state is StepState.DONE},
+            exists=lambda ref: self._directory.get(lane.project, lane.connection, ref) is not None,
+            rota=seen.rota,
+            policy=rules,
+            now=now,
+            client_id=lane.client_id,
+        )
+        return found.plan, found.snapshot
+
     # --- reading ------------------------------------------------------------------------------------------------
 
-    def _look(self, conn: Connection, lane: Lane) -> _Seen | None:
+    def _look(self, conn: Connection, lane: Lane) -> Seen | None:
         found = work.head(conn, lane)
         if found is None:
             return None
         if found.state is WorkState.WRITING:
             counts = steps.outstanding(conn, found.interaction_id, lane.connection)
-            return _Seen(
+            return Seen(
                 work=found,
                 stored=None,
                 counts=counts,
@@ -164,11 +185,16 @@ class Advance:
                 history=History(),
                 rota=Rota(),
                 rota_version=0,
+                is_awaited=found.is_replay and work.is_awaited(conn, lane),
             )
+        return self._see(conn, lane, found)
+
+    def _see(self, conn: Connection, lane: Lane, found: Work) -> Seen:
+        """What a decision about ``found`` needs from the store."""
         stored = interactions.find(conn, found.interaction_id)
         turns, version = rota.load(conn, lane.project)
         own = steps.of_interaction(conn, found.interaction_id, lane.connection)
-        return _Seen(
+        return Seen(
             work=found,
             stored=stored,
             counts=Counter(step.state.value for step in own),
@@ -177,7 +203,14 @@ class Advance:
             rota=Rota(turns=turns, chosen=decisions.chosen(conn, found.interaction_id)),
             rota_version=version,
             made=_made(conn, lane, stored),
+            policy=self._projects.policy_of(conn, lane.project, found.rules) if found.rules else None,
+            policy_version=found.rules,
+            then=self._then(conn, found) if found.on_seen else None,
         )
+
+    def _then(self, conn: Connection, found: Work) -> Then | None:
+        last = decisions.latest(conn, found.interaction_id, found.connection)
+        return None if last is None else Then(snapshot=last.snapshot, at=last.decided_at)
 
     def _history(self, conn: Connection, lane: Lane, found: Work, own: Sequence[Step]) -> History:
         client = clients.get(conn, lane.client_id)
@@ -208,7 +241,7 @@ class Advance:
             **{f"deal/{deal.id}": deal.responsible for deal in seen.deals},
         }
 
-    async def _snapshot(self, lane: Lane, connection: LiveConnection, seen: _Seen, now: datetime) -> Snapshot:
+    async def _snapshot(self, lane: Lane, connection: LiveConnection, seen: Seen, now: datetime) -> Snapshot:
         """The client's records; asks the CRM's search only while the directory is not complete.
 
         Deals that the directory knows by id only (an import leaves closed ones out) are read first: an open one
@@ -235,12 +268,12 @@ class Advance:
             self._imported.add(account)
         return account in self._imported
 
-    def _holdings(self, lane: Lane, connection: LiveConnection, seen: _Seen, identity: Identity) -> Holdings:
+    def _holdings(self, lane: Lane, connection: LiveConnection, seen: Seen, identity: Identity) -> Holdings:
         return self._directory.lookup(
             lane.project, lane.connection, identity, field_ids=connection.key_field_ids, records=seen.made
         )
 
-    def _take(self, lane: Lane, connection: LiveConnection, seen: _Seen, identity: Identity, now: datetime) -> Snapshot:
+    def _take(self, lane: Lane, connection: LiveConnection, seen: Seen, identity: Identity, now: datetime) -> Snapshot:
         holdings = self._holdings(lane, connection, seen, identity)
         snapshot = assemble(
             holdings,
@@ -260,13 +293,13 @@ class Advance:
     async def views(self, works: Sequence[Work]) -> dict[InteractionId, str]:
         """The digest of what a decision about each of ``works`` would see now, for the barrier."""
 
-        def read(conn: Connection) -> list[tuple[Work, _Seen]]:
+        def read(conn: Connection) -> list[tuple[Work, Seen]]:
             found = []
             for item in works:
                 lane = Lane(client_id=item.client_id, connection=item.connection, project=item.project)
                 stored = interactions.find(conn, item.interaction_id)
                 own = steps.of_interaction(conn, item.interaction_id, lane.connection)
-                seen = _Seen(
+                seen = Seen(
                     work=item,
                     stored=stored,
                     counts={},
@@ -293,7 +326,7 @@ class Advance:
 
     # --- storing ------------------------------------------------------------------------------------------------
 
-    def _end(self, conn: Connection, seen: _Seen, now: datetime) -> None:
+    def _end(self, conn: Connection, seen: Seen, now: datetime) -> None:
         """All steps have ended: the interaction is finished, or it needs attention; the lane goes on either way."""
         refused = seen.counts.get(StepState.REJECTED.value, 0)
         found = work.get(conn, seen.work.interaction_id, seen.work.connection)
@@ -306,30 +339,49 @@ class Advance:
         body = {"interaction": found.interaction_id, "connection": found.connection, "state": state.value}
         events.append(conn, project=found.project, kind="work", body=body, now=now)
         if refused:
-            work.put(conn, found, WorkState.ATTENTION, now=now, note=f"{refused} of its actions were refused")
+            work.put(conn, found, WorkState.ATTENTION, now=now, note=remark("refused", n=refused))
         else:
             work.put(conn, found, WorkState.FINISHED, now=now)
+        if found.is_replay:
+            work.end_replay(conn, found.interaction_id, found.connection)
+
+    async def give_up(self, lane: Lane, err: Exception) -> None:
+        """The lane's next interaction cannot be decided: it needs attention, and those behind it go on (H4)."""
+        now = self._clock.now()
+
+        def put(conn: Connection) -> None:
+            found = work.head(conn, lane)
+            if found is None or found.state is not WorkState.OPEN:
+                return
+            note = remark("undecidable", error=f"{type(err).__name__}: {err}".splitlines()[0][:300])
+            work.put(conn, found, WorkState.ATTENTION, now=now, note=note)
+            if found.is_replay:
+                work.end_replay(conn, found.interaction_id, found.connection)
+            body = {"interaction": found.interaction_id, "connection": found.connection, "state": "attention"}
+            events.append(conn, project=found.project, kind="work", body=body, now=now)
+
+        await self._store.write(put)
 
     def _keep(
         self,
         conn: Connection,
         lane: Lane,
         project: LiveProject,
-        seen: _Seen,
+        seen: Seen,
         plan: Plan,
         snapshot: Snapshot,
         now: datetime,
-    ) -> _Kept:
+    ) -> Kept:
         """Store plan, steps and turns in one transaction."""
         assert seen.stored is not None
         found = work.get(conn, seen.work.interaction_id, lane.connection)
         if found is None or found.state is not WorkState.OPEN or found.revision != seen.work.revision:
-            return _Kept.LOST
+            return Kept.LOST
         own = steps.of_interaction(conn, found.interaction_id, lane.connection)
         if any(step.state.value in _ON_THE_WAY for step in own):
-            return _Kept.LOST
+            return Kept.LOST
         if plan.turns and not rota.advance(conn, lane.project, plan.turns, seen.rota_version):
-            return _Kept.LOST
+            return Kept.LOST
         is_writing = project.is_writing
         decisions.add(
             conn,
@@ -337,11 +389,11 @@ class Advance:
             connection=lane.connection,
             project=lane.project,
             revision=found.revision,
-            policy_version=project.policy_version,
+            policy_version=seen.policy_version or project.policy_version,
             now=now,
             snapshot=lean(snapshot),
             plan=plan,
-            purpose="decision" if is_writing else "shadow",
+            purpose="shadow" if not is_writing else "replay" if found.is_replay else "decision",
         )
         if plan.talked is not None:
             clients.set_last_talked(conn, lane.client_id, plan.talked, seen.stored.interaction.moment)
@@ -355,16 +407,18 @@ class Advance:
                 now=now,
                 decided_revision=found.revision,
                 seen=digest(without_own(snapshot)),
-                note="shadow: decided, not written",
+                note=remark("shadow"),
             )
-            return _Kept.IDLE
+            if found.is_replay:
+                work.end_replay(conn, found.interaction_id, found.connection)
+            return Kept.IDLE
         is_waiting = self._keep_steps(conn, lane, found, own, plan.actions, now)
         for key, at in plan.due.items():
             dues.put(conn, Due(project=lane.project, client_id=lane.client_id, key=key, at=at))
         work.put(
             conn, found, WorkState.WRITING, now=now, decided_revision=found.revision, seen=digest(without_own(snapshot))
         )
-        return _Kept.WAITS if is_waiting else _Kept.IDLE
+        return Kept.WAITS if is_waiting else Kept.IDLE
 
     def _keep_steps(
         self,
@@ -376,25 +430,9 @@ class Advance:
         now: datetime,
     ) -> bool:
         """Store what is new beside the interaction's ``earlier`` steps; whether anything new is to be sent."""
-        own = {step.key: step for step in earlier}
-        # steps whose keys begin otherwise may have been made for the client's other interactions
-        keys = {action.key for action in actions if not action.key.startswith(f"{found.interaction_id}/")}
-        shared = steps.by_keys(conn, lane.project, lane.connection, keys)
-        gone = self._gone(lane, [*own.values(), *shared.values()])
-        known: dict[StepKey, Known] = {
-            step.key: Known(
-                key=step.key,
-                state=step.state,
-                action=step.action,
-                record=step.record,
-                is_record_alive=step.record not in gone,
-                is_own=step.interaction_id == found.interaction_id,
-            )
-            for step in {**shared, **own}.values()
-        }
-        change = revise(actions, known, found.revision)
+        change = revise(actions, self._known(conn, lane, found, earlier, actions), found.revision)
         steps.withdraw(conn, lane.project, lane.connection, change.withdrawn, now)
-        urgency = 1
+        urgency = found.urgency
         for action in change.replaced:
             steps.replace_action(
                 conn,
@@ -414,9 +452,30 @@ class Advance:
             client_id=lane.client_id,
             urgency=urgency,
             now=now,
-            first_position=len(own),
+            first_position=len(earlier),
         )
         return bool(added or change.replaced)
+
+    def _known(
+        self, conn: Connection, lane: Lane, found: Work, earlier: Sequence[Step], actions: Sequence[Action]
+    ) -> dict[StepKey, Known]:
+        """The interaction's ``earlier`` steps, and those of the client's others that ``actions`` share."""
+        own = {step.key: step for step in earlier}
+        # steps whose keys begin otherwise may have been made for the client's other interactions
+        keys = {action.key for action in actions if not action.key.startswith(f"{found.interaction_id}/")}
+        shared = steps.by_keys(conn, lane.project, lane.connection, keys)
+        gone = self._gone(lane, [*own.values(), *shared.values()])
+        return {
+            step.key: Known(
+                key=step.key,
+                state=step.state,
+                action=step.action,
+                record=step.record,
+                is_record_alive=step.record not in gone,
+                is_own=step.interaction_id == found.interaction_id,
+            )
+            for step in {**shared, **own}.values()
+        }
 
     def _gone(self, lane: Lane, known: Sequence[Step]) -> set[RecordRef]:
         """Contacts and deals that the hub made and that are no longer in the CRM."""

@@ -9,9 +9,12 @@ import asyncio
 import heapq
 import itertools
 import logging
+import sqlite3
 from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from hub.clock import Clock
 from hub.store import work
@@ -24,10 +27,17 @@ log = logging.getLogger(__name__)
 
 
 class Lanes:
-    """Runs ``advance(lane)`` for every woken lane; ``advance`` returns when to look again, None = when woken."""
+    """Runs ``advance(lane)`` for every woken lane; ``advance`` returns when to look again, None = when woken.
+
+    Whose lane breaks `MOST_ATTEMPTS` times in a row is handed to ``give_up``, and the lane goes on (H4).
+    """
 
     #: how often lost wake-ups are looked for
     SWEEP = timedelta(seconds=1)
+    #: how often a lane may break before its interaction needs attention: over half a minute, for what passes
+    MOST_ATTEMPTS = 5
+    #: how long a broken lane is left alone, doubled each time, and at most
+    PAUSE, LONGEST_PAUSE = timedelta(seconds=2), timedelta(minutes=5)
 
     def __init__(
         self,
@@ -35,10 +45,14 @@ class Lanes:
         clock: Clock,
         advance: Callable[[Lane], Awaitable[datetime | None]],
         *,
+        give_up: Callable[[Lane, Exception], Awaitable[None]],
         workers: int = 8,
     ) -> None:
         self._store, self._clock, self._advance, self._workers = store, clock, advance, workers
+        self._give_up = give_up
         self._ready: deque[Lane] = deque()
+        #: lanes with nothing but one of many replays: taken up when nothing else is ready (X13)
+        self._patient: deque[Lane] = deque()
         self._queued: set[Lane] = set()
         self._running: set[Lane] = set()
         self._again: set[Lane] = set()
@@ -49,14 +63,17 @@ class Lanes:
         #: lanes that broke, and how often in a row: they are left alone for a growing time
         self._broken: dict[Lane, int] = {}
 
-    def wake(self, lane: Lane) -> None:
-        """Look at ``lane`` soon; waking twice is the same as once."""
+    def wake(self, lane: Lane, *, patiently: bool = False) -> None:
+        """Look at ``lane`` soon, ``patiently`` after all others; waking twice is the same as once."""
         if lane in self._running:
             self._again.add(lane)
         elif lane not in self._queued:
             self._queued.add(lane)
-            self._ready.append(lane)
+            (self._patient if patiently else self._ready).append(lane)
             self._arrived.release()
+        elif not patiently and lane in self._patient:
+            self._patient.remove(lane)
+            self._ready.append(lane)
 
     def wake_at(self, lane: Lane, moment: datetime) -> None:
         """Look at ``lane`` at ``moment``."""
@@ -66,7 +83,7 @@ class Lanes:
     @property
     def is_idle(self) -> bool:
         """True if nothing runs, waits or is timed."""
-        return not (self._ready or self._running or self._timed)
+        return not (self._ready or self._patient or self._running or self._timed)
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -81,17 +98,14 @@ class Lanes:
     async def _work_forever(self) -> None:
         while True:
             await self._arrived.acquire()
-            lane = self._ready.popleft()
+            lane = (self._ready or self._patient).popleft()
             self._queued.discard(lane)
             self._running.add(lane)
             try:
                 again = await self._advance(lane)
                 self._broken.pop(lane, None)
-            except Exception:
-                # a fault in deciding one client must not stop the others; the lane is tried again, ever more rarely
-                count = self._broken[lane] = self._broken.get(lane, 0) + 1
-                again = self._clock.now() + timedelta(seconds=min(300, 2**count))
-                log.exception("lane %s of %s broke", lane.client_id, lane.connection, extra={"action": "lane.broken"})
+            except Exception as err:  # noqa: BLE001 - logged there
+                again = await self._broke(lane, err)
             finally:
                 self._running.discard(lane)
             if lane in self._again:
@@ -99,6 +113,24 @@ class Lanes:
                 self.wake(lane)
             elif again is not None:
                 self.wake_at(lane, again)
+
+    async def _broke(self, lane: Lane, err: Exception) -> datetime:
+        """A fault in deciding one client must not stop the others; when to try again, ever more rarely."""
+        count = self._broken[lane] = self._broken.get(lane, 0) + 1
+        again = self._clock.now() + min(self.LONGEST_PAUSE, self.PAUSE * (1 << min(count - 1, 20)))
+        log.error("lane %s of %s broke", lane.client_id, lane.connection, exc_info=err, extra={"action": "lane.broken"})
+        # a database or disk that is gone is not the interaction's fault
+        if count < self.MOST_ATTEMPTS or isinstance(err, SQLAlchemyError | sqlite3.Error | OSError):
+            return again
+        try:
+            await self._give_up(lane, err)
+        except Exception:
+            log.exception(
+                "lane %s of %s stays broken", lane.client_id, lane.connection, extra={"action": "lane.broken"}
+            )
+            return again
+        self._broken.pop(lane, None)
+        return self._clock.now()
 
     async def _time_forever(self) -> None:
         while True:
@@ -119,4 +151,7 @@ class Lanes:
             for lane in await self._store.read(lambda conn, now=now: work.lanes_to_wake(conn, now)):  # type: ignore[misc]
                 if lane not in self._broken:
                     self.wake(lane)
+            for lane in await self._store.read(lambda conn, now=now: work.lanes_to_replay(conn, now)):  # type: ignore[misc]
+                if lane not in self._broken:
+                    self.wake(lane, patiently=True)
             await asyncio.sleep(self.SWEEP.total_seconds())

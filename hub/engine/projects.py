@@ -161,6 +161,13 @@ class Projects:
                 self._compiled[key] = err
         return self._compiled[key]
 
+    def policy_of(self, conn: Connection, project: str, version: int) -> Policy:
+        """An earlier version, ready to decide by; ConfigurationError if it cannot be read any more (X13)."""
+        found = self._compile(project, version, policies.get(conn, project, version).text)
+        if isinstance(found, ConfigurationError):
+            raise found
+        return found
+
     def _channel(self, row: Channel, policy: Policy | None) -> ChannelConfig:
         source = self._plugins.source(row.source)
         of_policy = policy.channels.get(row.name) if policy else None

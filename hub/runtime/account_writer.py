@@ -16,6 +16,7 @@ from hub.clock import Clock
 from hub.core.interaction import InteractionId
 from hub.core.plan import StepKey
 from hub.core.records import RecordRef
+from hub.core.remark import joined, remark
 from hub.core.revise import StepState
 from hub.engine.checkpoints import checkpoint
 from hub.errors import Banned, NeedsCredentials, Rejected, Stale, Throttled, Unavailable, VendorError
@@ -72,6 +73,8 @@ class AccountWriter:
         self._limits: dict[int, int] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._doubting: asyncio.Task[None] | None = None
+        #: how many of the running requests carry nothing but replays of a bulk
+        self._patient = 0
         #: steps whose request ended without its outcome being stored
         self._stranded: set[int] = set()
 
@@ -81,7 +84,7 @@ class AccountWriter:
 
     async def run(self) -> None:
         """Write until cancelled; at start, what a process before us had sent is in doubt."""
-        await self._recover("the hub stopped before the answer came")
+        await self._recover("hub_stopped")
         try:
             while True:
                 self._wakeup.clear()
@@ -106,7 +109,7 @@ class AccountWriter:
         not_before = now + account.request_timeout + self._timing.doubt_wait
         found = await self._store.write(
             lambda conn: steps.recover(
-                conn, account.project, account.name, now=now, not_before=not_before, note=why, only=only
+                conn, account.project, account.name, now=now, not_before=not_before, note=remark(why), only=only
             )
         )
         if found:
@@ -139,7 +142,7 @@ class AccountWriter:
         account, now = self.account, self._clock.now()
         if self._stranded:
             stranded = frozenset(self._stranded)
-            await self._recover("their outcome could not be stored", stranded)
+            await self._recover("outcome_lost", stranded)
             self._stranded -= stranded
         if self._doubting is None or self._doubting.done():
             # beside the sending: lists are slow to read, and a popup does not wait for them
@@ -166,11 +169,16 @@ class AccountWriter:
             most=free,
         )
         for batch in batches:
+            if batch.urgency >= Urgency.IMPORT:
+                # many replays leave half of the account's requests to what is fresh (X13)
+                if self._patient >= max(1, self._timing.parallel // 2):
+                    continue
+                self._patient += 1
             ids = {step.id for step in batch.steps}
             self._busy |= ids
             task = asyncio.create_task(self._send_guarded(batch), name=f"write {account.name} {batch.kind}")
             self._running.add(task)
-            task.add_done_callback(partial(self._ended, ids=ids))
+            task.add_done_callback(partial(self._ended, ids=ids, is_patient=batch.urgency >= Urgency.IMPORT))
 
     async def _check_doubts(self) -> None:
         try:
@@ -184,8 +192,9 @@ class AccountWriter:
         needed = {key for step in waiting for key in step.needs}
         return waiting, steps.states(conn, account.project, account.name, needed)
 
-    def _ended(self, task: asyncio.Task[None], ids: set[int]) -> None:
+    def _ended(self, task: asyncio.Task[None], ids: set[int], is_patient: bool) -> None:
         self._running.discard(task)
+        self._patient -= is_patient
         self._busy -= ids
         self._wakeup.set()
         if not task.cancelled() and task.exception() is not None:
@@ -230,13 +239,13 @@ class AccountWriter:
         units = _reunite(batch, fresh)
         going = {step.id for unit in units for step in unit.steps}
         outcome.again.extend(
-            (step, "its contact was decided anew", None, False) for step in fresh if step.id not in going
+            (step, remark("contact_decided_anew"), None, False) for step in fresh if step.id not in going
         )
         for unit in units:
             try:
                 item = self._resolve(unit, made, now, notes)
             except Unresolved as reason:
-                outcome.rejected.extend((step, str(reason)) for step in unit.steps)
+                outcome.rejected.extend((step, reason.note) for step in unit.steps)
                 continue
             items.append(item)
             writes[item.key] = item
@@ -286,7 +295,7 @@ class AccountWriter:
             contact, missing = resolve(
                 unit.contact.key, unit.contact.action, hub_id=unit.contact.hub_id, names=names, made=made
             )
-            notes[unit.contact.key] = "; ".join(missing)
+            notes[unit.contact.key] = joined(*missing)
         write, missing = resolve(
             unit.step.key,
             unit.step.action,
@@ -295,7 +304,7 @@ class AccountWriter:
             made=made,
             with_contact=contact,
         )
-        notes[unit.step.key] = "; ".join(missing)
+        notes[unit.step.key] = joined(*missing)
         return write
 
     async def _apply(
@@ -315,19 +324,19 @@ class AccountWriter:
         except Throttled as error:
             seconds = account.pacer.pause(error.retry_after)
             again = now + timedelta(seconds=seconds)
-            outcome.again.extend((step, "the CRM asked to slow down", again, False) for step in sent)
+            outcome.again.extend((step, remark("slow_down"), again, False) for step in sent)
             return
         except Rejected as error:
             self._sort_rejected(error, items, by_key, outcome)
             account.succeeded()
             return
         except Stale as error:
-            outcome.stale.extend((step, str(error)) for step in sent)
+            outcome.stale.extend((step, remark("outdated", said=error)) for step in sent)
             account.succeeded()
             return
         except (NeedsCredentials, Banned) as error:
             account.failed(error)
-            outcome.again.extend((step, str(error), None, False) for step in sent)
+            outcome.again.extend((step, remark("no_access", said=error), None, False) for step in sent)
             return
         except (Unavailable, TimeoutError) as error:
             self._sort_unavailable(error, items, sent, outcome)
@@ -337,7 +346,8 @@ class AccountWriter:
         except Exception as error:
             # a sink that breaks inside: whether the vendor applied it is unknown
             log.exception("sink %s broke in apply", account.sink, extra={"action": "sink.broken"})
-            outcome.doubtful.extend((step, f"the plugin failed: {type(error).__name__}: {error}") for step in sent)
+            note = remark("plugin_failed", said=f"{type(error).__name__}: {error}")
+            outcome.doubtful.extend((step, note) for step in sent)
             return
         account.succeeded()
         account.written_at = self._clock.now()
@@ -368,7 +378,7 @@ class AccountWriter:
                 case Refused() as refused:
                     outcome.rejected.append((step, refused.text))
                 case None:
-                    text = "its deal was answered, it was not" if key in contacts else "the answer did not name it"
+                    text = remark("deal_answered_only" if key in contacts else "not_answered")
                     outcome.doubtful.append((step, text))
 
     def _sort_rejected(
@@ -386,13 +396,11 @@ class AccountWriter:
             problems = [problem for key in keys for problem in error.problems.get(str(key), ())]
             if not any(str(key) in named for key in keys):
                 if named:
-                    outcome.again.extend(
-                        (step, "another item of the request was refused", None, False) for step in unit
-                    )
+                    outcome.again.extend((step, remark("neighbour_refused"), None, False) for step in unit)
                 elif len(items) > 1:
                     for step in unit:
                         self._limits[step.id] = max(1, len(items) // 2)
-                    outcome.again.extend((step, str(error), None, False) for step in unit)
+                    outcome.again.extend((step, remark("neighbour_refused"), None, False) for step in unit)
                 else:
                     outcome.rejected.extend((step, str(error)) for step in unit)
                 continue
@@ -409,7 +417,7 @@ class AccountWriter:
         problem = error if isinstance(error, Unavailable) else Unavailable("no answer came in time")
         pause = self.account.failed(problem)
         self._barrier.forget(sent)
-        text = str(problem)
+        text = remark("unavailable", said=problem)
         if len(items) > 1 and (problem.maybe_applied or problem.too_large):
             for step in sent:
                 self._limits[step.id] = max(1, len(items) // 2)
@@ -425,10 +433,8 @@ class AccountWriter:
     async def _finish(self, outcome: Results) -> None:
         """Store what became of the steps, in one transaction; then tell the directory and the lanes."""
         now = self._clock.now()
-        timeout = self.account.request_timeout
-        lanes = await self._store.write(
-            lambda conn: keep(conn, outcome, now, timing=self._timing, request_timeout=timeout)
-        )
+        timeout, timing = self.account.request_timeout, self._timing
+        lanes = await self._store.write(lambda conn: keep(conn, outcome, now, timing=timing, request_timeout=timeout))
         checkpoint("writer.stored")
         for _, _, changes, _ in outcome.done:
             if changes != Changes():
@@ -454,7 +460,7 @@ class AccountWriter:
             for interaction_id in sorted(changed):
                 found = work.get(conn, interaction_id, account.name)
                 if found is not None:
-                    work.put(conn, found, WorkState.OPEN, now=now, note="the CRM changed before it was written")
+                    work.put(conn, found, WorkState.OPEN, now=now, note=remark("crm_changed"))
                     lanes.append(Lane(client_id=found.client_id, connection=found.connection, project=found.project))
             return lanes
 
@@ -466,8 +472,7 @@ class AccountWriter:
 
         def store(conn: Connection) -> None:
             ids = [step.id for step in hopeless]
-            note = "what it belongs to was refused or taken back"
-            steps.set_state(conn, ids, StepState.REJECTED, now=now, note=note)
+            steps.set_state(conn, ids, StepState.REJECTED, now=now, note=remark("owner_refused"))
 
         await self._store.write(store)
         for lane in {lane_of(step) for step in hopeless}:

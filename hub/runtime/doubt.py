@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from hub.clock import Clock
 from hub.core.plan import AddNote, CreateDeal, CreateTask, NewRecord, StepKey
 from hub.core.records import EmployeeId, RecordRef, UserId
+from hub.core.remark import joined, remark
 from hub.core.revise import StepState
 from hub.engine.checkpoints import checkpoint
 from hub.errors import Rejected, Stale, Throttled, VendorError
@@ -79,15 +80,15 @@ class Doubt:
             done = found.get(write.key)
             if done is not None and write.key not in taken:
                 changes = self._changes(write, step, done, found)
-                results.done.append((step, done.record, changes, "found in the CRM after its answer was lost"))
+                results.done.append((step, done.record, changes, remark("found_after_all")))
             elif write.key in unasked:
                 continue
             elif step.doubt_checks + 1 < MOST_CHECKS and step.action.kind not in account.capabilities.deduplicated:
-                results.unseen.append((step, "not found yet"))
+                results.unseen.append((step, remark("not_found_yet")))
             else:
                 counts = account.written_at is not None and step.sent_at is not None
                 counts = counts and account.written_at > step.sent_at  # type: ignore[operator]  # checked above
-                results.again.append((step, "not found in the CRM: it was not applied", None, counts))
+                results.again.append((step, remark("not_applied"), None, counts))
         await self._finish(results)
         if cost.requests:
             ids = [step.interaction_id for step in due]
@@ -116,7 +117,7 @@ class Doubt:
             log.exception("sink %s broke in find_done", self._account.sink, extra={"action": "sink.broken"})
             problem = error
         if len(writes) == 1:
-            results.unasked.append((by_key[writes[0].key], f"cannot be looked for: {problem}"))
+            results.unasked.append((by_key[writes[0].key], remark("cannot_look", said=problem)))
             return {}
         half = len(writes) // 2
         found = await self._find(writes[:half], by_key, results)
@@ -181,7 +182,7 @@ class Doubt:
                 write, _ = resolve(step.key, action, hub_id=step.hub_id, names=known, made=made)
             except Unresolved as reason:
                 # what cannot be looked for must not be sent again: it may be there
-                results.rejected.append((step, f"it may be in the CRM: its answer was lost, and {reason}"))
+                results.rejected.append((step, joined(remark("perhaps_there"), reason.note)))
                 continue
             user = None if write.user == UserId("") else write.user
             writes.append(replace(write, user=user, sent_at=step.sent_at or step.created_at))

@@ -16,6 +16,7 @@ from hub.core.interaction import Call, Chat, Form, Identity, Interaction, Intera
 from hub.core.merge import CallFragment, Moment, fold
 from hub.core.outgoing import Delivery, Receipt
 from hub.core.policy import Policy
+from hub.core.remark import remark
 from hub.engine.checkpoints import checkpoint
 from hub.engine.projects import LiveProject, Projects
 from hub.errors import AccessError, ConfigurationError, PayloadError
@@ -272,7 +273,9 @@ class Ingest:
         except Exception as err:
             # a source that breaks on a request is the plugin's fault; the request is kept and shown (H11)
             log.exception("source of %s/%s broke", row.project, row.channel, extra={"action": "source.broken"})
-            await self._mark(row, InboxStatus.UNREADABLE, note=f"the plugin failed: {type(err).__name__}: {err}")
+            await self._mark(
+                row, InboxStatus.UNREADABLE, note=remark("plugin_failed", said=f"{type(err).__name__}: {err}")
+            )
             return
         checkpoint("ingest.parsed")
         source = project.channels[row.channel].source
@@ -283,7 +286,7 @@ class Ingest:
         except Exception as err:
             # one request that cannot be stored must not keep those behind it from being read (H4, H11)
             log.exception("inbox %d of %s/%s cannot be stored", row.id, row.project, row.channel)
-            await self._mark(row, InboxStatus.FAILED, note=f"it could not be stored: {type(err).__name__}")
+            await self._mark(row, InboxStatus.FAILED, note=remark("not_stored", said=type(err).__name__))
             return
         checkpoint("ingest.stored")
         for item in arrived:

@@ -16,6 +16,7 @@ from hub.core.chat import ChatFragment, ClientChanged
 from hub.core.merge import CallFragment, Moment
 from hub.core.outgoing import Receipt
 from hub.core.phone import mask_phone
+from hub.core.remark import remark
 from hub.engine.projects import LiveProject, Projects
 from hub.errors import ConfigurationError, VendorError
 from hub.plugins import Plugins
@@ -210,7 +211,7 @@ class Reconciler:
                 now=now,
             )
             id = arrived.stored.id if arrived else None
-            note = "its webhook never came; found in the vendor's log"
+            note = remark("webhook_never_came")
             inbox.mark(conn, row, InboxStatus.DONE, now=now, interaction_id=id, note=note)
             if arrived is not None:
                 found.append(arrived)

@@ -24,13 +24,18 @@ from hub.core.plan import (
     UpdateTask,
 )
 from hub.core.records import Catalogue, EmployeeId, Pipeline, RecordKind, RecordRef, Stage, UserId, user_of
+from hub.core.remark import remark
 from hub.ports import Write
 
 __all__ = ["Names", "Unresolved", "resolve"]
 
 
 class Unresolved(Exception):
-    """A step names something that the CRM does not have (yet); the sentence says what."""
+    """A step names something that the CRM does not have (yet); ``note`` says what, as a remark."""
+
+    def __init__(self, note: str) -> None:
+        self.note = note
+        super().__init__(note)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +121,7 @@ def resolve(
     made: Mapping[StepKey, RecordRef],
     with_contact: Write | None = None,
 ) -> tuple[Write, tuple[str, ...]]:
-    """The write for ``action``, and a sentence for each name that the CRM lacks and that could be left out.
+    """The write for ``action``, and a remark for each name that the CRM lacks and that could be left out.
 
     ``made`` holds the records of steps that are done. Raises `Unresolved` where leaving out would put the record on
     the wrong person or nowhere.
@@ -132,12 +137,12 @@ def resolve(
             return {name: made[value.key]}
         if with_contact is not None and value.key == with_contact.key:
             return {}
-        raise Unresolved(f"the {value.kind.value} it belongs to was not made")
+        raise Unresolved(remark("owner_missing", record=value.kind.value))
 
     def user(employee: EmployeeId | None) -> UserId | None:
         found = names.user(employee)
         if employee is not None and found is None:
-            raise Unresolved(f"employee {employee!r} is no user of the CRM: bind them in the set-up")
+            raise Unresolved(remark("not_bound", employee=employee))
         return found
 
     def fields(record: RecordKind, wanted: Mapping[str, str]) -> dict[str, str]:
@@ -145,7 +150,7 @@ def resolve(
         for name, value in wanted.items():
             field_id = names.field_id(record, name)
             if field_id is None:
-                missing.append(f"the CRM has no {record.value} field {name!r}")
+                missing.append(remark("no_field", record=record.value, name=name))
             elif value:
                 found[field_id] = value
         return found
@@ -153,13 +158,13 @@ def resolve(
     def place(pipeline_name: str, stage_name: str) -> tuple[str | None, str | None]:
         pipeline = names.pipeline(pipeline_name)
         if pipeline is None:
-            missing.append(f"the CRM has no pipeline {pipeline_name!r}: the main one was taken")
+            missing.append(remark("no_pipeline", name=pipeline_name))
             pipeline, stage_name = names.pipeline(""), ""
         if pipeline is None:
             return None, None
         stage = names.stage(pipeline, stage_name)
         if stage is None:
-            missing.append(f"pipeline {pipeline.name!r} has no stage {stage_name!r}: its first one was taken")
+            missing.append(remark("no_stage", pipeline=pipeline.name, name=stage_name))
             stage = names.stage(pipeline, "")
         return pipeline.id, stage.id if stage else None
 
@@ -212,7 +217,7 @@ def resolve(
         case CreateTask():
             type_id = names.task_type(action.type) if action.type else None
             if action.type and type_id is None:
-                missing.append(f"the CRM has no task type {action.type!r}: its default was taken")
+                missing.append(remark("no_task_type", name=action.type))
             write = Write(
                 key=key,
                 action=action,
@@ -238,7 +243,7 @@ def resolve(
                 user=names.author(responsible),
             )
             if responsible is not None and write.user is None:
-                missing.append(f"employee {responsible!r} is no active user of the CRM")
+                missing.append(remark("no_active_user", employee=responsible))
         case AddNote():
             write = Write(key=key, action=action, hub_id=hub_id, refs=ref("on", action.on))
         case Notify():
@@ -246,7 +251,7 @@ def resolve(
             refs = {} if isinstance(action.on, NewRecord) and action.on.key not in made else ref("on", action.on)
             write = Write(key=key, action=action, hub_id=hub_id, refs=refs, users=users)
         case Nothing():
-            raise Unresolved("there is nothing to send")
+            raise Unresolved(remark("nothing_to_send"))
         case _:
             assert_never(action)
     return write, tuple(missing)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from hub.core.records import RecordRef
+from hub.core.remark import joined, remark
 from hub.core.revise import StepState
 from hub.ports import Changes
 from hub.runtime.pace import Urgency
@@ -73,7 +74,7 @@ def keep(
     for step, note in outcome.doubtful:
         if _is_popup(step):
             # at most once: a popup that may have been shown is not shown again
-            steps.set_state(conn, [step.id], StepState.DONE, now=now, note=f"not known to be shown: {note}")
+            steps.set_state(conn, [step.id], StepState.DONE, now=now, note=joined(remark("shown_perhaps"), note))
             lanes.add(lane_of(step))
             continue
         moment = now + timing.doubt_wait + request_timeout
@@ -98,7 +99,7 @@ def keep(
     for step, note in outcome.rejected:
         if _is_popup(step):
             # a popup that cannot be shown is nobody's work; its task stands
-            steps.set_state(conn, [step.id], StepState.DONE, now=now, note=f"not shown: {note}")
+            steps.set_state(conn, [step.id], StepState.DONE, now=now, note=joined(remark("not_shown"), note))
         else:
             steps.set_state(conn, [step.id], StepState.REJECTED, now=now, note=note, add_attempt=True)
         lanes.add(lane_of(step))

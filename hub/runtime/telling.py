@@ -13,6 +13,7 @@ from hub.core.field import OPEN_FIELDS
 from hub.core.interaction import Call, Chat, Direction, Disposition, Form, Interaction
 from hub.core.plan import Action, Candidate, Check, CreateTask, Fact, Nothing, Notify, Reason, RecordCall, Trial
 from hub.core.records import EmployeeId
+from hub.core.remark import remarks
 from hub.core.revise import StepState
 from hub.language import Translator
 from hub.runtime.story import Chapter, Story, StoryAction
@@ -24,6 +25,7 @@ __all__ = [
     "fact_name",
     "fact_value",
     "headline",
+    "note_text",
     "outcome",
     "outcome_kind",
     "reason_text",
@@ -128,7 +130,7 @@ def outcome(chapter: Chapter, t: Translator, zone: ZoneInfo) -> str:
     """What came of it in one CRM, in one sentence."""
     if chapter.decided_at is None:
         if chapter.state is WorkState.ATTENTION:
-            return t("outcome.attention", note=chapter.note)
+            return t("outcome.attention", note=note_text(chapter.note, t))
         if chapter.decide_at is None:
             return t("outcome.not_over")
         return t("outcome.undecided", at=t.clock(chapter.decide_at, zone))
@@ -139,9 +141,9 @@ def outcome(chapter: Chapter, t: Translator, zone: ZoneInfo) -> str:
     if chapter.is_shadow:
         text = t("outcome.shadow", done=done) if done else t("outcome.shadow_nothing")
     elif chapter.failed:
-        text = t("outcome.failed", note=chapter.failed[0].note or chapter.note, crm=chapter.connection)
+        text = t("outcome.failed", note=note_text(chapter.failed[0].note or chapter.note, t), crm=chapter.connection)
     elif chapter.state is WorkState.ATTENTION:
-        text = t("outcome.attention", note=chapter.note)
+        text = t("outcome.attention", note=note_text(chapter.note, t))
     elif any(found.state is StepState.IN_DOUBT for found in chapter.actions):
         text = t("outcome.in_doubt", done=done, crm=chapter.connection)
     elif any(found.state is not None and found.state.is_outstanding for found in chapter.actions):
@@ -208,6 +210,22 @@ def _somebody(word: str, t: Translator, names: Mapping[EmployeeId, str]) -> str:
     kind, _, group = word.partition(":")
     said = t.or_else(f"word.{kind}", names.get(EmployeeId(word), word))
     return f"{said} ({group})" if group else said
+
+
+def note_text(note: str, t: Translator, names: Mapping[EmployeeId, str] | None = None) -> str:
+    """What the hub or the CRM had to say of a step or a piece of work: ours in the language, others' as it is (U4)."""
+    known = names or {}
+    said = []
+    for part in remarks(note):
+        if isinstance(part, str):
+            said.append(part)
+            continue
+        values = {name: known.get(EmployeeId(value), value) for name, value in part.values.items()}
+        if "record" in values:
+            values["record"] = t.or_else(f"record.{values['record']}", values["record"])
+        key = f"remark.{part.code}"
+        said.append(t.count(key, int(values["n"])) if "n" in values else t(key, **values))
+    return "; ".join(text.rstrip(".") for text in said)
 
 
 def action_text(found: StoryAction, t: Translator, zone: ZoneInfo, names: Mapping[EmployeeId, str]) -> str:
@@ -346,7 +364,7 @@ def _explained(candidates: tuple[Candidate, ...], t: Translator, names: Mapping[
 
 def _chapter(chapter: Chapter, story: Story, t: Translator) -> Iterator[str]:
     state = t(f"state.{chapter.state.value}") if chapter.state else ""
-    yield f"{chapter.connection}: {state}" + (f" ({chapter.note})" if chapter.note else "")
+    yield f"{chapter.connection}: {state}" + (f" ({note_text(chapter.note, t)})" if chapter.note else "")
     if chapter.decided_at is None:
         yield f"  {outcome(chapter, t, story.zone)}"
         return
@@ -373,7 +391,7 @@ def _chapter(chapter: Chapter, story: Story, t: Translator) -> Iterator[str]:
     for found in chapter.actions:
         said = t(f"step.{found.state.value}") if found.state else t("step.none")
         link = f" {found.card_url}" if found.card_url else ""
-        note = f": {found.note}" if found.note else ""
+        note = f": {note_text(found.note, t, chapter.names)}" if found.note else ""
         yield f"    {action_text(found, t, story.zone, chapter.names)} [{said}{note}]{link}"
     for warning in chapter.warnings:
         yield f"  ! {reason_text(warning, t, chapter.names)}"

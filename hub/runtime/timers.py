@@ -19,6 +19,7 @@ from hub.clock import Clock
 from hub.core.escalation import escalate
 from hub.core.interaction import ClientId, InteractionId
 from hub.core.plan import Nothing, Plan, StepKey
+from hub.core.remark import remark
 from hub.core.revise import StepState
 from hub.core.snapshot import History
 from hub.core.tasks import parse_task_key
@@ -116,7 +117,7 @@ class Timers:
         task_key = StepKey(key.rpartition("/overdue/")[0])
         parsed = parse_task_key(task_key)
         if project is None or project.policy is None or parsed is None:
-            note = "no such timer" if parsed is None else "the project has no policy"
+            note = remark("no_timer" if parsed is None else "no_policy")
             await self._store.write(lambda conn: inbox.mark(conn, row.id, InboxStatus.IGNORED, now=now, note=note))
             return
         opener = InteractionId(parsed.opener)
@@ -232,6 +233,6 @@ def _open_tasks(conn: Connection, item: Work, open_ids: set[str]) -> dict[str, s
 
 def _note(outcome: _Outcome) -> str:
     if outcome.again is not None:
-        return "looked at again later"
+        return remark("looked_at_later")
     done = [action.kind for _, plan in outcome.plans for action in plan.actions if not isinstance(action, Nothing)]
-    return ", ".join(done) or "nothing to do: the task is done or gone"
+    return ", ".join(done) or remark("task_is_done")

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, insert, select
 from hub.errors import ConfigurationError
 from hub.store.schema import policy_version
 
-__all__ = ["PolicyVersion", "diff", "get", "head", "list_versions", "publish", "rollback"]
+__all__ = ["PolicyVersion", "at", "diff", "get", "head", "list_versions", "publish", "rollback"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +50,12 @@ def head(conn: Connection, project: str) -> PolicyVersion | None:
         .limit(1)
     ).first()
     return None if row is None else _version(row)
+
+
+def at(conn: Connection, project: str, moment: datetime) -> PolicyVersion | None:
+    """The policy that was in force at ``moment``; the first one for what came before it, None if there is none."""
+    versions = list_versions(conn, project)
+    return next((found for found in versions if found.published_at <= moment), versions[-1] if versions else None)
 
 
 def get(conn: Connection, project: str, version: int) -> PolicyVersion:

@@ -22,6 +22,8 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
+    text,
 )
 
 __all__ = [
@@ -308,9 +310,17 @@ work = Table(
     Column("updated_at", Moment, nullable=False),
     #: requests that the CRM was asked for this interaction, in thousandths (batches are shared)
     Column("cost", Integer, nullable=False, default=0),
+    #: 1 fresh, 2 replayed alone, 3 replayed with many others (`hub.runtime.pace.Urgency`)
+    Column("urgency", Integer, nullable=False, default=1, server_default="1"),
+    #: the version of the policy that decides; 0 = the newest (X13)
+    Column("rules", Integer, nullable=False, default=0, server_default="0"),
+    #: decided on what its last decision saw, not on what the CRM holds now
+    Column("on_seen", Boolean, nullable=False, default=False, server_default=false()),
     Index("work_lane", "client_id", "connection", "sequence"),
     Index("work_state", "state", "connection"),
     Index("work_project", "project", "state"),
+    # the few that wait to be replayed in bulk, asked for every second
+    Index("work_bulk", "project", "connection", sqlite_where=text("urgency = 3"), postgresql_where=text("urgency = 3")),
 )
 
 decision = Table(

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Integer, LargeBinary, Text, and_, bindparam, 
 from hub.core.interaction import ClientId, InteractionId
 from hub.core.plan import Action, StepKey
 from hub.core.records import RecordKind, RecordRef
+from hub.core.remark import joined, remark
 from hub.core.revise import StepState, needs
 from hub.store import codec
 from hub.store.prepared import Prepared
@@ -455,7 +456,7 @@ def recover(
     conn.execute(
         update(step)
         .where(where, step.c.kind == "notify")
-        .values(state=StepState.DONE.value, ended_at=now, note=f"not known to be shown: {note}")
+        .values(state=StepState.DONE.value, ended_at=now, note=joined(remark("shown_perhaps"), note))
     )
     conn.execute(update(step).where(where).values(state=StepState.IN_DOUBT.value, not_before=not_before, note=note))
     return {row[0]: row[1] for row in rows}

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Table, Text, and_, bindparam, func, or_, select, update
+from sqlalchemy import Connection, Integer, Table, Text, and_, bindparam, func, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.base import Executable
 
@@ -16,7 +16,34 @@ from hub.core.interaction import ClientId, InteractionId
 from hub.store.prepared import Prepared
 from hub.store.schema import interaction, step, work
 
-__all__ = ["Lane", "Work", "WorkState", "add", "count_states", "get", "head", "lanes_to_wake", "list_work", "put"]
+__all__ = [
+    "BULK",
+    "COLUMNS",
+    "FRESH",
+    "JOINED",
+    "Lane",
+    "Work",
+    "WorkState",
+    "add",
+    "count_states",
+    "end_replay",
+    "get",
+    "hasten",
+    "head",
+    "is_awaited",
+    "lanes_to_replay",
+    "lanes_to_wake",
+    "list_work",
+    "put",
+    "read_work",
+    "reopen",
+]
+
+
+#: the urgency of what comes by itself; a replay's is larger (`hub.runtime.pace.Urgency`)
+FRESH = 1
+#: the urgency of one of many that are replayed together
+BULK = 3
 
 
 class WorkState(StrEnum):
@@ -57,9 +84,19 @@ class Work:
     #: of the interaction: when it may be decided, and its present revision
     decide_at: datetime | None
     revision: int
+    #: 1 fresh; a replay goes behind what is fresh, one of many behind everything (X6, X13)
+    urgency: int = 1
+    #: the version of the policy that decides; 0 = the newest
+    rules: int = 0
+    #: decided on what its last decision saw, not on what the CRM holds now
+    on_seen: bool = False
+
+    @property
+    def is_replay(self) -> bool:
+        return self.urgency > FRESH
 
 
-_COLUMNS = (
+COLUMNS = (
     work.c.interaction_id,
     work.c.connection,
     work.c.project,
@@ -72,13 +109,17 @@ _COLUMNS = (
     work.c.cost,
     interaction.c.decide_at,
     interaction.c.revision,
+    work.c.urgency,
+    work.c.rules,
+    work.c.on_seen,
 )
-_JOINED = work.join(interaction, interaction.c.id == work.c.interaction_id)
+JOINED = work.join(interaction, interaction.c.id == work.c.interaction_id)
 
 
-def _work(row: Sequence[Any]) -> Work:
+def read_work(row: Sequence[Any]) -> Work:
+    """A row of `COLUMNS`."""
     interaction_id, connection, project, client_id, sequence, state, *others = row
-    decided_revision, note, seen, cost, decide_at, revision = others
+    decided_revision, note, seen, cost, decide_at, revision, urgency, rules, on_seen = others
     return Work(
         interaction_id=interaction_id,
         connection=connection,
@@ -92,6 +133,9 @@ def _work(row: Sequence[Any]) -> Work:
         cost=cost,
         decide_at=decide_at,
         revision=revision,
+        urgency=urgency,
+        rules=rules,
+        on_seen=bool(on_seen),
     )
 
 
@@ -135,49 +179,59 @@ def add(
 
 
 _GET = Prepared(
-    select(*_COLUMNS)
-    .select_from(_JOINED)
+    select(*COLUMNS)
+    .select_from(JOINED)
     .where(work.c.interaction_id == bindparam("of_interaction"), work.c.connection == bindparam("of_connection"))
 )
 _HEAD = Prepared(
-    select(*_COLUMNS)
-    .select_from(_JOINED)
+    select(*COLUMNS)
+    .select_from(JOINED)
     .where(
         work.c.client_id == bindparam("of_client"),
         work.c.connection == bindparam("of_connection"),
         work.c.state.in_([WorkState.OPEN.value, WorkState.WRITING.value]),
         interaction.c.decide_at.is_not(None),
     )
-    .order_by((work.c.state != WorkState.WRITING.value), work.c.sequence)
+    .order_by((work.c.state != WorkState.WRITING.value), (work.c.urgency > FRESH), work.c.sequence)
     .limit(1)
+)
+_IS_AWAITED = Prepared(
+    select(func.count()).where(
+        work.c.client_id == bindparam("of_client"),
+        work.c.connection == bindparam("of_connection"),
+        work.c.state == WorkState.OPEN.value,
+        work.c.urgency == FRESH,
+    )
 )
 
 
 def get(conn: Connection, interaction_id: InteractionId, connection: str) -> Work | None:
     """The interaction's work in one CRM."""
     row = _GET.first(conn, of_interaction=interaction_id, of_connection=connection)
-    return None if row is None else _work(row)
+    return None if row is None else read_work(row)
 
 
 def head(conn: Connection, lane: Lane) -> Work | None:
     """The lane's next unfinished work whose interaction is over; None if the lane is idle.
 
     What is being written comes first, then the oldest: when two clients turned out to be one, work of the other may
-    be under way that is younger than what waits here (DESIGN 2.2).
+    be under way that is younger than what waits here (DESIGN 2.2). What is replayed comes after what is fresh.
     """
     row = _HEAD.first(conn, of_client=lane.client_id, of_connection=lane.connection)
-    return None if row is None else _work(row)
+    return None if row is None else read_work(row)
+
+
+def is_awaited(conn: Connection, lane: Lane) -> bool:
+    """Whether something fresh of the lane waits for what is being written."""
+    return bool(_IS_AWAITED.scalar(conn, of_client=lane.client_id, of_connection=lane.connection))
 
 
 def list_work(conn: Connection, interaction_id: InteractionId) -> list[Work]:
     """The interaction's work in every CRM."""
     rows = conn.execute(
-        select(*_COLUMNS)
-        .select_from(_JOINED)
-        .where(work.c.interaction_id == interaction_id)
-        .order_by(work.c.connection)
+        select(*COLUMNS).select_from(JOINED).where(work.c.interaction_id == interaction_id).order_by(work.c.connection)
     )
-    return [_work(row) for row in rows]
+    return [read_work(row) for row in rows]
 
 
 _PUT = Prepared(
@@ -251,11 +305,23 @@ _HAS_OUTSTANDING = (
     )
     .exists()
 )
-_LANES = select(work.c.client_id, work.c.connection, work.c.project).distinct().select_from(_JOINED)
+_LANES = select(work.c.client_id, work.c.connection, work.c.project).distinct().select_from(JOINED)
+_IS_RIPE = and_(work.c.state == WorkState.OPEN.value, interaction.c.decide_at <= bindparam("now"), ~_IS_BLOCKED)
 #: may be decided and has not been
-_RIPE = Prepared(
-    _LANES.where(work.c.state == WorkState.OPEN.value, interaction.c.decide_at <= bindparam("now"), ~_IS_BLOCKED).limit(
-        bindparam("most", type_=Integer)
+_RIPE = Prepared(_LANES.where(_IS_RIPE, work.c.urgency < BULK).limit(bindparam("most", type_=Integer)))
+#: word for word the condition of the partial index
+_IS_BULK = text("work.urgency = 3")
+_BULK_ACCOUNTS = (
+    select(work.c.project, work.c.connection).distinct().where(_IS_BULK, work.c.state == WorkState.OPEN.value)
+)
+_OF_ACCOUNT = and_(work.c.project == bindparam("of_project"), work.c.connection == bindparam("of_connection"))
+_RIPE_IN_BULK = Prepared(_LANES.where(_IS_RIPE, _IS_BULK, _OF_ACCOUNT).limit(bindparam("most", type_=Integer)))
+_BULK_WAITING = Prepared(
+    select(func.count()).where(
+        step.c.connection == bindparam("of_connection"),
+        step.c.project == bindparam("of_project"),
+        step.c.state == "waiting",
+        step.c["class"] == BULK,
     )
 )
 #: all steps have ended without anybody having looked, or the interaction has a newer revision
@@ -271,6 +337,36 @@ def lanes_to_wake(conn: Connection, now: datetime, limit: int = 1000) -> list[La
     """Lanes that could go on and do not: what a lost wake-up, a join of clients or a crash left behind."""
     rows = [*_RIPE.rows(conn, now=now, most=limit), *_ENDED.rows(conn, most=limit)]
     return [Lane(client_id=ClientId(row[0]), connection=row[1], project=row[2]) for row in rows]
+
+
+def lanes_to_replay(conn: Connection, now: datetime, most: int = 200) -> list[Lane]:
+    """Lanes in which one of many waits to be decided anew (X13).
+
+    Few at a time, and none for a CRM that has ``most`` steps of theirs to write: they can wait, what is fresh cannot.
+    """
+    found: list[Lane] = []
+    for project, connection in conn.execute(_BULK_ACCOUNTS).all():
+        waiting = _BULK_WAITING.scalar(conn, of_project=project, of_connection=connection)
+        if waiting < most:
+            rows = _RIPE_IN_BULK.rows(
+                conn, now=now, of_project=project, of_connection=connection, most=most - int(waiting)
+            )
+            found += [Lane(client_id=ClientId(row[0]), connection=row[1], project=row[2]) for row in rows]
+    return found
+
+
+def hasten(conn: Connection, found: Work) -> None:
+    """Let the replay's waiting steps go as urgently as the fresh interaction that waits behind them."""
+    conn.execute(
+        update(step)
+        .where(
+            step.c.interaction_id == found.interaction_id,
+            step.c.connection == found.connection,
+            step.c.state == "waiting",
+            step.c["class"] > FRESH,
+        )
+        .values({"class": FRESH})
+    )
 
 
 def lanes_writing(conn: Connection, connection: str | None = None) -> list[Lane]:
@@ -306,14 +402,26 @@ def count_states(conn: Connection, project: str | None = None) -> dict[tuple[str
 
 def attention(conn: Connection, project: str | None = None, limit: int = 200) -> list[Work]:
     """The needs-attention list, newest first."""
-    statement = select(*_COLUMNS).select_from(_JOINED).where(work.c.state == WorkState.ATTENTION.value)
+    statement = select(*COLUMNS).select_from(JOINED).where(work.c.state == WorkState.ATTENTION.value)
     if project is not None:
         statement = statement.where(work.c.project == project)
-    return [_work(row) for row in conn.execute(statement.order_by(work.c.sequence.desc()).limit(limit))]
+    return [read_work(row) for row in conn.execute(statement.order_by(work.c.sequence.desc()).limit(limit))]
 
 
-def reopen(conn: Connection, interaction_id: InteractionId, connection: str, now: datetime) -> bool:
-    """Decide the interaction anew on the then current snapshot; False if it is not ended (X13)."""
+def reopen(
+    conn: Connection,
+    interaction_id: InteractionId,
+    connection: str,
+    now: datetime,
+    *,
+    rules: int = 0,
+    urgency: int = 2,
+) -> bool:
+    """Decide the interaction anew; False if it is not ended (X13).
+
+    What needed attention is decided on what the CRM holds then (H4); what was finished on what its last decision saw,
+    since later interactions have changed the CRM meanwhile. ``rules`` is a version of the policy, 0 = the newest.
+    """
     result = conn.execute(
         update(work)
         .where(
@@ -321,6 +429,23 @@ def reopen(conn: Connection, interaction_id: InteractionId, connection: str, now
             work.c.connection == connection,
             or_(work.c.state == WorkState.FINISHED.value, work.c.state == WorkState.ATTENTION.value),
         )
-        .values(state=WorkState.OPEN.value, decided_revision=0, updated_at=now, note="")
+        .values(
+            state=WorkState.OPEN.value,
+            decided_revision=0,
+            updated_at=now,
+            note="",
+            urgency=urgency,
+            rules=rules,
+            on_seen=work.c.state == WorkState.FINISHED.value,
+        )
     )
     return bool(result.rowcount)
+
+
+def end_replay(conn: Connection, interaction_id: InteractionId, connection: str) -> None:
+    """The replay is over: what comes later of the interaction is fresh again, and by the newest rules."""
+    conn.execute(
+        update(work)
+        .where(work.c.interaction_id == interaction_id, work.c.connection == connection)
+        .values(urgency=FRESH, rules=0, on_seen=False)
+    )

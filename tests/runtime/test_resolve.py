@@ -20,6 +20,7 @@ from hub.core.records import (
     TaskType,
     UserId,
 )
+from hub.core.remark import remark
 from hub.runtime.resolve import Names, Unresolved, resolve
 
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
@@ -76,7 +77,7 @@ def test_fields_are_found_by_name_or_code_and_left_out_if_they_are_gone() -> Non
     wanted = {"source": "google", "SRC": "ads", "Nowhere": "x", "Source": ""}
     write, missing = resolve(KEY, deal(fields=wanted), hub_id="h", names=NAMES, made={})
     assert write.fields == {"500": "ads"}
-    assert missing == ("the CRM has no deal field 'Nowhere'",)
+    assert missing == (remark("no_field", record="deal", name="Nowhere"),)
 
 
 def test_a_record_is_not_given_to_somebody_unknown() -> None:

@@ -12,6 +12,7 @@ from hub_amocrm.sandbox import Sandbox
 
 from hub.core.interaction import ClientId
 from hub.core.records import RecordKind, RecordRef
+from hub.core.remark import remark
 from hub.ports import Changes
 from hub.runtime.timers import Timers
 from hub.store import dues, inbox, projects
@@ -165,6 +166,6 @@ async def test_a_paused_project_keeps_its_timers(tmp_path: Path, amocrm: tuple[S
         await services.store.write(lambda conn: projects.change_project(conn, PROJECT, is_paused=True))
         await services.projects.reload()
         await pull(company)
-        await company.until(lambda: "looked at again later" in [note for _, note in looks(company)])
+        await company.until(lambda: remark("looked_at_later") in [note for _, note in looks(company)])
         assert len(await due_rows(company)) == 1
         assert overdue_steps(company) == []

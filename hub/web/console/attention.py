@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 from starlette.responses import Response
 
+from hub.runtime.replay import replay_urgency
 from hub.runtime.story import StoryAction, load_story
 from hub.store import figures, inbox, work
 from hub.store.inbox import InboxStatus, Received
@@ -108,9 +109,11 @@ async def replay_all(visit: Visit) -> Response:
     live, now = visit.project, visit.services.clock.now()
 
     def reopen(conn: Connection) -> None:
-        for item in work.attention(conn, live.name, limit=10_000):
+        items = work.attention(conn, live.name, limit=10_000)
+        urgency = replay_urgency(len(items))
+        for item in items:
             if item.state is WorkState.ATTENTION:
-                work.reopen(conn, item.interaction_id, item.connection, now)
+                work.reopen(conn, item.interaction_id, item.connection, now, urgency=urgency)
 
     await visit.services.store.write(reopen)
     visit.services.sweep()

@@ -87,6 +87,7 @@ def _environment() -> Environment:
         "fact_value": telling.fact_value,
         "row_title": telling.row_title,
         "role_name": telling.role_name,
+        "note_text": telling.note_text,
         "age_text": telling.age_text,
         "answer_line": telling.answer_line,
     }

@@ -1,0 +1,66 @@
+"""What `advance` reads before it decides, and what became of a decision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hub.core.plan import Plan
+from hub.core.policy import Policy
+from hub.core.records import RecordRef
+from hub.core.revise import Revision
+from hub.core.rota import Rota
+from hub.core.snapshot import History
+from hub.engine.replay import Then
+from hub.store.interactions import Stored
+from hub.store.steps import Step
+from hub.store.work import Work
+
+__all__ = ["Kept", "Preview", "Seen"]
+
+
+class Kept(StrEnum):
+    """What became of a decision."""
+
+    #: somebody else was faster: decide again
+    LOST = "lost"
+    #: steps wait for the CRM: their end wakes the lane
+    WAITS = "waits"
+    #: nothing new is to be sent
+    IDLE = "idle"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """Everything of one interaction that a decision needs from the store, read in one go."""
+
+    work: Work
+    stored: Stored | None
+    counts: Mapping[str, int]
+    own: Sequence[Step]
+    history: History
+    rota: Rota
+    rota_version: int
+    #: contacts that the hub made for a client whom no phone or e-mail leads to
+    made: tuple[RecordRef, ...] = ()
+    #: the policy that decides, where it is not the newest one, and its version
+    policy: Policy | None = None
+    policy_version: int = 0
+    #: of a replay: what the last decision saw
+    then: Then | None = None
+    #: something fresh of the lane waits for this replay to be written
+    is_awaited: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What deciding an ended interaction anew would come to."""
+
+    plan: Plan
+    change: Revision
+    policy_version: int
+
+    @property
+    def changes_something(self) -> bool:
+        return bool(self.change.added or self.change.replaced or self.change.withdrawn)
