@@ -266,8 +266,8 @@ async def test_thousands_of_replays_go_behind_what_is_fresh(tmp_path: Path, amoc
         await company.webhook("after", call(999, 44, 59, ANSWERED, OLEG))
         await company.until(lambda: len(company.calls()) == count + 1)
         first = id_of(company, "ua0_-999")
-        ended = await services.store.read(lambda conn: [one.ended_at for one in steps.of_interaction(conn, first)])
         await over(company)
+        ended = await services.store.read(lambda conn: [one.ended_at for one in steps.of_interaction(conn, first)])
         bulk = await services.store.read(
             lambda conn: (
                 conn.execute(

@@ -143,7 +143,7 @@ async def test_a_task_that_a_person_finished_is_left_alone(tmp_path: Path, amocr
         gone = RecordRef(kind=RecordKind.TASK, id=str(task["id"]))
         directory.fold(PROJECT, CRM, Changes(deleted=(gone,)), company.hub.services.clock.now())
         await pull(company)
-        await company.until(lambda: ("done", "nothing to do: the task is done or gone") in looks(company))
+        await company.until(lambda: ("done", remark("task_is_done")) in looks(company))
         assert await due_rows(company) == []
         assert overdue_steps(company) == []
         assert await due_rows(company) == []
