@@ -199,6 +199,8 @@ class _Part:
     #: when it was first heard of and when it was answered, for the order among legs of one beginning
     seen_at: datetime | None = None
     picked_up_at: datetime | None = None
+    #: the end that was told without a talk time
+    hung_up_at: datetime | None = None
     rank: int = 0
 
     def add(self, one: CallFragment) -> None:
@@ -214,6 +216,8 @@ class _Part:
         # a row of the channel's own list knows when the call began, not when this employee picked up
         if not one.is_recovered:
             self.picked_up_at = _earlier(self.picked_up_at, _seen_at(one))
+        if one.talk_seconds is None and one.duration_seconds is None:
+            self.hung_up_at = self.hung_up_at or one.happened_at
         self.add(one)
 
     def add_pick_up(self, one: CallFragment) -> None:
@@ -232,10 +236,16 @@ class _Part:
         return Leg(
             destination=self.destination,
             is_answered=self.is_answered,
-            talk_seconds=self.talk_seconds or 0,
+            talk_seconds=self._measured() if self.talk_seconds is None else self.talk_seconds,
             recording=self.recording,
             started_at=self.started_at or self.seen_at,
         )
+
+    def _measured(self) -> int:
+        """Of a telephony that tells no talk time: from the answer to the end, by the moments that were told."""
+        if self.hung_up_at is None or self.picked_up_at is None:
+            return 0
+        return max(0, int((self.hung_up_at - self.picked_up_at).total_seconds()))
 
 
 def _parts_of(

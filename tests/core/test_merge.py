@@ -240,6 +240,14 @@ def test_call_in_talk_knows_who_took_it_and_is_not_final() -> None:
     )
 
 
+def test_talk_that_no_webhook_tells_is_measured_from_pick_up_to_end() -> None:
+    """A telephony with nothing but moments (Jivo's callback)."""
+    end = told(Moment.ENDED, OLENA, 95, disposition=None)
+    call = folded(told(Moment.RINGING, None, 0), told(Moment.TAKEN, OLENA, 20), end)
+    assert (call.is_answered, call.talk_seconds) == (True, 75)
+    assert folded(told(Moment.RINGING, None, 0), end).disposition is Disposition.MISSED
+
+
 def test_voicemail_has_its_recording_and_no_talk() -> None:
     call = folded(told(Moment.FORWARDED, OLENA, 3), ended(Disposition.VOICEMAIL, talk=14, recording="https://r/v"))
     assert (call.recording, call.talk_seconds, outline(call)) == ("https://r/v", 0, [("examplecom_olena", False, 0)])

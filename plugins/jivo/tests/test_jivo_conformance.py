@@ -1,0 +1,7 @@
+"""Jivo as the hub expects a source (X4)."""
+
+from hub_jivo.conformance import OUTFIT
+
+from hub.testing.suites import source_suite
+
+TestConformance = source_suite(OUTFIT)
