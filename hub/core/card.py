@@ -75,6 +75,7 @@ def _complete_contact(making: Making) -> None:
             responsible=taken_over,
             fields=fields,
             add_tags=tags,
+            after=_claim_key(making) if facts.claimed_by is not None else None,
             reason=_taking_over(making) if taken_over else making.verdict.reason("contact_completed", "A9"),
         )
     )
@@ -92,6 +93,11 @@ def _taken_over(making: Making, present: EmployeeId | None) -> EmployeeId | None
     if facts.direction != "inbound" or facts.answered_by == present:
         return None
     return facts.answered_by if facts.answered_by not in facts.snapshot.inactive else None
+
+
+def _claim_key(making: Making) -> StepKey:
+    deal = making.facts.deal
+    return StepKey(f"{making.facts.interaction.id}/claim/{deal.id if deal is not None else ''}")
 
 
 def _taking_over(making: Making) -> Reason:
@@ -141,7 +147,7 @@ def _open_deal(making: Making) -> None:
     if making.facts.claimed_by is not None:
         making.actions.append(
             UpdateDeal(
-                key=StepKey(f"{making.facts.interaction.id}/claim/{deal.id}"),
+                key=_claim_key(making),
                 deal=deal.ref,
                 responsible=making.people.taking_over,
                 accepts=True,

@@ -89,6 +89,8 @@ class UpdateContact:
     fields: Mapping[str, str] = field(default_factory=dict)
     add_tags: tuple[str, ...] = ()
     company: Ref | None = None
+    #: the step that has to be done before: the CRM hides the contact of a deal that nobody has accepted (W2)
+    after: StepKey | None = None
     reason: Reason
 
 

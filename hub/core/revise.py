@@ -274,8 +274,9 @@ def take_back(old: Known) -> Action | None:
 
 
 def needs(action: Action) -> tuple[StepKey, ...]:
-    """The keys of the steps whose records ``action`` refers to."""
-    return tuple(ref.key for ref in targets(action) if isinstance(ref, NewRecord))
+    """The keys of the steps that must be done before ``action``: those whose records it refers to, mostly."""
+    after = (action.after,) if isinstance(action, UpdateContact) and action.after is not None else ()
+    return (*(ref.key for ref in targets(action) if isinstance(ref, NewRecord)), *after)
 
 
 def targets(action: Action) -> tuple[Ref, ...]:

@@ -19,7 +19,16 @@ if TYPE_CHECKING:
     from hub.core.policy import Policy
     from hub.core.snapshot import Snapshot
 
-__all__ = ["answers", "asks", "dismiss", "dismissal_key", "remind", "waiting_key"]
+__all__ = [
+    "answers",
+    "asks",
+    "dismiss",
+    "dismissal_key",
+    "dismissed",
+    "remind",
+    "waiting_key",
+    "waits_since",
+]
 
 _WAITS = "/unanswered/"
 _DISMISSED = "/no_reply_needed/"

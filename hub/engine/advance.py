@@ -22,13 +22,15 @@ from hub.core.remark import remark
 from hub.core.revise import Known, StepState, revise
 from hub.core.rota import Rota
 from hub.core.snapshot import History, Snapshot
+from hub.core.waiting import asks
 from hub.engine.checkpoints import checkpoint
+from hub.engine.load import Loads
 from hub.engine.projects import LiveConnection, LiveProject, Projects
 from hub.engine.replay import Redecided, Then, redecide
-from hub.engine.seen import Kept, Preview, Seen
-from hub.engine.snapshots import digest, lean, made_records
+from hub.engine.seen import Kept, Preview, Seen, unclaimed_of
+from hub.engine.snapshots import digest, is_imported, lean, made_records
 from hub.errors import VendorError
-from hub.store import acquaintance, clients, decisions, dues, events, interactions, rota, steps, work
+from hub.store import acquaintance, clients, decisions, dues, events, interactions, rota, steps, waiting, work
 from hub.store.directory import Directory
 from hub.store.dues import Due
 from hub.store.engine import Store
@@ -66,6 +68,7 @@ class Advance:
         #: accounts whose import stands in this directory: a lost one has to be asked for anew (DESIGN 3)
         self._imported: set[tuple[str, str]] = set()
         self._search, self._read, self._wake_writer = search, read, wake_writer
+        self._loads = Loads(directory, clock)
 
     async def __call__(self, lane: Lane) -> datetime | None:
         """Advance ``lane``; when to look again, None = when somebody wakes it."""
@@ -200,7 +203,11 @@ class Advance:
             counts=Counter(step.state.value for step in own),
             own=own,
             history=self._history(conn, lane, found, own),
-            rota=Rota(turns=turns, chosen=decisions.chosen(conn, found.interaction_id)),
+            rota=Rota(
+                turns=turns,
+                loads=self._loads.of(conn, self._projects.find(lane.project), lane.connection),
+                chosen=decisions.chosen(conn, found.interaction_id),
+            ),
             rota_version=version,
             made=_made(conn, lane, stored),
             policy=self._projects.policy_of(conn, lane.project, found.rules) if found.rules else None,
@@ -226,6 +233,7 @@ class Advance:
             last_talked_at=client.last_talked_at,
             called_by=client.called_by,
             open_task_keys={str(key): id for key, id in made.items()},
+            unclaimed=unclaimed_of(conn, self._projects.find(lane.project), lane),
             own=done,
             was_responsible=self._first_seen(conn, found) if done else {},
         )
@@ -261,10 +269,10 @@ class Advance:
 
     def _is_complete(self, lane: Lane, connection: LiveConnection) -> bool:
         """True if what the directory lacks the CRM lacks too: it was imported, and into this very directory."""
+        account = (lane.project, lane.connection)
         if connection.row.imported_at is None:
             return False
-        account = (lane.project, lane.connection)
-        if account not in self._imported and self._directory.mark(*account, "imported"):
+        if account not in self._imported and is_imported(self._directory, lane.project, connection):
             self._imported.add(account)
         return account in self._imported
 
@@ -282,7 +290,7 @@ class Advance:
             catalogue=connection.catalogue,
             employees=connection.employees,
             names=connection.names,
-            history=seen.history,
+            history=replace(seen.history, own_contacts=frozenset(ref.id for ref in seen.made)),
             is_complete=self._is_complete(lane, connection),
         )
         snapshot = replace(snapshot, inactive=connection.inactive)
@@ -395,6 +403,8 @@ class Advance:
             plan=plan,
             purpose="shadow" if not is_writing else "replay" if found.is_replay else "decision",
         )
+        if asks(seen.stored.interaction):
+            waiting.set_employee(conn, lane.client_id, plan.responsible)
         if plan.talked is not None:
             clients.set_last_talked(conn, lane.client_id, plan.talked, seen.stored.interaction.moment)
             if getattr(seen.stored.interaction, "direction", None) is Direction.OUTBOUND:

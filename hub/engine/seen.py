@@ -6,18 +6,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sqlalchemy import Connection
+
 from hub.core.plan import Plan
 from hub.core.policy import Policy
 from hub.core.records import RecordRef
 from hub.core.revise import Revision
 from hub.core.rota import Rota
 from hub.core.snapshot import History
+from hub.engine.projects import LiveProject
 from hub.engine.replay import Then
 from hub.store.interactions import Stored
 from hub.store.steps import Step
-from hub.store.work import Work
+from hub.store.unclaimed import unclaimed_deals
+from hub.store.work import Lane, Work
 
-__all__ = ["Kept", "Preview", "Seen"]
+__all__ = ["Kept", "Preview", "Seen", "unclaimed_of"]
 
 
 class Kept(StrEnum):
@@ -64,3 +68,10 @@ class Preview:
     @property
     def changes_something(self) -> bool:
         return bool(self.change.added or self.change.replaced or self.change.withdrawn)
+
+
+def unclaimed_of(conn: Connection, project: LiveProject | None, lane: Lane) -> frozenset[str]:
+    """Deals of the lane's client that nobody has claimed (W2); read only where the policy makes such deals."""
+    if project is None or project.policy is None or not project.policy.uses_unsorted:
+        return frozenset()
+    return unclaimed_deals(conn, lane.client_id, lane.connection)

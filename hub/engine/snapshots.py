@@ -9,9 +9,11 @@ from dataclasses import replace
 from hub.core.records import Catalogue, Company, Contact, Deal, RecordKind, RecordRef, Task
 from hub.core.revise import StepState
 from hub.core.snapshot import Snapshot
+from hub.engine.projects import LiveConnection
+from hub.store.directory import Directory
 from hub.store.steps import Step
 
-__all__ = ["digest", "lean", "made_records"]
+__all__ = ["digest", "is_imported", "lean", "made_records"]
 
 
 def lean(snapshot: Snapshot) -> Snapshot:
@@ -29,6 +31,16 @@ def lean(snapshot: Snapshot) -> Snapshot:
         names={employee: name for employee, name in snapshot.names.items() if employee in mentioned},
         inactive=snapshot.inactive & mentioned,
     )
+
+
+def is_imported(directory: Directory, project: str, connection: LiveConnection) -> bool:
+    """True if what the directory lacks the CRM lacks too: it was imported, and into this very directory.
+
+    The file may have been lost since; an account whose import stands elsewhere has to be asked (DESIGN 3).
+    """
+    if connection.row.imported_at is None:
+        return False
+    return bool(directory.mark(project, connection.name, "imported"))
 
 
 def digest(snapshot: Snapshot) -> str:

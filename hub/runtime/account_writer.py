@@ -25,7 +25,7 @@ from hub.runtime.account import Account
 from hub.runtime.barrier import Barrier
 from hub.runtime.batches import Batch, Unit, blocked, form_batches
 from hub.runtime.doubt import Doubt
-from hub.runtime.effects import effect
+from hub.runtime.effects import effect, held
 from hub.runtime.pace import Urgency, counted, urgency
 from hub.runtime.resolve import Unresolved, resolve
 from hub.runtime.results import Results, keep, lane_of
@@ -367,7 +367,7 @@ class AccountWriter:
             step = by_key[key]
             match answers.get(key):
                 case Done() as done:
-                    changes = effect(write, done, self.account.names.catalogue, now)
+                    changes = effect(write, done, self.account.names.catalogue, now, held(self.account, write))
                     contact = write.with_contact and answers.get(write.with_contact.key)
                     if isinstance(contact, Done) and contact.record and changes.deals:
                         changes = _linked(changes, contact.record.id)

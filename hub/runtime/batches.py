@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from hub.core.plan import AddNote, CreateContact, CreateDeal, NewRecord, RecordCall, StepKey
+from hub.core.plan import AddNote, CreateContact, CreateDeal, NewRecord, RecordCall, StepKey, UpdateDeal
 from hub.core.revise import StepState
 from hub.store.steps import Step
 
@@ -29,6 +29,8 @@ class Unit:
             return f"{action.kind} on {action.on.kind}"
         if isinstance(action, CreateDeal) and action.is_unsorted:
             return "create_deal unsorted"
+        if isinstance(action, UpdateDeal) and action.accepts:
+            return "update_deal accept"
         return action.kind
 
     @property

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 from hub.core.plan import (
     AddNote,
@@ -18,16 +19,22 @@ from hub.core.plan import (
     UpdateDeal,
     UpdateTask,
 )
-from hub.core.records import Catalogue, Contact, Deal, RecordKind, RecordRef, Task, crm_user
+from hub.core.records import Catalogue, Company, Contact, Deal, RecordKind, RecordRef, Task, crm_user
 from hub.ports import Changes, Done, Write
+from hub.runtime.account import Account
 
-__all__ = ["effect"]
+__all__ = ["Known", "effect", "held"]
+
+#: a record as the directory has it
+Known: TypeAlias = Contact | Company | Deal | Task
 
 
-def effect(write: Write, done: Done, catalogue: Catalogue, now: datetime) -> Changes:
+def effect(write: Write, done: Done, catalogue: Catalogue, now: datetime, known: Known | None = None) -> Changes:
     """The records as they are after ``write``; what cannot be told from it alone is named as touched.
 
-    ``updated_at`` stays None: the CRM's own time of the change is not known, so anything that it tells later wins.
+    ``known`` is what the directory holds of a record that was changed: with it the client's next interaction is
+    decided on the change, not on what was before. ``updated_at`` stays as it was, or None: the CRM's own time of the
+    change is not known, so anything that it tells later wins.
     """
     action = write.action
     record = done.record
@@ -99,11 +106,63 @@ def effect(write: Write, done: Done, catalogue: Catalogue, now: datetime) -> Cha
             return Changes(deleted=(task,) if task else ())
         case UpdateContact() | UpdateDeal() | UpdateTask():
             changed = write.refs.get("contact") or write.refs.get("deal") or write.refs.get("task")
-            return Changes(touched=(changed,) if changed else ())
+            if changed is None:
+                return Changes()
+            return _changed(known, write, catalogue, Changes(touched=(changed,)))
         case RecordCall() | AddNote() | Notify() | Nothing():
             return Changes()
         case _:
             assert_never(action)
+
+
+def held(account: Account, write: Write) -> Known | None:
+    """What the directory holds of the record that ``write`` changes; None for one that makes something."""
+    if not isinstance(write.action, UpdateContact | UpdateDeal | UpdateTask):
+        return None
+    ref = write.refs.get("contact") or write.refs.get("deal") or write.refs.get("task")
+    return None if ref is None else account.directory.get(account.project, account.name, ref)
+
+
+def _changed(known: Known | None, write: Write, catalogue: Catalogue, told: Changes) -> Changes:
+    """``told`` with the changed record as it is now, as far as ``write`` says so."""
+    responsible = None if write.user is None else crm_user(write.user)
+    match write.action, known:
+        case UpdateContact() as action, Contact() as contact:
+            after = replace(
+                contact,
+                name=action.name or contact.name,
+                phones=(*contact.phones, *(phone for phone in action.add_phones if phone not in contact.phones)),
+                emails=(*contact.emails, *(email for email in action.add_emails if email not in contact.emails)),
+                responsible=responsible or contact.responsible,
+                fields={**contact.fields, **write.fields},
+                tags=(*contact.tags, *(tag for tag in action.add_tags if tag not in contact.tags)),
+            )
+            return replace(told, contacts=(after,))
+        case UpdateDeal() as action, Deal() as deal:
+            stages = {stage.id: stage for pipeline in catalogue.pipelines for stage in pipeline.stages}
+            stage = stages.get(write.stage_id or "")
+            moved = replace(
+                deal,
+                responsible=responsible or deal.responsible,
+                pipeline_id=write.pipeline_id or deal.pipeline_id,
+                stage_id=write.stage_id or deal.stage_id,
+                is_open=not stage.is_final if stage else deal.is_open,
+                is_won=stage.is_won if stage else deal.is_won,
+                price=deal.price if action.price is None else action.price,
+                fields={**deal.fields, **write.fields},
+                tags=(*deal.tags, *(tag for tag in action.add_tags if tag not in deal.tags)),
+            )
+            return replace(told, deals=(moved,))
+        case UpdateTask() as action, Task() as task:
+            given = replace(
+                task,
+                responsible=responsible or task.responsible,
+                due_at=action.due_at or task.due_at,
+                text=action.text or task.text,
+            )
+            return replace(told, tasks=(given,))
+        case _:
+            return told
 
 
 def made(kind: RecordKind, record_id: str | int) -> Done:

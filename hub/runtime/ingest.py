@@ -23,7 +23,7 @@ from hub.errors import AccessError, ConfigurationError, PayloadError
 from hub.plugins import Plugins
 from hub.ports import Ignored, Parsed
 from hub.runtime.forms import parse_form
-from hub.store import clients, events, identifier, inbox, interactions, outgoing, projects, work
+from hub.store import clients, events, identifier, inbox, interactions, outgoing, projects, waiting, work
 from hub.store.clients import JoinRules
 from hub.store.engine import Store
 from hub.store.inbox import InboxStatus, Received
@@ -142,6 +142,7 @@ def store_parsed(
     )
     names = tuple(connection.name for connection in project.connections)
     if stored.decide_at is not None and stored.is_changed:
+        waiting.follow(conn, interaction, resolved.client_id)
         work.add(
             conn,
             interaction_id=interaction_id,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar, assert_never
 
 from hub.core.plan import (
@@ -73,6 +73,11 @@ class Names:
             return next((s for s in pipeline.stages if not s.is_unsorted and not s.is_final), None)
         wanted = self.bound.get(("stage", f"{pipeline.name}/{name}"))
         return next((s for s in pipeline.stages if s.id == wanted), None) or _by_name(pipeline.stages, name)
+
+    def inbox(self, pipeline_id: str | None) -> Stage | None:
+        """The stage of undecided enquiries of a pipeline (W2); None if it has none, or it is switched off."""
+        found = next((one for one in self.catalogue.pipelines if one.id == pipeline_id and one.has_unsorted), None)
+        return None if found is None else next((stage for stage in found.stages if stage.is_unsorted), None)
 
     def field_id(self, record: RecordKind, name: str) -> str | None:
         """The id of the custom field that the policy calls ``name``, by name or code."""
@@ -190,6 +195,13 @@ def resolve(
             )
         case CreateDeal():
             pipeline_id, stage_id = place(action.pipeline, action.stage)
+            if action.is_unsorted:
+                inbox = names.inbox(pipeline_id)
+                if inbox is None:
+                    missing.append(remark("no_inbox", pipeline=action.pipeline))
+                    action = replace(action, is_unsorted=False)
+                else:
+                    stage_id = inbox.id
             write = Write(
                 key=key,
                 action=action,
@@ -202,7 +214,7 @@ def resolve(
                 stage_id=stage_id,
             )
         case UpdateDeal():
-            is_moved = bool(action.pipeline or action.stage)
+            is_moved = bool(action.pipeline or action.stage) or action.accepts
             pipeline_id, stage_id = place(action.pipeline, action.stage) if is_moved else (None, None)
             write = Write(
                 key=key,

@@ -32,6 +32,7 @@ from hub.store.schema import (
     session,
     step,
     timed_run,
+    waiting,
     work,
 )
 from hub.store.work import WorkState
@@ -163,6 +164,7 @@ def _forget_interactions(conn: Connection, project: str, before: datetime) -> in
     for table, column in (
         (fragment, fragment.c.interaction_id),
         (decision, decision.c.interaction_id),
+        (waiting, waiting.c.interaction_id),
         (work, work.c.interaction_id),
         (interaction, interaction.c.id),
     ):
@@ -186,6 +188,7 @@ def _forget_clients(conn: Connection, project: str, before: datetime) -> int:
     tables: list[tuple[Table, ColumnElement[str]]] = [
         (step, step.c.client_id),
         (due, due.c.client_id),
+        (waiting, waiting.c.client_id),
         (client_key, client_key.c.client_id),
         (client, client.c.id),
     ]

@@ -1,4 +1,4 @@
-"""Looks at single clients that fall due: overdue call-backs are reminded, moved, escalated (H7, X10, DESIGN 3).
+"""Looks at single clients that fall due: overdue tasks, unanswered messages (H7, W6, X10, DESIGN 3).
 
 A row of `due` becomes a row of the inbox when its time comes, in one transaction, so that no look is lost or doubled;
 ingest hands it to `Timers.handle`. What follows are steps of the interaction that opened the task, so they pass in
@@ -9,29 +9,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Literal
 
 from sqlalchemy import Connection
 
 from hub.clock import Clock
 from hub.core.escalation import escalate
-from hub.core.interaction import ClientId, InteractionId
+from hub.core.interaction import ClientId, Identity, Interaction, InteractionId
 from hub.core.plan import Nothing, Plan, StepKey
 from hub.core.remark import remark
 from hub.core.revise import StepState
-from hub.core.snapshot import History
+from hub.core.snapshot import History, Snapshot
 from hub.core.tasks import parse_task_key
+from hub.core.waiting import dismiss, dismissed, remind, waits_since
 from hub.engine.projects import LiveConnection, LiveProject, Projects
+from hub.engine.snapshots import is_imported
 from hub.ports import RawRequest
-from hub.store import acquaintance, codec, dues, inbox, interactions, steps, work
+from hub.store import acquaintance, codec, dues, inbox, interactions, steps, waiting, work
 from hub.store.directory import Directory
 from hub.store.dues import Due
 from hub.store.engine import Store
 from hub.store.holdings import assemble
 from hub.store.inbox import InboxStatus, Received
 from hub.store.steps import Step
+from hub.store.unclaimed import unclaimed_deals
 from hub.store.work import Work, WorkState
 
 __all__ = ["Timers"]
@@ -40,14 +44,36 @@ log = logging.getLogger(__name__)
 
 #: a look whose task is still on its way, or whose interaction is being decided anew, comes again after this
 _AGAIN = timedelta(seconds=30)
+#: a client who is nobody's yet is looked at again after a twentieth of the time that they wait, within these
+_OWNERLESS = timedelta(minutes=1), timedelta(hours=1)
+
+
+#: in which states of its interaction a look comes too early: what a message makes must hang on the deal that the
+#: message itself is still making
+_BUSY: Mapping[str, Collection[WorkState]] = {
+    "overdue": {WorkState.OPEN},
+    "unanswered": {WorkState.OPEN, WorkState.WRITING},
+    "no_reply_needed": {WorkState.OPEN, WorkState.WRITING},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """What a timer's key asks for."""
+
+    what: Literal["overdue", "unanswered", "no_reply_needed"]
+    key: str
+    #: whose steps follow: the interaction that opened the task, or that waits for an answer
+    opener: InteractionId
+    client_id: ClientId
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Opened:
-    """The task of a look in one CRM, and the work that opened it."""
+    """The work of a look's interaction in one CRM."""
 
     connection: LiveConnection
-    step: Step
     work: Work
 
 
@@ -112,71 +138,72 @@ class Timers:
         """Do what an inbox row of kind ``due`` asks for; marks the row in the same transaction."""
         now = self._clock.now()
         told = codec.load_json(row.request.body)
-        key, client_id = str(told["key"]), ClientId(str(told["client_id"]))
+        look = _read(str(told["key"]), ClientId(str(told["client_id"])), now)
         project = self._projects.find(row.project)
-        task_key = StepKey(key.rpartition("/overdue/")[0])
-        parsed = parse_task_key(task_key)
-        if project is None or project.policy is None or parsed is None:
-            note = remark("no_timer" if parsed is None else "no_policy")
+        if project is None or project.policy is None or look is None:
+            note = remark("no_timer" if look is None else "no_policy")
             await self._store.write(lambda conn: inbox.mark(conn, row.id, InboxStatus.IGNORED, now=now, note=note))
             return
-        opener = InteractionId(parsed.opener)
-        outcome = await self._store.read(lambda conn: self._look(conn, project, opener, task_key, key, client_id, now))
-        woken = await self._store.write(lambda conn: self._keep(conn, row, project, outcome, key, client_id, now))
+        outcome = await self._store.read(lambda conn: self._look(conn, project, look))
+        woken = await self._store.write(lambda conn: self._keep(conn, row, project, outcome, look))
         for name in woken:
-            log.info("a task of %s is overdue: %s", project.name, key, extra={"action": "timer.rang"})
+            log.info("%s: %s is %s", project.name, look.key, look.what, extra={"action": "timer.rang"})
             self._wake_writer(project.name, name)
 
-    def _look(
-        self,
-        conn: Connection,
-        project: LiveProject,
-        opener: InteractionId,
-        task_key: StepKey,
-        key: str,
-        client_id: ClientId,
-        now: datetime,
-    ) -> _Outcome:
-        outcome = _Outcome(opener=opener)
-        stored = interactions.find(conn, opener)
-        if stored is None:
+    def _look(self, conn: Connection, project: LiveProject, look: _Look) -> _Outcome:
+        outcome = _Outcome(opener=look.opener)
+        stored = interactions.find(conn, look.opener)
+        waits = waiting.get(conn, look.client_id) if look.what == "unanswered" else None
+        if stored is None or (look.what == "unanswered" and (waits is None or waits.interaction_id != look.opener)):
             return outcome
         if project.row.is_paused:
-            outcome.again = now + _AGAIN
+            outcome.again = look.at + _AGAIN
             return outcome
-        assert project.policy is not None
         for connection in project.connections:
-            step = steps.by_keys(conn, project.name, connection.name, {task_key}).get(task_key)
-            item = work.get(conn, opener, connection.name)
-            if step is None or item is None:
+            item = work.get(conn, look.opener, connection.name)
+            step = _step_of(conn, project.name, connection.name, look)
+            if item is None or (look.what == "overdue" and step is None):
                 continue
-            if step.state.is_outstanding or item.state is WorkState.OPEN:
-                outcome.again = now + _AGAIN
+            if item.state in _BUSY[look.what] or (step is not None and step.state.is_outstanding):
+                outcome.again = look.at + _AGAIN
                 continue
-            if step.state is not StepState.DONE:
+            if step is not None and step.state is not StepState.DONE:
                 continue
-            opened = _Opened(connection=connection, step=step, work=item)
-            identity = stored.interaction.client
-            holdings = self._directory.lookup(
-                project.name,
-                connection.name,
-                identity,
-                field_ids=connection.key_field_ids,
-                records=acquaintance.without_keys(conn, identity, client_id, connection.name),
-            )
-            snapshot = assemble(
-                holdings,
-                connection=connection.name,
-                taken_at=now,
-                catalogue=connection.catalogue,
-                employees=connection.employees,
-                names=connection.names,
-                history=History(open_task_keys=_open_tasks(conn, item, {task.id for task in holdings.tasks})),
-                is_complete=connection.row.imported_at is not None,
-            )
-            snapshot = replace(snapshot, inactive=connection.inactive)
-            outcome.plans.append((opened, escalate(key, snapshot, project.policy, now, client_id=client_id)))
+            snapshot = self._snapshot(conn, project, connection, stored.interaction.client, look)
+            plan = _decide(look, stored.interaction, snapshot, project)
+            if plan is None:
+                shortest, longest = _OWNERLESS
+                waited = (look.at - stored.interaction.moment) / 20
+                outcome.again = look.at + min(longest, max(shortest, waited))
+                continue
+            outcome.plans.append((_Opened(connection=connection, work=item), plan))
         return outcome
+
+    def _snapshot(
+        self, conn: Connection, project: LiveProject, connection: LiveConnection, identity: Identity, look: _Look
+    ) -> Snapshot:
+        made = acquaintance.without_keys(conn, identity, look.client_id, connection.name)
+        holdings = self._directory.lookup(
+            project.name, connection.name, identity, field_ids=connection.key_field_ids, records=made
+        )
+        assert project.policy is not None
+        is_sorted = not project.policy.uses_unsorted
+        history = History(
+            open_task_keys=_open_tasks(conn, look.client_id, connection.name, {task.id for task in holdings.tasks}),
+            own_contacts=frozenset(ref.id for ref in made),
+            unclaimed=frozenset() if is_sorted else unclaimed_deals(conn, look.client_id, connection.name),
+        )
+        snapshot = assemble(
+            holdings,
+            connection=connection.name,
+            taken_at=look.at,
+            catalogue=connection.catalogue,
+            employees=connection.employees,
+            names=connection.names,
+            history=history,
+            is_complete=is_imported(self._directory, project.name, connection),
+        )
+        return replace(snapshot, inactive=connection.inactive)
 
     def _keep(
         self,
@@ -184,12 +211,13 @@ class Timers:
         row: Received,
         project: LiveProject,
         outcome: _Outcome,
-        key: str,
-        client_id: ClientId,
-        now: datetime,
+        look: _Look,
     ) -> list[str]:
         """Store the steps and the next look; the connections whose writers have something to do."""
         woken: list[str] = []
+        now = look.at
+        if look.what == "no_reply_needed" and outcome.again is None:
+            waiting.end(conn, look.client_id, look.opener)
         for opened, plan in outcome.plans:
             name = opened.connection.name
             item = work.get(conn, outcome.opener, name)
@@ -215,18 +243,51 @@ class Timers:
                     work.put(conn, item, WorkState.WRITING, now=now)
                 woken.append(name)
             for upcoming, at in plan.due.items():
-                dues.put(conn, Due(project=project.name, client_id=client_id, key=upcoming, at=at))
+                dues.put(conn, Due(project=project.name, client_id=look.client_id, key=upcoming, at=at))
         if outcome.again is not None:
-            dues.put(conn, Due(project=project.name, client_id=client_id, key=key, at=outcome.again))
+            dues.put(conn, Due(project=project.name, client_id=look.client_id, key=look.key, at=outcome.again))
         inbox.mark(conn, row.id, InboxStatus.DONE, now=now, interaction_id=outcome.opener, note=_note(outcome))
         return woken
 
 
-def _open_tasks(conn: Connection, item: Work, open_ids: set[str]) -> dict[str, str]:
+def _read(key: str, client_id: ClientId, now: datetime) -> _Look | None:
+    """What ``key`` asks for; None if nobody knows such a timer."""
+    parsed = parse_task_key(key.rpartition("/overdue/")[0])
+    if parsed is not None:
+        return _Look(what="overdue", key=key, opener=InteractionId(parsed.opener), client_id=client_id, at=now)
+    waits, ended = waits_since(key), dismissed(key)
+    if waits is not None:
+        return _Look(what="unanswered", key=key, opener=waits, client_id=client_id, at=now)
+    if ended is not None:
+        return _Look(what="no_reply_needed", key=key, opener=ended, client_id=client_id, at=now)
+    return None
+
+
+def _decide(look: _Look, interaction: Interaction, snapshot: Snapshot, project: LiveProject) -> Plan | None:
+    """What follows in one CRM; None where it has to wait for the client to become somebody's."""
+    assert project.policy is not None
+    match look.what:
+        case "overdue":
+            return escalate(look.key, snapshot, project.policy, look.at, client_id=look.client_id)
+        case "unanswered":
+            return remind(interaction, snapshot, project.policy, look.at, client_id=look.client_id)
+        case "no_reply_needed":
+            return dismiss(look.opener, snapshot, project.policy)
+
+
+def _step_of(conn: Connection, project: str, connection: str, look: _Look) -> Step | None:
+    """The step that made the overdue task; None for looks at no task."""
+    if look.what != "overdue":
+        return None
+    key = StepKey(look.key.rpartition("/overdue/")[0])
+    return steps.by_keys(conn, project, connection, {key}).get(key)
+
+
+def _open_tasks(conn: Connection, client_id: ClientId, connection: str, open_ids: set[str]) -> dict[str, str]:
     """The client's open tasks that the hub made, by their step's key."""
     return {
         str(step.key): step.record.id
-        for step in steps.of_client(conn, item.client_id, item.connection, kind="create_task")
+        for step in steps.of_client(conn, client_id, connection, kind="create_task")
         if step.record is not None and step.state is StepState.DONE and step.record.id in open_ids
     }
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, and_, delete, insert, or_, select, tuple_, update
 
 from hub.core.interaction import ClientId
-from hub.store import codec
+from hub.store import codec, waiting
 from hub.store.schema import client, client_join, client_key, due, interaction, step, work
 
 __all__ = ["Join", "join", "list_joins", "undo", "were_parted"]
@@ -48,6 +48,7 @@ def join(conn: Connection, project: str, *, kept: ClientId, joined: ClientId, re
     conn.execute(
         update(client).where(or_(client.c.id == joined, client.c.merged_into == joined)).values(merged_into=kept)
     )
+    waiting.move(conn, origin=joined, to=kept)
     talked = conn.execute(
         select(client.c.last_talked, client.c.last_talked_at, client.c.name).where(client.c.id == joined)
     ).one()
@@ -130,6 +131,9 @@ def undo(conn: Connection, join_id: int, now: datetime) -> bool:
             .values(client_id=joined)
         )
     _move_interactions(conn, moved["interactions"], joined)
+    waits = waiting.get(conn, ClientId(row.kept))
+    if waits is not None and waits.interaction_id in moved["interactions"]:
+        waiting.move(conn, origin=waits.client_id, to=joined)
     conn.execute(update(client).where(client.c.id == joined).values(merged_into=None))
     conn.execute(update(client).where(client.c.id.in_(moved["clients"])).values(merged_into=joined))
     conn.execute(update(client_join).where(client_join.c.id == join_id).values(undone_at=now))

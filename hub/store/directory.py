@@ -20,7 +20,7 @@ from typing import cast
 from hub.core.forwarding import Holder
 from hub.core.interaction import Identity
 from hub.core.phone import Phone
-from hub.core.records import Company, Contact, Deal, RecordKind, RecordRef, Task
+from hub.core.records import Company, Contact, Deal, EmployeeId, RecordKind, RecordRef, Task
 from hub.ports import Changes
 from hub.store import codec
 from hub.store.directory_file import KINDS, Record, connect, load_record
@@ -324,6 +324,18 @@ class Directory:
                 (self._account(driver, project, connection), KINDS[ref.kind], ref.id),
             ).fetchone()
         return None if row is None or row[0] is None else load_record(KINDS[ref.kind], row[0])
+
+    def count_open_deals(self, project: str, connection: str) -> Mapping[EmployeeId, int]:
+        """How many open deals each responsible has, as the sink read them; reads every deal there is."""
+        with self._reading() as driver:
+            rows = driver.execute(
+                # what is at its default is not written: a deal is open unless it says otherwise
+                "SELECT json_extract(said, '$.responsible'), count(*) FROM"
+                " (SELECT CAST(body AS TEXT) AS said FROM record WHERE account = ? AND kind = ? AND body IS NOT NULL)"
+                " WHERE coalesce(json_extract(said, '$.is_open'), 1) GROUP BY 1",
+                (self._account(driver, project, connection), _DEAL),
+            ).fetchall()
+        return {EmployeeId(responsible): count for responsible, count in rows if responsible}
 
     def mark(self, project: str, connection: str, name: str) -> str:
         """What `set_mark` or `fold` remembered, "" if nothing."""

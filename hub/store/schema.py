@@ -53,6 +53,7 @@ __all__ = [
     "step",
     "timed_run",
     "user",
+    "waiting",
     "work",
 ]
 
@@ -402,6 +403,21 @@ due = Table(
     Column("at", Moment, nullable=False),
     Column("body", LargeBinary, nullable=False, default=b"{}"),
     Index("due_at", "at"),
+)
+
+#: clients who wrote and have not been answered (W6): kept as interactions arrive
+waiting = Table(
+    "waiting",
+    metadata,
+    Column("client_id", Text, primary_key=True),
+    Column("project", Text, nullable=False),
+    #: the first interaction that nobody answered
+    Column("interaction_id", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("since", Moment, nullable=False),
+    #: whose client it is
+    Column("employee", Text),
+    Index("waiting_project", "project", "employee"),
 )
 
 #: one run of a scheduled job, named ``{job}@{instant}``

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Integer, LargeBinary, Text, and_, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Integer, LargeBinary, Text, and_, bindparam, func, insert, or_, select, update
 
 from hub.core.interaction import ClientId, InteractionId
 from hub.core.plan import Action, StepKey
@@ -29,6 +29,7 @@ __all__ = [
     "count_states",
     "due_doubts",
     "hub_id_of",
+    "made_since",
     "made_tasks",
     "mark_sent",
     "next_moment",
@@ -311,6 +312,14 @@ def of_client(conn: Connection, client_id: ClientId, connection: str, kind: str 
     if kind is not None:
         statement = statement.where(step.c.kind == kind)
     return [_step(row) for row in conn.execute(statement.order_by(step.c.id))]
+
+
+def made_since(conn: Connection, project: str, connection: str, since: datetime, *, kind: str) -> list[Step]:
+    """Steps of ``kind`` that are still on their way, or that were done since then."""
+    is_made = and_(step.c.state == StepState.DONE.value, step.c.ended_at >= since)
+    is_coming = step.c.state.in_([StepState.WAITING.value, StepState.SENT.value, StepState.IN_DOUBT.value])
+    where = and_(step.c.project == project, step.c.connection == connection, step.c.kind == kind)
+    return [_step(row) for row in conn.execute(select(*_COLUMNS).where(where, or_(is_made, is_coming)))]
 
 
 def made_tasks(

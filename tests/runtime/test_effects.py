@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from hub.core.phone import Phone
-from hub.core.plan import CompleteTask, CreateContact, CreateDeal, CreateTask, Reason, StepKey, UpdateDeal
-from hub.core.records import Catalogue, Pipeline, RecordKind, RecordRef, Stage, UserId, crm_user
+from hub.core.plan import (
+    CompleteTask,
+    CreateContact,
+    CreateDeal,
+    CreateTask,
+    Reason,
+    StepKey,
+    UpdateContact,
+    UpdateDeal,
+    UpdateTask,
+)
+from hub.core.records import Catalogue, Contact, Deal, Pipeline, RecordKind, RecordRef, Stage, Task, UserId, crm_user
 from hub.ports import Changes, Done, Write
 from hub.runtime.effects import effect, made
 
@@ -56,3 +67,28 @@ def test_what_the_crm_joined_or_changed_is_read_again() -> None:
     assert after(joined, Done(record=CONTACT, is_merged=True)) == Changes(touched=(CONTACT,))
     changed = Write(key=KEY, action=UpdateDeal(key=KEY, deal=DEAL, reason=WHY), hub_id="h", refs={"deal": DEAL})
     assert after(changed, Done(record=DEAL)) == Changes(touched=(DEAL,))
+
+
+def test_the_clients_next_interaction_sees_what_was_changed_before_it_is_read_again() -> None:
+    """W12: the second answer is decided on the first one's claim."""
+    before = Deal(id="1", stage_id="7", responsible=crm_user(UserId("5")), tags=("a",), updated_at=NOW, price=10.0)
+    action = UpdateDeal(key=KEY, deal=DEAL, add_tags=("b",), accepts=True, reason=WHY)
+    write = Write(key=KEY, action=action, hub_id="h", refs={"deal": DEAL}, user=UserId("6"), stage_id="142")
+    found = effect(write, Done(record=DEAL), CATALOGUE, NOW, before)
+    expected = replace(
+        before, stage_id="142", responsible=crm_user(UserId("6")), tags=("a", "b"), is_open=False, is_won=True
+    )
+    assert found == Changes(deals=(expected,), touched=(DEAL,))
+    of_contact = Contact(id="1", name="A", phones=(Phone("+380501112233"),), updated_at=NOW)
+    adding = UpdateContact(key=KEY, contact=CONTACT, add_phones=(Phone("+380671112233"),), reason=WHY)
+    told = effect(
+        Write(key=KEY, action=adding, hub_id="h", refs={"contact": CONTACT}), Done(record=CONTACT), CATALOGUE, NOW,
+        of_contact,
+    )  # fmt: skip
+    assert told.contacts == (replace(of_contact, phones=(Phone("+380501112233"), Phone("+380671112233"))),)
+    moving = UpdateTask(key=KEY, task=TASK, due_at=NOW, reason=WHY)
+    task = Task(id="1", text="t", responsible=crm_user(UserId("5")))
+    moved = Write(key=KEY, action=moving, hub_id="h", refs={"task": TASK}, user=UserId("6"))
+    assert effect(moved, Done(record=TASK), CATALOGUE, NOW, task).tasks == (
+        replace(task, responsible=crm_user(UserId("6")), due_at=NOW),
+    )

@@ -198,6 +198,13 @@ class AmoCrmClient:
         found = await self._json("POST", "/api/v4/leads/unsorted/sip", body=list(items), sent=sent)
         return self._items(wire.Incoming, found, "unsorted")
 
+    async def accept_incoming(self, uid: str, body: Item, sent: Sent) -> None:
+        """POST /api/v4/leads/unsorted/{uid}/accept: the lead gets a stage and a responsible (10.1).
+
+        https://www.amocrm.ru/developers/content/crm_platform/unsorted-api
+        """
+        await self._json("POST", f"/api/v4/leads/unsorted/{uid}/accept", body=body, sent=sent)
+
     async def link(self, card: Card, items: Sequence[Item], sent: Sent) -> None:
         """POST /api/v4/{card}/link: the bulk form; linking twice is harmless (12)."""
         await self._json("POST", f"/api/v4/{card}/link", body=list(items), sent=sent)

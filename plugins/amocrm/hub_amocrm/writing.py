@@ -57,6 +57,8 @@ def request_group(write: Write) -> str:
     match write.action:
         case CreateDeal(is_unsorted=True):
             return "unsorted"
+        case UpdateDeal(accepts=True):
+            return "accept"
         case CreateDeal():
             return "complex" if write.with_contact is not None else "leads"
         case RecordCall() | AddNote():
@@ -104,6 +106,8 @@ class Writer:
                 return await self._update_contacts(writes)
             case CreateDeal():
                 return await self._create_deals(group, writes)
+            case UpdateDeal() if group == "accept":
+                return await self._accept(writes)
             case UpdateDeal():
                 items = [self.bodies.changed_deal(w, w.action) for w in writes if isinstance(w.action, UpdateDeal)]
                 return await self._change("leads", RecordKind.DEAL, writes, items)
@@ -203,6 +207,38 @@ class Writer:
             users = {str(u): [w.key for w in shown if u in w.users] for w in shown for u in w.users}
             await self.client.pop_up(items, Sent(operation="POST /api/v2/events", users=users))
             answer |= {write.key: Done() for write in shown}
+        return answer
+
+    async def _accept(self, writes: Sequence[Write]) -> Answer:
+        """Take leads out of "unsorted": one reading of its list, then a request each (10.1: there is no batch).
+
+        A lead that is not there any more was accepted already: by an earlier attempt of ours, or by a person, whose
+        choice stands (W12).
+        """
+        wanted = {str(write.refs["deal"].id): write for write in writes if "deal" in write.refs}
+        answer: Answer = {
+            write.key: Done(record=RecordRef(kind=RecordKind.DEAL, id=lead_id)) for lead_id, write in wanted.items()
+        }
+        inbox: dict[str, str] = {}
+        params = [("order[created_at]", "desc"), ("limit", str(self.settings.page_size))]
+        async for items in self.records.pages(self.client.incoming, params):
+            inbox |= {str(lead.id): item.uid for item in items for lead in item.relations.leads or ()}
+            if inbox.keys() >= wanted.keys():
+                break
+        waiting = [(lead_id, write) for lead_id, write in wanted.items() if lead_id in inbox]
+        for place, (lead_id, write) in enumerate(waiting):
+            body = {"user_id": write.user, "status_id": write.stage_id}
+            number = {name: int(value) for name, value in body.items() if value is not None}
+            sent = Sent(operation="POST leads/unsorted/accept", users={str(write.user): [write.key]})
+            try:
+                await self.client.accept_incoming(inbox[lead_id], number, sent)
+            except Rejected as err:
+                answer |= _refused(err, [write])
+            except VendorError:
+                if place == 0:
+                    raise
+                # what was not asked for is not done, and this one is in doubt: neither has an answer
+                return {key: done for key, done in answer.items() if key not in {one.key for _, one in waiting[place:]}}
         return answer
 
     # --- changing -----------------------------------------------------------------------------------------------
