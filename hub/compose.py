@@ -28,6 +28,7 @@ from hub.runtime.account_writer import AccountWriter, WriterTiming
 from hub.runtime.barrier import Barrier
 from hub.runtime.catalogue import CatalogueRefresh
 from hub.runtime.channel_client import ChannelClients
+from hub.runtime.composing import Composer
 from hub.runtime.feeds import Feed
 from hub.runtime.importer import Importer, Progress
 from hub.runtime.ingest import Ingest
@@ -35,6 +36,7 @@ from hub.runtime.intake import Intake
 from hub.runtime.jobs import Chores
 from hub.runtime.missing import MissingRecords
 from hub.runtime.opening import names_of, open_account
+from hub.runtime.outbox import Outbox
 from hub.runtime.pace import Urgency, urgency
 from hub.runtime.reconcile import Reconciler
 from hub.runtime.retention import Retention
@@ -146,6 +148,15 @@ class Hub:
             http=self.channel_clients,
             announce=self.ingest.announce,
         )
+        self.outbox = Outbox(
+            services.store,
+            services.clock,
+            services.projects,
+            services.plugins,
+            http=self.channel_clients,
+            announce=self.ingest.announce,
+        )
+        services.composer = Composer(services, http=self.channel_clients, wake=self.outbox.wake)
         chores = Chores(
             services=services,
             reconciler=self.reconciler,
@@ -165,6 +176,7 @@ class Hub:
         self._start(self.lanes.run(), "lanes")
         self._start(self.ingest.run(), "ingest")
         self._start(self.timers.run(), "timers")
+        self._start(self.outbox.run(), "outbox")
         self._start(self.scheduler.run(), "scheduler")
         self._start(self._notice_forever(), "changes")
         return self
@@ -205,6 +217,7 @@ class Hub:
             await services.projects.reload()
             await self._follow_connections()
             self.ingest.wake()
+            self.outbox.wake()
             for run in self._running.values():
                 run.writer.wake()
 

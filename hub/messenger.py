@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import httpx
 
@@ -35,6 +35,8 @@ __all__ = [
     "SharedPipeline",
     "SharedStage",
     "SharedUser",
+    "SubscribesWebhooks",
+    "Subscription",
     "SyncsEntities",
 ]
 
@@ -286,6 +288,30 @@ class CountsUnanswered(Protocol):
         self, channel: ChannelConfig, http: httpx.AsyncClient, staff_ids: Sequence[str]
     ) -> Mapping[str, int]:
         """The counters of those of ``staff_ids`` whom the vendor knows. Raises VendorError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """Where the vendor sends its webhooks."""
+
+    #: to us; to another system; nowhere, since the vendor or the plugin refused
+    state: Literal["ours", "elsewhere", "refused"]
+    #: it was not so before
+    is_new: bool = False
+    #: for the other states, one sentence
+    problem: str = ""
+
+
+@runtime_checkable
+class SubscribesWebhooks(Protocol):
+    """A source whose webhooks are ordered through the vendor's API instead of in its cabinet."""
+
+    async def subscribe(self, channel: ChannelConfig, http: httpx.AsyncClient, hook_url: str) -> Subscription:
+        """Let the vendor send to ``hook_url``, unless somebody else's address stands there; asked again and again.
+
+        Raises VendorError.
+        """
         ...
 
 

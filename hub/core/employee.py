@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from hub.core.interaction import Destination, Identity
 from hub.core.part import Part
 from hub.core.phone import Phone, parse_phone
-from hub.core.records import EmployeeId
+from hub.core.records import EmployeeId, user_of
 
 __all__ = ["Absence", "Employee", "People", "Role", "index_people", "span_of"]
 
@@ -99,7 +99,9 @@ class People:
         """The employee at ``place``: by staff id, login, phone, e-mail, extension, in this order (R9)."""
         found = None
         if place.staff_id:
-            found = self.by_staff_id.get(place.staff_id)
+            # a vendor whom the hub told of the employees knows them by the hub's own ids
+            told = EmployeeId(place.staff_id)
+            found = self.by_staff_id.get(place.staff_id) or (told if told in self.by_id or user_of(told) else None)
         if found is None and place.login:
             found = self.by_login.get(place.login.lower())
         if found is None and place.phone:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from hub.clock import Clock
 from hub.engine.projects import Projects
@@ -18,6 +19,9 @@ from hub.store.connection_state import ConnectionStates
 from hub.store.crypto import Cipher
 from hub.store.directory import Directory
 from hub.store.engine import Store
+
+if TYPE_CHECKING:
+    from hub.runtime.composing import Composer
 
 __all__ = ["Services"]
 
@@ -43,6 +47,8 @@ class Services:
     feeds: dict[tuple[str, str], Feed] = field(default_factory=dict)
     #: the full reading of each account
     importers: dict[tuple[str, str], Importer] = field(default_factory=dict)
+    #: queues messages to clients; None in a process that only serves the web
+    composer: Composer | None = None
     #: tell the other tasks of this process that projects, channels or connections changed: they are reloaded
     changed: Callable[[], None] = lambda: None
     #: wake the lanes after a replay

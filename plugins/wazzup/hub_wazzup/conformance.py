@@ -1,0 +1,67 @@
+"""What the hub's conformance kit needs to try this plugin (X4)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+
+import httpx
+from pydantic import SecretStr
+
+from hub.ports import ChannelConfig, RawRequest
+from hub.testing.outfit import ARRIVED, SourceOutfit, SourceStage, payloads_of
+
+from .config import WazzupSettings
+from .sandbox import Sandbox, serve
+from .source import WazzupSource
+
+__all__ = ["OUTFIT"]
+
+
+@asynccontextmanager
+async def _open() -> AsyncIterator[SourceStage]:
+    """An account with two employees and a short conversation; the address of the webhooks is nobody's."""
+    sandbox = Sandbox()
+    sandbox.clock.set(ARRIVED)
+    account = sandbox.account
+    account.users = {id: {"id": id, "name": id.title()} for id in ("ivan", "maria")}
+    await sandbox.people.client_writes("380671234567", "Is the table in stock?", name="Olena")
+    sandbox.clock.advance(timedelta(minutes=1))
+    await sandbox.people.employee_writes("ivan", "380671234567", "Yes, it is.")
+    deliveries = [
+        RawRequest(
+            method="POST",
+            headers=(("content-type", "application/json; charset-utf-8"),),
+            body=json.dumps({"messages": [message]}).encode(),
+            received_at=ARRIVED + timedelta(minutes=2),
+        )
+        for message in account.messages
+    ]
+    with serve(sandbox) as (_, api_base):
+        settings = WazzupSettings(api_base=api_base, api_key=SecretStr(account.api_key))
+        channel = ChannelConfig(
+            project="conformance",
+            name="chats",
+            source="wazzup",
+            settings=settings,
+            region="UA",
+            time_zone="Europe/Kyiv",
+        )
+        async with httpx.AsyncClient(timeout=10, trust_env=False) as http:
+            yield SourceStage(
+                channel=channel,
+                http=http,
+                deliveries=deliveries,
+                since=ARRIVED,
+                until=ARRIVED + timedelta(minutes=5),
+                staff_ids=frozenset(account.users),
+                refused=replace(channel, settings=settings.model_copy(update={"api_key": SecretStr("old")})),
+            )
+        await asyncio.sleep(0)
+
+
+OUTFIT = SourceOutfit(source=WazzupSource(), payloads=payloads_of(__file__), open=_open)
