@@ -12,8 +12,11 @@ from datetime import timedelta
 import httpx
 from pydantic import SecretStr
 
+from hub.core.interaction import ClientId
+from hub.core.outgoing import Outgoing
+from hub.core.records import EmployeeId
 from hub.ports import ChannelConfig, RawRequest
-from hub.testing.outfit import ARRIVED, SourceOutfit, SourceStage, payloads_of
+from hub.testing.outfit import ARRIVED, Fault, SourceOutfit, SourceStage, payloads_of
 
 from .config import WazzupSettings
 from .sandbox import Sandbox, serve
@@ -60,8 +63,38 @@ async def _open() -> AsyncIterator[SourceStage]:
                 until=ARRIVED + timedelta(minutes=5),
                 staff_ids=frozenset(account.users),
                 refused=replace(channel, settings=settings.model_copy(update={"api_key": SecretStr("old")})),
+                outgoing=Outgoing(
+                    id="hub-9001",
+                    project="conformance",
+                    channel="chats",
+                    client_id=ClientId("c1"),
+                    chat=("whatsapp", "380671234567"),
+                    account=sandbox.channel.id,
+                    text="The table is yours",
+                    author=EmployeeId("ivan"),
+                    created_at=ARRIVED,
+                ),
+                sent=lambda: [str(message.get("text", "")) for message in sandbox.sent()],
+                fail_next=lambda fault: _order(sandbox, fault),
             )
         await asyncio.sleep(0)
 
 
-OUTFIT = SourceOutfit(source=WazzupSource(), payloads=payloads_of(__file__), open=_open)
+def _order(sandbox: Sandbox, fault: Fault) -> None:
+    match fault:
+        case Fault.THROTTLED:
+            sandbox.fail_next("POST", "/v3/message", status=429)
+        case Fault.FAILED:
+            sandbox.fail_next("POST", "/v3/message", status=500)
+        case Fault.CUT:
+            sandbox.fail_next("POST", "/v3/message", "cut")
+        case Fault.LOST:
+            sandbox.fail_next("POST", "/v3/message", "lost")
+
+
+OUTFIT = SourceOutfit(
+    source=WazzupSource(),
+    payloads=payloads_of(__file__),
+    owed=frozenset({"createContact__auto.json", "createContact__telegram.json", "createDeal__auto.json"}),
+    open=_open,
+)
