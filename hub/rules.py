@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from hub.core.text import LocalText, Translated
 from hub.hookspecs import hookimpl
 from hub.ports import Rule, Suggested
 
@@ -33,6 +34,15 @@ class AnnounceSettings(_Settings):
     """Whom `AnnounceNewRecords` tells."""
 
     to: tuple[str, ...] = Field(default=("owner",), title="Whom to tell", description="Words for somebody, in order")
+    text: LocalText = Field(
+        default=Translated(
+            ru="Новый клиент: {{ who }}\n{{ attribution }}\n{{ card }}",
+            uk="Новий клієнт: {{ who }}\n{{ attribution }}\n{{ card }}",
+            en="New client: {{ who }}\n{{ attribution }}\n{{ card }}",
+        ),
+        title="What they read",
+        description="Text; {{ card }} is the address of the new card",
+    )
 
 
 class AnnounceNewRecords:
@@ -49,7 +59,8 @@ class AnnounceNewRecords:
         if outcome.drop or not (makes_deal or makes_contact):
             return None
         told = tuple(dict.fromkeys((*(outcome.notify or ()), *settings.to)))
-        return Suggested(outcome=replace(outcome, notify=told), reason="a new record is announced to whom it belongs")
+        changed = replace(outcome, notify=told, notice=outcome.notice or settings.text)
+        return Suggested(outcome=changed, reason="a new record is announced to whom it belongs")
 
 
 class RepeatSettings(_Settings):

@@ -10,11 +10,14 @@ from typing import Annotated
 import typer
 from sqlalchemy import Connection
 
+from hub import rules
 from hub.commands.context import Exit, JsonOption, ProjectOption, console, fail, opened, print_json, the_project
 from hub.core.consistency import findings
 from hub.core.example_check import check_examples
 from hub.core.policy import Policy, load_policy, policy_schema
 from hub.errors import ConfigurationError
+from hub.plugins import Plugins, load_plugins
+from hub.settings import load_settings
 from hub.store import policies
 
 __all__ = ["app"]
@@ -37,7 +40,7 @@ def import_file(
     text = file.read_text(encoding="utf-8")
     with opened() as services:
         name = the_project(services, project)
-        _checked(text, str(file))
+        _checked(text, str(file), services.plugins)
         base = based_on if based_on is not None else _base_of(text)
         now = services.clock.now()
 
@@ -73,7 +76,9 @@ def export(
 def check(file: FileArgument, as_json: JsonOption = False) -> None:
     """Check FILE without publishing it: fields, names, contradictions, its own examples."""
     try:
-        policy = _checked(file.read_text(encoding="utf-8"), str(file))
+        # rules of plugins may be named in it
+        plugins = load_plugins(load_settings().plugins, builtin=(("hub", rules),))
+        policy = _checked(file.read_text(encoding="utf-8"), str(file), plugins)
     except ConfigurationError as err:
         if as_json:
             print_json({"ok": False, "problem": err.problem, "path": err.path, "line": err.line})
@@ -148,8 +153,8 @@ def rollback(
         console.print(f"Version {services.store.write_now(back).version} is published: the text of version {to}.")
 
 
-def _checked(text: str, file: str) -> Policy:
-    policy = load_policy(text, file=file)
+def _checked(text: str, file: str, plugins: Plugins) -> Policy:
+    policy = load_policy(text, file=file, rules=plugins.rules.values())
     failures = check_examples(policy)
     if failures:
         raise ConfigurationError("; ".join(str(failure) for failure in failures), path="example", file=file)

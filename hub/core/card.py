@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hub.core.plan import CreateContact, CreateDeal, NewRecord, Reason, StepKey, UpdateContact, UpdateDeal
-from hub.core.records import EmployeeId, RecordKind
+from hub.core.records import Catalogue, Company, Contact, EmployeeId, RecordKind, RecordRef
 
 if TYPE_CHECKING:
     from hub.core.planning import Making
@@ -15,13 +16,14 @@ __all__ = ["make_contact", "make_deal"]
 
 def make_contact(making: Making) -> None:
     """The contact that new work hangs on: the client's own, the company, or a new one."""
-    facts = making.facts
+    facts, people, company = making.facts, making.people, making.facts.company
+    creates = making.policy.contacts.create if making.outcome.contact is None else making.outcome.contact
     if facts.contact is not None:
         making.contact_ref = facts.contact.ref
         _complete_contact(making)
-    elif facts.company is not None:
-        making.contact_ref = facts.company.ref
-    elif making.policy.contacts.create if making.outcome.contact is None else making.outcome.contact:
+    elif company is not None and not (facts.client.is_company_by_field and creates):
+        making.contact_ref = company.ref
+    elif creates:
         settings = making.policy.contacts
         # one client, one contact, whichever of its interactions makes it
         key = StepKey(f"{making.client}/create_contact")
@@ -32,10 +34,13 @@ def make_contact(making: Making) -> None:
                 name=making.text(settings.name, "contact") or facts.phone,
                 phones=facts.phones,
                 emails=facts.emails,
-                responsible=making.people.contact_owner,
+                responsible=people.contact_owner if company is None else _of_company(company, making),
                 fields=making.filled(making.outcome.contact_fields, settings.fields),
-                tags=_joined(making.outcome.contact_tags, settings.tags),
-                reason=making.verdict.reason("new_client"),
+                tags=making.tags(making.outcome.contact_tags, settings.tags),
+                company=None if company is None else company.ref,
+                reason=making.verdict.reason("new_client")
+                if company is None
+                else making.verdict.reason("new_person_of_company", "J10"),
             )
         )
 
@@ -49,36 +54,70 @@ def _complete_contact(making: Making) -> None:
     wanted = taken_over or making.outcome.contact_tags or making.outcome.contact_fields
     if not from_outside and not wanted and all(phone in contact.phones for phone in facts.phones):
         return
-    phones, emails = list(facts.phones), list(facts.emails)
-    if making.policy.identity.carry_over:
-        for other in facts.client.duplicates:
-            if not other.name or not contact.name or other.name.casefold() == contact.name.casefold():
-                phones += other.phones
-                emails += other.emails
+    others = _same_person(contact, facts.client.duplicates) if making.policy.identity.carry_over else ()
+    phones = [*facts.phones, *(phone for other in others for phone in other.phones)]
+    emails = [*facts.emails, *(email for other in others for email in other.emails)]
     known = {email.casefold() for email in contact.emails}
     # a shared number would bind strangers together (X12)
     shared = making.policy.shared_numbers
     more_phones = tuple(dict.fromkeys(one for one in phones if one not in contact.phones and one not in shared))
     more_emails = tuple(dict.fromkeys(email for email in emails if email.casefold() not in known))
-    name = facts.client_name if facts.client_name and not contact.name else None
-    tags = tuple(tag for tag in making.outcome.contact_tags if tag not in contact.tags)
-    fields = making.filled(making.outcome.contact_fields) if making.outcome.contact_fields else {}
-    if not (more_phones or more_emails or name or taken_over or tags or fields):
+    name = contact.name or facts.client_name or next((other.name for other in others if other.name), "")
+    tags = [*making.tags(making.outcome.contact_tags), *(tag for other in others for tag in other.tags)]
+    more_tags = tuple(dict.fromkeys(tag for tag in tags if tag not in contact.tags))
+    fields = _told_fields(making) | _carried_fields(contact, others, facts.snapshot.catalogue)
+    company = None if contact.company_id else next((other.company_id for other in others if other.company_id), None)
+    if not (more_phones or more_emails or name != contact.name or taken_over or more_tags or fields or company):
         return
     making.actions.append(
         UpdateContact(
             key=StepKey(f"{facts.interaction.id}/update_contact/{contact.id}"),
             contact=contact.ref,
-            name=name,
+            name=name if name != contact.name else None,
             add_phones=more_phones,
             add_emails=more_emails,
             responsible=taken_over,
             fields=fields,
-            add_tags=tags,
+            add_tags=more_tags,
+            company=None if company is None else RecordRef(kind=RecordKind.COMPANY, id=company),
             after=_claim_key(making) if facts.claimed_by is not None else None,
             reason=_taking_over(making) if taken_over else making.verdict.reason("contact_completed", "A9"),
         )
     )
+
+
+def _of_company(company: Company, making: Making) -> EmployeeId | None:
+    """To whom a new person of a known company belongs: the company's responsible (J10)."""
+    own = company.responsible
+    return making.people.responsible if own is None or own in making.facts.snapshot.inactive else own
+
+
+def _same_person(contact: Contact, duplicates: Sequence[Contact]) -> tuple[Contact, ...]:
+    """Those of ``duplicates`` that bear the same name, or where one bears none: a family's number joins nobody."""
+    return tuple(
+        other
+        for other in duplicates
+        if not other.name or not contact.name or other.name.casefold() == contact.name.casefold()
+    )
+
+
+def _told_fields(making: Making) -> dict[str, str]:
+    """The custom fields that the policy wants on the contact and that do not say so yet (H5)."""
+    if not making.outcome.contact_fields:
+        return {}
+    wanted, held = making.filled(making.outcome.contact_fields), making.facts.contact_fields
+    return {name: value for name, value in wanted.items() if held.get(name) != value}
+
+
+def _carried_fields(contact: Contact, others: Sequence[Contact], catalogue: Catalogue) -> dict[str, str]:
+    """Custom fields that ``contact`` lacks and one of ``others`` has; the hub's own stand in no catalogue."""
+    found: dict[str, str] = {}
+    for offered in catalogue.fields if others else ():
+        if offered.record is RecordKind.CONTACT and not contact.fields.get(offered.id):
+            value = next((other.fields[offered.id] for other in others if other.fields.get(offered.id)), "")
+            if value:
+                found[offered.name] = value
+    return found
 
 
 def _taken_over(making: Making, present: EmployeeId | None) -> EmployeeId | None:
@@ -131,9 +170,9 @@ def make_deal(making: Making) -> None:
             stage=outcome.stage if outcome.stage is not None else settings.stage,
             is_unsorted=settings.unsorted if outcome.unsorted is None else outcome.unsorted,
             responsible=making.people.owner,
-            price=outcome.price if outcome.price is not None else settings.price,
+            price=making.number(outcome.price if outcome.price is not None else settings.price, "price"),
             fields=making.filled(outcome.fields, settings.fields),
-            tags=_joined(outcome.tags, settings.tags),
+            tags=making.tags(outcome.tags, settings.tags),
             reason=making.verdict.reason("new_deal"),
         )
     )
@@ -167,7 +206,3 @@ def _open_deal(making: Making) -> None:
                 reason=_taking_over(making),
             )
         )
-
-
-def _joined(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*first, *second))) if first and second else first or second

@@ -12,6 +12,7 @@ from pydantic import Field as ModelField
 
 from hub.core.field import Field, find_field, near_names
 from hub.core.part import Part
+from hub.core.phone import Phone
 from hub.core.plan import Check
 from hub.core.schedule import Hours, parse_times
 
@@ -31,6 +32,9 @@ _NUMERIC = {"less", "at_most", "greater", "at_least", "between"}
 #: a check of each value seen is kept, so that fifty failed rows cost no fifty new objects
 _REMEMBERED = 64
 _LONGEST_MATCHED = 2000
+#: fields that hold telephone numbers
+_PHONES = frozenset({"line", "phone", "phones"})
+_WHOLE = frozenset({"equals", "not_equals", "one_of", "none_of"})
 
 Failure = TypeVar("Failure")
 
@@ -41,6 +45,7 @@ class Surroundings(Protocol):
     @property
     def company_hours(self) -> Hours: ...
     def hours_of(self, schedule: str) -> Hours | None: ...
+    def phone(self, text: str) -> Phone | None: ...
 
 
 class Condition(Part):
@@ -96,7 +101,7 @@ class Condition(Part):
         found = find_field(self.field)
         if found is None:
             raise ValueError(f"{self.field!r} is no field; near: {', '.join(near_names(self.field))}")
-        if self.operator in _NUMERIC and found.type != "number" and found.name.count(".") == 0:
+        if self.operator in _NUMERIC and found.type != "number" and not found.is_open:
             raise ValueError(f"{self.operator} compares numbers, {self.field!r} is a {found.type}")
         if (self.operator in {"time_of_day", "weekday", "working_hours"}) != (found.type == "moment"):
             raise ValueError("time_of_day, weekday and working_hours are asked of the field 'moment', and nothing else")
@@ -172,8 +177,10 @@ def _test(
 ) -> Callable[[Facts], Failure | None]:
     field = find_field(condition.field)
     assert field is not None, "validated when the policy was read"
-    holds, read = _predicate(field, condition.operator, condition.value, around), field.read
-    name, operator, expected = condition.field, condition.operator, _show(condition.value)
+    is_number = condition.field in _PHONES and condition.operator in _WHOLE
+    value = _as_numbers(condition.value, around) if is_number else condition.value
+    holds, read = _predicate(field, condition.operator, value, around), field.read
+    name, operator, expected = condition.field, condition.operator, _show(value)
     failures: dict[Any, Failure] = {}
 
     def failure_of(seen: Any) -> Failure:
@@ -185,13 +192,20 @@ def _test(
         return failure
 
     if operator == "equals" and field.type in {"flag", "number", "text"}:
-        return _equality(field, condition.value, failure_of)
+        return _equality(field, value, failure_of)
 
     def failed(facts: Facts) -> Failure | None:
         seen = read(facts)
         return None if holds(seen) else failure_of(seen)
 
     return failed
+
+
+def _as_numbers(value: Any, around: Surroundings) -> Any:
+    """Whole telephone numbers as they are compared, however they were typed; beginnings and parts as they are (C4)."""
+    if isinstance(value, list | tuple):
+        return [_as_numbers(item, around) for item in value]
+    return (around.phone(value) or value) if isinstance(value, str) else value
 
 
 def _equality(field: Field, value: Any, failure_of: Callable[[Any], Failure]) -> Callable[[Facts], Failure | None]:

@@ -243,6 +243,11 @@ class Facts:
         """The contact's custom fields by name and by id."""
         return self._named(self.contact.fields, RecordKind.CONTACT) if self.contact else {}
 
+    @property
+    def company_fields(self) -> Mapping[str, str]:
+        """The company's custom fields by name and by id."""
+        return self._named(self.company.fields, RecordKind.COMPANY) if self.company else {}
+
     def _named(self, fields: Mapping[str, str], record: RecordKind) -> dict[str, str]:
         named = {
             found.name: fields[found.id]
@@ -337,7 +342,8 @@ def establish(interaction: Interaction, snapshot: Snapshot, policy: Policy, now:
         now=now,
         direction=direction,
         is_answered=is_answered,
-        is_missed=is_inbound_call and not (is_answered or is_client_missed or is_pending),
+        is_missed=(is_inbound_call or isinstance(interaction, Chat))
+        and not (is_answered or is_client_missed or is_pending),
         is_client_missed=is_client_missed,
         is_reached=is_reached,
         is_transferred=bool(call and call.is_transferred) or len(took_part) > 1,

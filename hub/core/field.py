@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,8 +25,10 @@ class Field:
     type: FieldType
     meaning: str
     read: Callable[[Facts], Any]
-    #: where it lies in `Facts`; "" below an open prefix
+    #: where it lies in `Facts`; "" if it is no attribute of it
     path: str = ""
+    #: below an open prefix: a text that may well be a number
+    is_open: bool = False
 
 
 def _fields(type: FieldType, **meanings: str) -> dict[str, Field]:
@@ -33,10 +36,32 @@ def _fields(type: FieldType, **meanings: str) -> dict[str, Field]:
     for key, meaning in meanings.items():
         name = key.replace("__", ".")
         path = _PATHS.get(name, name)
-        found[name] = Field(name=name, type=type, meaning=meaning, read=attrgetter(path), path=path)
+        read = _READ.get(name) or attrgetter(path)
+        found[name] = Field(name=name, type=type, meaning=meaning, read=read, path="" if name in _READ else path)
     return found
 
 
+def _messages(facts: Facts) -> int:
+    said = facts.interaction
+    return sum(line.is_from_client for line in said.messages) if said.kind == "chat" else int(said.kind == "message")
+
+
+def _days_since(at: datetime | None, facts: Facts) -> float | None:
+    return None if at is None else (facts.now - at).total_seconds() / 86400
+
+
+#: fields that no attribute of `Facts` holds
+_READ: Mapping[str, Callable[[Facts], Any]] = {
+    "company.name": lambda facts: facts.company.name if facts.company else "",
+    "company.tags": lambda facts: facts.company.tags if facts.company else (),
+    "deal.age_days": lambda facts: _days_since(facts.deal.created_at if facts.deal else None, facts),
+    "last_talked_days": lambda facts: _days_since(facts.snapshot.history.last_talked_at, facts),
+    "has_namesake": lambda facts: bool(facts.client.namesakes),
+    "duplicates": lambda facts: len(facts.client.duplicates),
+    "open_tasks": lambda facts: len(facts.open_tasks),
+    "messages": _messages,
+    "messengers": lambda facts: tuple(kind for kind, _ in facts.interaction.client.handles),
+}
 #: where a field lies in `Facts`, if not under its own name
 _PATHS = {
     **{
@@ -47,6 +72,10 @@ _PATHS = {
         )
     },
     "came_from": "attribution.source",
+    "location.country": "attribution.country",
+    "location.region": "attribution.region",
+    "location.city": "attribution.city",
+    "closed_deals": "client.closed_deals",
     "moment": "now",
     "deal.stage": "deal_stage",
     "deal.pipeline": "deal_pipeline",
@@ -81,11 +110,15 @@ FIELDS: Mapping[str, Field] = {
         landing_page="the page on which the visit began",
         referrer="the page that sent the client",
         ip="the client's network address",
+        location__country="the country where the channel places the client, ISO 3166 (J2)",
+        location__region="the region, as the channel writes it",
+        location__city="the city, as the channel writes it",
         pool="the pool of substitution numbers",
         came_from="the source: told by the channel, or by the policy's table of numbers (R11)",
         form_name="the form's name (J8)",
         page="the page of the form or chat (J8)",
-        text="the form's or message's text",
+        text="the form's or message's text; of a chat what the client wrote",
+        summary="what the channel's analysis said of the call",
         answered_by="id of the employee who talked last to the client (answered by)",
         caller="id of the employee who called out",
         employee="id of the employee who acted: who answered, else who called",
@@ -99,6 +132,7 @@ FIELDS: Mapping[str, Field] = {
         deal__pipeline="name of the open deal's pipeline",
         deal__name="name of the open deal",
         contact__name="the contact's name in the CRM",
+        company__name="the company's name in the CRM",
         connection="the CRM connection's name",
         repeat="the channel's repeat policy: notify or new_deal (W5)",
         account="the vendor's id of our number or account that the client wrote to",
@@ -106,7 +140,7 @@ FIELDS: Mapping[str, Field] = {
     **_fields(
         "flag",
         is_answered="an employee talked to the client",
-        is_missed="inbound, and no employee was reached (voicemail included)",
+        is_missed="inbound call or chat, and no employee was reached (voicemail included)",
         is_voicemail="the client was sent to voicemail",
         is_client_missed="a callback whose client did not pick up (A17)",
         is_callback="came through the callback form",
@@ -127,6 +161,7 @@ FIELDS: Mapping[str, Field] = {
         is_new_client="no contact or company of the CRM matches",
         has_contact="the CRM has a contact of the client",
         has_company="the CRM has a company of the client",
+        has_namesake="a contact shares nothing with the client but the name, which is a key (J7)",
         has_open_deal="the client has an open deal",
         had_deals="the client has a closed deal",
         has_open_call_back="a call-back task is open on contact or deal (A3)",
@@ -141,6 +176,12 @@ FIELDS: Mapping[str, Field] = {
         talk_seconds="seconds of talk",
         waiting_seconds="seconds until somebody answered, or the caller gave up",
         open_deals="how many open deals the client has",
+        closed_deals="how many closed deals the client has",
+        duplicates="how many further contacts of the client the CRM has (A9)",
+        open_tasks="how many open tasks the client has",
+        messages="how many lines the client wrote in the chat",
+        deal__age_days="days since the open deal was made",
+        last_talked_days="days since an employee last talked to the client",
         price="the open deal's price",
         interactions="interactions of this client before",
         rating="the client's rating of the call",
@@ -152,13 +193,15 @@ FIELDS: Mapping[str, Field] = {
         rung="ids of the employees who were rung, in order",
         deal__tags="tags of the open deal",
         contact__tags="tags of the contact",
+        company__tags="tags of the company",
+        messengers="kinds of messengers by which the client is known, as whatsapp",
     ),
     **_fields("moment", moment="when the interaction is decided; for time_of_day, weekday and working_hours"),
 }
 
 #: fields that take few values in a project's life, so that what conditions say of them is worth remembering
 FEW_VALUES = frozenset(
-    {name for name, found in FIELDS.items() if found.type == "flag"}
+    {name for name, found in FIELDS.items() if found.type == "flag" and found.path}
     | {
         "kind", "channel", "source", "direction", "disposition", "line", "department", "scheme", "came_from", "pool",
         "utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term", "form_name", "country", "deal.pipeline",
@@ -173,12 +216,14 @@ OPEN_FIELDS: Mapping[str, str] = {
     "identity": "a further identity field of the client, such as a tax number (J4)",
     "deal.fields": "a custom field of the open deal, by the CRM's name of it",
     "contact.fields": "a custom field of the contact, by the CRM's name of it",
+    "company.fields": "a custom field of the company, by the CRM's name of it",
 }
 _OPEN_PATHS = {
     "parameters": attrgetter("parameters"),
     "identity": attrgetter("interaction.client.fields"),
     "deal.fields": attrgetter("deal_fields"),
     "contact.fields": attrgetter("contact_fields"),
+    "company.fields": attrgetter("company_fields"),
 }
 
 
@@ -190,7 +235,7 @@ def find_field(name: str) -> Field | None:
     for prefix, meaning in OPEN_FIELDS.items():
         if name.startswith(f"{prefix}.") and len(name) > len(prefix) + 1:
             read = _entry(_OPEN_PATHS[prefix], name[len(prefix) + 1 :])
-            return Field(name=name, type="text", meaning=meaning, read=read)
+            return Field(name=name, type="text", meaning=meaning, read=read, is_open=True)
     return None
 
 

@@ -88,8 +88,11 @@ class Attribution:
     ga_client_id: str = ""
     landing_page: str = ""
     referrer: str = ""
-    #: the client's network address
+    #: the client's network address, and where the channel places it (J2): ISO 3166, names as the channel writes them
     ip: str = ""
+    country: str = ""
+    region: str = ""
+    city: str = ""
     #: the pool of substitution numbers
     pool: str = ""
     #: filled from the policy's table of numbers when no utm tags came (R11), or by the channel

@@ -8,15 +8,15 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from pydantic import Field as ModelField
-from pydantic import field_validator
 
 from hub.core.part import Duration, Part
-from hub.core.text import Language, LocalText, check_text, say
+from hub.core.text import Language, LocalText, say
 
 __all__ = ["DealWish", "NoteWish", "Outcome", "OutcomeSettings", "Place", "TaskWish", "WordList", "merge"]
 
-#: the open or new deal; the contact (or company); ``auto``: the deal, else the contact (A18)
-Place = Literal["auto", "deal", "contact"]
+#: ``deal``: the open or new one; ``contact``: or company; ``auto``: the deal, else the contact (A18);
+#: ``last_deal``: the newest open order, else the newest earlier one, else none at all, or with the bar the contact (C5)
+Place = Literal["auto", "deal", "contact", "last_deal", "last_deal|contact"]
 #: ``create``: unless one is open (A14); ``create_another``: even then (J9, J11)
 DealWish = Literal["none", "create", "create_another"]
 #: who, in order of preference: see `hub.core.assign.WORDS`
@@ -64,11 +64,13 @@ class Outcome:
     pipeline: str | None = None
     stage: str | None = None
     unsorted: bool | None = None
-    price: float | None = None
+    #: a number, or a text that renders to one
+    price: float | str | None = None
     deal_name: str | None = None
     #: custom fields of a new deal, by the CRM's name of them, as texts
     fields: Mapping[str, str] = field(default_factory=dict)
     contact_fields: Mapping[str, str] = field(default_factory=dict)
+    #: as texts
     tags: tuple[str, ...] = ()
     contact_tags: tuple[str, ...] = ()
     tasks: tuple[TaskWish, ...] | None = None
@@ -77,7 +79,7 @@ class Outcome:
     notes: tuple[NoteWish, ...] | None = None
     #: who is told at once (A12, C7)
     notify: WordList | None = None
-    notice: str | None = None
+    notice: LocalText | None = None
     call_record: Literal["contact", "deal", "none"] | None = None
 
 
@@ -90,13 +92,6 @@ class TaskWishSettings(Part):
     on: Place | None = None
     due: Duration | None = None
     text: LocalText | None = None
-
-    @field_validator("text")
-    @classmethod
-    def _text_renders(cls, value: LocalText | None) -> LocalText | None:
-        if isinstance(value, str):
-            check_text(value)
-        return value
 
     def wish(self, language: Language) -> TaskWish:
         """The wish, its text in ``language``."""
@@ -125,33 +120,18 @@ class OutcomeSettings(Part):
     pipeline: str | None = None
     stage: str | None = None
     unsorted: bool | None = None
-    price: float | None = None
+    price: float | LocalText | None = None
     deal_name: LocalText | None = None
     fields: Mapping[str, LocalText] = {}
     contact_fields: Mapping[str, LocalText] = {}
-    tags: tuple[str, ...] = ()
-    contact_tags: tuple[str, ...] = ()
+    tags: tuple[LocalText, ...] = ()
+    contact_tags: tuple[LocalText, ...] = ()
     tasks: tuple[TaskWishSettings, ...] | None = None
     more_tasks: tuple[TaskWishSettings, ...] = ()
     notes: tuple[NoteWishSettings, ...] | None = None
     notify: WordList | None = None
     notice: LocalText | None = None
     call_record: Literal["contact", "deal", "none"] | None = None
-
-    @field_validator("deal_name", "notice")
-    @classmethod
-    def _text_renders(cls, value: LocalText | None) -> LocalText | None:
-        if isinstance(value, str):
-            check_text(value)
-        return value
-
-    @field_validator("fields", "contact_fields")
-    @classmethod
-    def _fields_render(cls, value: Mapping[str, LocalText]) -> Mapping[str, LocalText]:
-        for text in value.values():
-            if isinstance(text, str):
-                check_text(text)
-        return value
 
     def words(self) -> list[str]:
         """Every word for somebody that stands here."""
@@ -172,8 +152,10 @@ class OutcomeSettings(Part):
                     found[name] = tuple(task.wish(language) for task in value)
                 case "notes":
                     found[name] = tuple(NoteWish(note=note.note, on=note.on) for note in value)
-                case "deal_name" | "notice":
+                case "deal_name" | "notice" | "price" if not isinstance(value, float):
                     found[name] = say(value, language)
+                case "tags" | "contact_tags":
+                    found[name] = tuple(say(text, language) for text in value)
                 case "fields" | "contact_fields":
                     found[name] = {key: say(text, language) for key, text in value.items()}
                 case _:

@@ -28,6 +28,7 @@ __all__ = [
     "Plan",
     "Reason",
     "RecordCall",
+    "RecordChoice",
     "Ref",
     "StepKey",
     "Trial",
@@ -286,12 +287,24 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordChoice:
+    """A contact that could have been the client: the one that gets the new work, or passed over and why (A9, X1)."""
+
+    record: RecordRef
+    name: str
+    is_chosen: bool
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """Everything that "why here?" is answered from (X1)."""
 
     facts: tuple[Fact, ...] = ()
     trials: tuple[Trial, ...] = ()
     candidates: tuple[Candidate, ...] = ()
+    #: which of several contacts it was; () where there was nothing to choose
+    contacts: tuple[RecordChoice, ...] = ()
     warnings: tuple[Reason, ...] = ()
 
 

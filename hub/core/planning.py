@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -52,6 +52,7 @@ def plan_for(verdict: Verdict, facts: Facts, people: Assigned, client_id: Client
             facts=shown_facts(facts),
             trials=verdict.trials,
             candidates=shown_candidates(people),
+            contacts=facts.client.choices,
             warnings=(*verdict.warnings, *making.warnings),
         ),
         turns=people.turns,
@@ -156,6 +157,22 @@ class Making:
                     found[name] = value
         return found
 
+    def tags(self, *lists: Sequence[LocalText]) -> tuple[str, ...]:
+        """The tags of all ``lists``, each once; one that renders to nothing is left out."""
+        said = (self.text(tag, "tag") for tags in lists for tag in tags)
+        return tuple(dict.fromkeys(tag for tag in said if tag))
+
+    def number(self, value: float | LocalText | None, title: str) -> float | None:
+        """``value``, or the number that it renders to; None with a warning if it is none."""
+        if value is None or isinstance(value, int | float):
+            return value
+        said = self.text(value, title)
+        try:
+            return float(said.replace("\u00a0", "").replace(" ", "").replace(",", ".")) if said else None
+        except ValueError:
+            self.warnings.append(Reason(code="no_number", values={"text": title}))
+            return None
+
     def _nothing(self, code: str) -> None:
         because = self.verdict.because
         values = {**because.values} if because.code == code else {**because.values, "why": code}
@@ -193,7 +210,13 @@ class Making:
 
     def _task(self, wish: TaskWish) -> None:
         kind = self.policy.tasks[wish.task]
-        on = self.place(wish.on or kind.on)
+        where = wish.on or kind.on
+        on = self.place(where)
+        if on is None and where == "last_deal":
+            key = StepKey(f"{self.facts.interaction.id}/nothing/{wish.task}")
+            reason = self.verdict.reason("no_order_for_task", "C5", task=wish.task)
+            self.actions.append(Nothing(key=key, reason=reason))
+            return
         for word in wish.assignees:
             words = tuple(word.split("|"))
             if kind.completed:
@@ -277,9 +300,13 @@ class Making:
             self.due[key] = self._deadline(messages.task, kind, since, messages.task_after)
 
     def place(self, place: Place) -> Ref | None:
-        """Where a task or note goes; where the wanted record does not exist, on the other one (A18)."""
+        """Where a task or note goes; where the wanted record does not exist, on the other one (A18), but see C5."""
         if place == "contact":
             return self.contact_ref or self.deal_ref
+        if place in {"last_deal", "last_deal|contact"}:
+            last = self.facts.client.last_deal
+            newest = self.deal_ref if isinstance(self.deal_ref, NewRecord) else last.ref if last else None
+            return newest or (self.contact_ref if place == "last_deal|contact" else None)
         return self.deal_ref or self.contact_ref
 
     # --- call record, notes, notices ----------------------------------------------------------------------------
@@ -318,7 +345,13 @@ class Making:
             if on is not None and text:
                 key = StepKey(f"{self.facts.interaction.id}/note/{wish.note}")
                 self.actions.append(
-                    AddNote(key=key, on=on, text=text, reason=self.verdict.reason("note", note=wish.note))
+                    AddNote(
+                        key=key,
+                        on=on,
+                        text=text,
+                        is_long=self.policy.notes[wish.note].is_long,
+                        reason=self.verdict.reason("note", note=wish.note),
+                    )
                 )
 
     def _notify(self) -> None:

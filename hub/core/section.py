@@ -13,7 +13,7 @@ from pydantic import field_validator
 from hub.core.outcome import OutcomeSettings, WordList
 from hub.core.part import Duration, Part
 from hub.core.schedule import zone_of
-from hub.core.text import Language, LocalText, check_text
+from hub.core.text import Language, LocalText
 
 __all__ = [
     "Assignment",
@@ -108,15 +108,7 @@ class SourceRow(Part):
     utm_campaign: str = ""
     #: custom fields of a new deal (A16)
     fields: Mapping[str, LocalText] = {}
-    tags: tuple[str, ...] = ()
-
-    @field_validator("fields")
-    @classmethod
-    def _fields_render(cls, value: Mapping[str, LocalText]) -> Mapping[str, LocalText]:
-        for text in value.values():
-            if isinstance(text, str):
-                check_text(text)
-        return value
+    tags: tuple[LocalText, ...] = ()
 
 
 class Connection(Part):
@@ -191,7 +183,7 @@ class Contacts(Part):
     #: False: deals only (Z9)
     create: bool = True
     name: LocalText = "{{ client }}"
-    tags: tuple[str, ...] = ()
+    tags: tuple[LocalText, ...] = ()
     fields: Mapping[str, LocalText] = {}
 
 
@@ -204,8 +196,9 @@ class Deals(Part):
     unsorted: bool = False
     name: LocalText = "{{ client }}"
     fields: Mapping[str, LocalText] = {}
-    tags: tuple[str, ...] = ()
-    price: float | None = None
+    tags: tuple[LocalText, ...] = ()
+    #: a number, or a text that renders to one
+    price: float | LocalText | None = None
     #: Z1: made after the call, or as soon as somebody picked up
     at: Literal["end", "pick_up"] = "end"
 
@@ -214,13 +207,8 @@ class NoteKind(Part):
     """A note that rows and rules may ask for; one that renders to nothing is not made."""
 
     text: LocalText
-
-    @field_validator("text")
-    @classmethod
-    def _text_renders(cls, value: LocalText) -> LocalText:
-        if isinstance(value, str):
-            check_text(value)
-        return value
+    #: the CRM folds it, where it can: transcripts, summaries
+    is_long: bool = False
 
 
 class CallRecords(Part):

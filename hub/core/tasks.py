@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import field_validator
-
 from hub.core.interaction import ClientId, InteractionId
 from hub.core.outcome import Place, WordList
 from hub.core.part import Duration, Part
 from hub.core.plan import StepKey
 from hub.core.records import EmployeeId, Task
-from hub.core.text import LocalText, check_text
+from hub.core.text import LocalText
 
 if TYPE_CHECKING:
     from hub.core.policy import Policy
@@ -77,13 +75,6 @@ class TaskKind(Part):
     until_reached: bool = False
     recognise: Recognise = Recognise()
     overdue: tuple[Overdue, ...] = ()
-
-    @field_validator("text", "result")
-    @classmethod
-    def _text_renders(cls, value: LocalText) -> LocalText:
-        if isinstance(value, str):
-            check_text(value)
-        return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
 from jinja2 import TemplateError, meta, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from pydantic import field_validator
+from pydantic import AfterValidator, field_validator
 
 from hub.core.part import Part
 from hub.core.phone import Phone
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hub.core.facts import Facts
     from hub.core.interaction import Leg
 
-__all__ = ["VALUES", "Language", "LocalText", "Speaker", "Translated", "check_text", "say"]
+__all__ = ["CARD", "VALUES", "Language", "LocalText", "Speaker", "Translated", "check_text", "say"]
 
 Language = Literal["ru", "uk", "en"]
 _LONGEST_TEXT = 20_000
@@ -53,8 +53,14 @@ class Translated(Part):
         return getattr(self, language) or self.ru or self.uk or self.en
 
 
-#: a text, or one text for each language
-LocalText = str | Translated
+def _checked(text: str | Translated) -> str | Translated:
+    if isinstance(text, str):
+        check_text(text)
+    return text
+
+
+#: a text, or one text for each language; it must render
+LocalText: TypeAlias = Annotated[str | Translated, AfterValidator(_checked)]
 
 
 def say(text: LocalText, language: Language) -> str:
@@ -234,6 +240,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
     "talked": {"ru": "разговор", "uk": "розмова", "en": "talked"},
     "line": {"ru": "Набранный номер", "uk": "Набраний номер", "en": "Dialled number"},
     "department": {"ru": "Отдел", "uk": "Відділ", "en": "Department"},
+    "operator": {"ru": "Оператор", "uk": "Оператор", "en": "Operator"},
     "page": {"ru": "Страница", "uk": "Сторінка", "en": "Page"},
     "source": {"ru": "Источник", "uk": "Джерело", "en": "Source"},
 }
@@ -318,6 +325,35 @@ def _attribution(speaker: Speaker) -> str:
     return "\n".join(f"{name}: {value}" for name, value in rows if value)
 
 
+def _transcript(speaker: Speaker) -> str:
+    """A chat's lines, each with time and author; "" for what is no chat (J1, J9)."""
+    facts, chat = speaker.facts, speaker.facts.interaction
+    if chat.kind != "chat":
+        return ""
+    spoke = {
+        (leg.destination.staff_id or leg.destination.name): employee
+        for leg, employee in zip(facts.legs, facts.leg_employees, strict=True)
+    }
+    lines = []
+    for line in chat.messages:
+        author = line.author
+        if line.is_from_client:
+            who = facts.client_name or _client(speaker)
+        else:
+            who = speaker.name_of(spoke.get(author.staff_id or author.name)) or author.name or speaker.word("operator")
+        lines.append(f"{speaker.local(line.at)[-5:]} {who}: {line.text}")
+    return "\n".join(lines)
+
+
+def _namesakes(speaker: Speaker) -> str:
+    """Contacts that share nothing but the name (J7)."""
+    return ", ".join(f"{found.name} (#{found.id})" for found in speaker.facts.client.namesakes)
+
+
+#: stands in a text for the address of the card, which is known only when the record is made (C7)
+CARD = "🔗"
+
+
 def _rung(speaker: Speaker) -> str:
     return ", ".join(speaker.name_of(employee) for employee in speaker.facts.rung)
 
@@ -369,6 +405,11 @@ VALUES: Mapping[str, Callable[[Speaker], Any]] = {
     "summary": lambda speaker: speaker.facts.summary,
     "rating": lambda speaker: speaker.facts.rating,
     "card_url": lambda speaker: speaker.facts.card_url,
+    "card": lambda speaker: CARD,
+    "transcript": _transcript,
+    "namesakes": _namesakes,
+    "city": lambda speaker: speaker.facts.attribution.city,
+    "country": lambda speaker: speaker.facts.attribution.country or speaker.facts.country,
     "deal": lambda speaker: speaker.facts.deal.name if speaker.facts.deal else "",
     "parameters": lambda speaker: speaker.facts.parameters,
     "identity": lambda speaker: speaker.facts.interaction.client.fields,

@@ -151,5 +151,6 @@ def _from_sources(facts: Facts, policy: Policy) -> dict[str, Any]:
         facts.line, facts.attribution.pool, facts.department, facts.channel, facts.form_name
     ):
         fields = {name: say(text, policy.language) for name, text in row.fields.items()}
-        merge(found, {key: value for key, value in (("fields", fields), ("tags", row.tags)) if value})
+        tags = tuple(say(tag, policy.language) for tag in row.tags)
+        merge(found, {key: value for key, value in (("fields", fields), ("tags", tags)) if value})
     return found

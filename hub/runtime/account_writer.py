@@ -303,6 +303,7 @@ class AccountWriter:
             names=names,
             made=made,
             with_contact=contact,
+            card=self.account.session.record_url,
         )
         notes[unit.step.key] = joined(*missing)
         return write

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar, assert_never
 
@@ -25,6 +25,7 @@ from hub.core.plan import (
 )
 from hub.core.records import Catalogue, EmployeeId, Pipeline, RecordKind, RecordRef, Stage, UserId, user_of
 from hub.core.remark import remark
+from hub.core.text import CARD
 from hub.ports import Write
 
 __all__ = ["Names", "Unresolved", "resolve"]
@@ -60,19 +61,19 @@ class Names:
         return None if is_gone else found
 
     def pipeline(self, name: str) -> Pipeline | None:
-        """The pipeline called ``name`` ("" = the main one); None if it vanished."""
+        """The pipeline called ``name``, by id or code too ("" = the main one); None if it vanished."""
         pipelines = self.catalogue.pipelines
         if not name:
             return next((found for found in pipelines if found.is_main), pipelines[0] if pipelines else None)
         wanted = self.bound.get(("pipeline", name))
-        return next((p for p in pipelines if p.id == wanted), None) or _by_name(pipelines, name)
+        return next((p for p in pipelines if p.id in (wanted, name)), None) or _by_name(pipelines, name)
 
     def stage(self, pipeline: Pipeline, name: str) -> Stage | None:
-        """The stage called ``name`` of ``pipeline`` ("" = its first where deals may be made)."""
+        """The stage called ``name`` of ``pipeline``, by id or code too ("" = its first where deals may be made)."""
         if not name:
             return next((s for s in pipeline.stages if not s.is_unsorted and not s.is_final), None)
         wanted = self.bound.get(("stage", f"{pipeline.name}/{name}"))
-        return next((s for s in pipeline.stages if s.id == wanted), None) or _by_name(pipeline.stages, name)
+        return next((s for s in pipeline.stages if s.id in (wanted, name)), None) or _by_name(pipeline.stages, name)
 
     def inbox(self, pipeline_id: str | None) -> Stage | None:
         """The stage of undecided enquiries of a pipeline (W2); None if it has none, or it is switched off."""
@@ -125,11 +126,12 @@ def resolve(
     names: Names,
     made: Mapping[StepKey, RecordRef],
     with_contact: Write | None = None,
+    card: Callable[[RecordRef], str] = lambda ref: "",
 ) -> tuple[Write, tuple[str, ...]]:
     """The write for ``action``, and a remark for each name that the CRM lacks and that could be left out.
 
-    ``made`` holds the records of steps that are done. Raises `Unresolved` where leaving out would put the record on
-    the wrong person or nowhere.
+    ``made`` holds the records of steps that are done, ``card`` tells a record's address for people (C7). Raises
+    `Unresolved` where leaving out would put the record on the wrong person or nowhere.
     """
     missing: list[str] = []
 
@@ -261,7 +263,8 @@ def resolve(
         case Notify():
             users = tuple(found for found in map(names.user, action.employees) if found is not None)
             refs = {} if isinstance(action.on, NewRecord) and action.on.key not in made else ref("on", action.on)
-            write = Write(key=key, action=action, hub_id=hub_id, refs=refs, users=users)
+            text = action.text.replace(CARD, card(refs["on"]) if "on" in refs else "").strip()
+            write = Write(key=key, action=replace(action, text=text), hub_id=hub_id, refs=refs, users=users)
         case Nothing():
             raise Unresolved(remark("nothing_to_send"))
         case _:

@@ -35,6 +35,7 @@ __all__ = [
     "StoryAction",
     "StoryAnswer",
     "StoryClient",
+    "StoryContact",
     "StoryLeg",
     "load_story",
     "story_json",
@@ -122,6 +123,16 @@ class StoryAction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoryContact:
+    """A contact that could have been the client (A9)."""
+
+    name: str
+    card_url: str
+    is_chosen: bool
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Chapter:
     """What was decided and done in one CRM."""
 
@@ -149,6 +160,8 @@ class Chapter:
     passed: tuple[Trial, ...] = ()
     facts: tuple[Fact, ...] = ()
     candidates: tuple[Candidate, ...] = ()
+    #: which of several contacts it was, and why (A9)
+    contacts: tuple[StoryContact, ...] = ()
     warnings: tuple[Reason, ...] = ()
     actions: tuple[StoryAction, ...] = ()
     #: when the oldest fact of the CRM was read, and whether the import was complete
@@ -359,6 +372,15 @@ def _chapter(
         passed=tuple(trial for trial in told.trials if not trial.has_won),
         facts=told.facts,
         candidates=told.candidates,
+        contacts=tuple(
+            StoryContact(
+                name=found.name or found.record.id,
+                card_url=link(item.connection, found.record),
+                is_chosen=found.is_chosen,
+                reason=found.reason,
+            )
+            for found in told.contacts
+        ),
         warnings=told.warnings,
         actions=_actions(last, own, item.connection, names, link),
         seen_at=last.snapshot.seen_at,

@@ -386,6 +386,12 @@ def _chapter(chapter: Chapter, story: Story, t: Translator) -> Iterator[str]:
         yield ""
         yield f"  {t('story.candidates')}"
         yield from (f"  {line}" for line in _explained(chapter.candidates, t, chapter.names))
+    if chapter.contacts:
+        yield ""
+        yield f"  {t('story.contacts')}"
+        for one in chapter.contacts:
+            mark = "✓" if one.is_chosen else "·"
+            yield f"    {mark} {one.name}: {reason_text(one.reason, t, chapter.names)} {one.card_url}".rstrip()
     yield ""
     yield f"  {t('story.actions')}"
     for found in chapter.actions:

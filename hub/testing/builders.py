@@ -50,6 +50,7 @@ from hub.core.policy import Policy, load_policy
 from hub.core.records import Company, Contact, Deal, EmployeeId, RecordKind, RecordRef, Task
 from hub.core.rota import NO_TURNS, Rota
 from hub.core.snapshot import History, Snapshot
+from hub.rules import AnnounceNewRecords, RepeatAsNew
 
 __all__ = [
     "CLIENT",
@@ -134,7 +135,7 @@ def policy(preset: str, more: str = "", *, team: str = TEAM, replacing: Sequence
         if old not in text:
             raise ValueError(f"{preset} has no text {old!r}")
         text = text.replace(old, new)
-    return load_policy(f"{text}\n{team}\n{more}", f"{preset}.toml")
+    return load_policy(f"{text}\n{team}\n{more}", f"{preset}.toml", rules=(AnnounceNewRecords(), RepeatAsNew()))
 
 
 # --- interactions -----------------------------------------------------------------------------------------------

@@ -11,8 +11,8 @@ import pytest
 from hub.core.forwarding import Holder, HolderDeal, answer
 from hub.core.interaction import Attribution, Destination, Disposition, Identity, Interaction, InteractionId, Leg
 from hub.core.phone import Phone
-from hub.core.plan import AddNote, CreateDeal, CreateTask, Notify, RecordCall
-from hub.core.records import Contact, Deal
+from hub.core.plan import AddNote, CreateDeal, CreateTask, Notify, RecordCall, UpdateContact
+from hub.core.records import Catalogue, Contact, CustomField, Deal, RecordKind, RecordRef
 from hub.core.snapshot import History, Snapshot
 from hub.testing.builders import (
     COLLEAGUE,
@@ -238,6 +238,62 @@ def test_a9_the_fuller_contact_is_preferred_and_the_others_data_carried_over() -
     made = plan(missed(), replace(NEW_CLIENT, contacts=(poor, older)), DEALER)
     record = next(action for action in made.actions if isinstance(action, RecordCall))
     assert getattr(record.on, "id", "") == "older"
+
+
+def test_a9_tags_fields_and_company_that_the_fuller_lacks_are_carried_over() -> None:
+    """Nothing that it has is overwritten, nothing is taken from the hub's own marks, and once is enough."""
+    offered = Catalogue(
+        fields=tuple(
+            CustomField(id=id, name=name, record=RecordKind.CONTACT) for id, name in (("1", "City"), ("2", "Car"))
+        )
+    )
+    full = Contact(
+        id="full", name="Petro", phones=(PHONE, Phone("+380671234567")),
+        emails=("p@example.com", "q@example.com", "r@example.com"),
+        responsible=OWNER, tags=("vip",),
+        fields={"1": "Kyiv"},
+    )  # fmt: skip
+    poor = Contact(
+        id="poor", name="petro", phones=(PHONE,), tags=("vip", "fleet"), company_id="works",
+        fields={"1": "Lviv", "2": "SUV", "77": "the hub's own mark"},
+    )  # fmt: skip
+    known = replace(NEW_CLIENT, contacts=(poor, full), catalogue=offered)
+    update = plan(missed(), known, DEALER).actions[0]
+    assert isinstance(update, UpdateContact)
+    assert (update.contact, update.add_tags, update.fields) == (full.ref, ("fleet",), {"Car": "SUV"})
+    assert update.company == RecordRef(kind=RecordKind.COMPANY, id="works")
+    done = replace(full, tags=("vip", "fleet"), fields={"1": "Kyiv", "2": "SUV"}, company_id="works")
+    again = plan(missed(), replace(known, contacts=(poor, done)), DEALER)
+    assert not any(isinstance(action, UpdateContact) for action in again.actions)
+
+
+def test_a9_the_explanation_tells_which_contact_won_and_why_the_others_did_not() -> None:
+    """X1: by fields filled in, at a tie by age, and the open deal's own contact before all."""
+    full = Contact(id="full", name="Petro", phones=(PHONE,), emails=("p@example.com",), responsible=OWNER)
+    young = Contact(
+        id="young", name="Petro", phones=(PHONE,), emails=("q@example.com",), responsible=OWNER, created_at=NOW
+    )
+    poor = Contact(id="poor", name="Petro", phones=(PHONE,), responsible=OWNER)
+    old = replace(full, created_at=NOW - timedelta(days=1))
+
+    def told(*contacts: Contact, deals: tuple[Deal, ...] = ()) -> list[tuple[str, bool, str, str]]:
+        made = plan(missed(), replace(NEW_CLIENT, contacts=contacts, deals=deals), DEALER)
+        return [
+            (found.record.id, found.is_chosen, found.reason.code, found.reason.values["filled"])
+            for found in made.explanation.contacts
+        ]
+
+    assert told(poor, young, old) == [
+        ("full", True, "contact_fuller", "4"),
+        ("young", False, "contact_younger", "4"),
+        ("poor", False, "contact_poorer", "3"),
+    ]
+    of_poor = (Deal(id="d", responsible=OWNER, contact_ids=("poor",)),)
+    assert told(poor, old, deals=of_poor) == [
+        ("poor", True, "contact_of_deal", "3"),
+        ("full", False, "contact_not_of_deal", "4"),
+    ]
+    assert told(old) == []
 
 
 def test_a9_a_strangers_data_is_not_carried_over() -> None:
