@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from hub.clock import Clock
-from hub.core.chat import ChatFragment, ClientChanged, fold_chat
+from hub.core.chat import ChatFragment, ClientChanged
+from hub.core.folding import folded
 from hub.core.interaction import Call, Chat, Form, Identity, Interaction, InteractionId, Message, ProjectId
-from hub.core.merge import CallFragment, Moment, fold
+from hub.core.merge import CallFragment, Moment
 from hub.core.outgoing import Delivery, Receipt
 from hub.core.policy import Policy
 from hub.core.remark import remark
@@ -113,7 +114,7 @@ def store_parsed(
         if before is not None:
             known = list(interactions.fragments(conn, interaction_id))
             first = interactions.first_received(conn, interaction_id) or received_at
-        interaction = _folded(known, interaction_id, project.name, channel, source, first)
+        interaction = folded(known, interaction_id, project.name, channel, source, first)
         ripe = before.decide_at if before else None
         if isinstance(interaction, Call):
             settle = project.policy.timing.settle if project.policy else timedelta(seconds=3)
@@ -162,24 +163,6 @@ def _take_receipt(conn: Connection, project: str, channel: str, receipt: Receipt
         body = {"message": known.message.id, "channel": channel, "delivery": receipt.delivery.value}
         kind = "message.failed" if receipt.delivery is Delivery.FAILED else "message.delivery"
         events.append(conn, project=project, kind=kind, body=body, now=now)
-
-
-def _folded(
-    known: Sequence[CallFragment | ChatFragment],
-    id: InteractionId,
-    project: str,
-    channel: str,
-    source: str,
-    received_at: datetime,
-) -> Call | Chat:
-    """The call or the chat that its fragments tell of; a vendor's id is of the one kind or of the other."""
-    chats = [one for one in known if isinstance(one, ChatFragment)]
-    if len(chats) == len(known):
-        return fold_chat(
-            chats, id=id, project=ProjectId(project), channel=channel, source=source, received_at=received_at
-        )
-    calls = [one for one in known if isinstance(one, CallFragment)]
-    return fold(calls, id=id, project=ProjectId(project), channel=channel, source=source, received_at=received_at)
 
 
 def _keys_of(identity: Identity) -> Identity:
