@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hub.core.records import Catalogue, Company, Contact, Deal, RecordKind, RecordRef, Task
+from hub.core.records import Catalogue, Company, Contact, Deal, RecordKind, RecordRef, Task, user_of
 from hub.core.revise import StepState
 from hub.core.snapshot import Snapshot
 from hub.engine.projects import LiveConnection
@@ -29,7 +29,8 @@ def lean(snapshot: Snapshot) -> Snapshot:
         snapshot,
         catalogue=Catalogue(),
         names={employee: name for employee, name in snapshot.names.items() if employee in mentioned},
-        inactive=snapshot.inactive & mentioned,
+        # a rehearsal must not choose whom the CRM did not accept (X2); users whom no policy names are chosen by nobody
+        inactive=frozenset(one for one in snapshot.inactive if one in mentioned or user_of(one) is None),
     )
 
 
