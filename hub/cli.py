@@ -124,6 +124,24 @@ def replay(
     replay_command.replay(chosen, rules=rules, write=write, language=language, project=project, as_json=as_json)
 
 
+@app.command()
+def rehearse(
+    policy: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="The changed policy, in TOML.")],
+    since: Annotated[str, typer.Option(help="The past from then: 30d, 12h, 2026-11-21, '2026-11-21 14:30'.")] = "30d",
+    until: Annotated[str, typer.Option(help="Up to then; left out: up to now.")] = "",
+    channel: Annotated[str, typer.Option(help="Count only what came by this channel.")] = "",
+    language: Annotated[Literal["ru", "uk", "en"], typer.Option(help="Of the text.")] = "en",
+    project: ProjectOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """What a changed policy would have done in a past time: who gains, who loses, what nobody would own (X2)."""
+    from hub.commands.rehearse import run_rehearsal
+
+    run_rehearsal(
+        policy=policy, since=since, until=until, channel=channel, language=language, project=project, as_json=as_json
+    )
+
+
 @app.command(name="test-call")
 def try_call_now(
     number: Annotated[str, typer.Argument(help="The caller, typed as you like.")],

@@ -14,9 +14,11 @@ import pytest
 
 from hub.core.assign import WORDS
 from hub.core.condition import Operator
+from hub.core.difference import KINDS as DIFFERENCES
 from hub.core.field import FIELDS, OPEN_FIELDS
 from hub.core.interaction import Direction, Disposition
 from hub.core.plan import Action
+from hub.core.rehearsal import Unknown
 from hub.core.revise import StepState
 from hub.core.text import Language
 from hub.language import LANGUAGES, as_language, keys_of, translator
@@ -54,6 +56,9 @@ FAMILIES = {
     "stage_hint": ["project", "crm", "names", "channel", "employees", "addresses", "waiting", "live"],
     "address": ["ok", "missing", "unreachable", "refused", "foreign"],
     "preset": [path.stem for path in HUB.joinpath("presets").glob("*.toml")],
+    "differs": list(DIFFERENCES),
+    "unknown": [reason.value for reason in Unknown],
+    "task_part": ["text", "deadline", "place"],
     "unit": ["days", "hours", "minutes", "seconds", "milliseconds"],
 }
 

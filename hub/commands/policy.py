@@ -17,6 +17,7 @@ from hub.core.example_check import check_examples
 from hub.core.policy import Policy, load_policy, policy_schema
 from hub.errors import ConfigurationError
 from hub.plugins import Plugins, load_plugins
+from hub.runtime.services import Services
 from hub.settings import load_settings
 from hub.store import policies
 
@@ -34,13 +35,18 @@ def import_file(
     file: FileArgument,
     reason: Annotated[str, typer.Option(help="Why: stands beside the version.")] = "",
     based_on: Annotated[int | None, typer.Option(help="The version that the file was made from.")] = None,
+    since: Annotated[
+        str, typer.Option("--rehearse", help="First tell what it would have changed since then (30d), and ask.")
+    ] = "",
     project: ProjectOption = "",
 ) -> None:
     """Publish FILE as the next version; refused if it is broken or not based on the newest one."""
     text = file.read_text(encoding="utf-8")
     with opened() as services:
         name = the_project(services, project)
-        _checked(text, str(file), services.plugins)
+        policy = _checked(text, str(file), services.plugins)
+        if since:
+            _rehearse(services, name, policy, file, since)
         base = based_on if based_on is not None else _base_of(text)
         now = services.clock.now()
 
@@ -90,7 +96,7 @@ def check(file: FileArgument, as_json: JsonOption = False) -> None:
         return
     for one in warnings:
         console.print(f"[yellow]note[/yellow] {one}", highlight=False)
-    console.print(f"{file} can be used.")
+    console.print(f"{file} can be used. What it would have changed: hub rehearse --policy {file}", highlight=False)
 
 
 @app.command()
@@ -151,6 +157,14 @@ def rollback(
             )
 
         console.print(f"Version {services.store.write_now(back).version} is published: the text of version {to}.")
+
+
+def _rehearse(services: Services, project: str, policy: Policy, file: Path, since: str) -> None:
+    """Show what ``policy`` would have changed; ends the command if it is not wanted after that (X2)."""
+    from hub.commands.rehearse import period, show
+
+    show(services, services.projects.get(project), policy, period(services, policy, since), file, policy.language)
+    typer.confirm("Publish it?", abort=True)
 
 
 def _checked(text: str, file: str, plugins: Plugins) -> Policy:
