@@ -50,6 +50,8 @@ class Assigned:
     rota: Rota
     now: datetime
     group: str
+    #: what a turn needs besides its group's skills
+    skills: tuple[str, ...] = ()
     #: to whom new records belong
     owner: EmployeeId | None = None
     contact_owner: EmployeeId | None = None
@@ -156,6 +158,7 @@ class Assigned:
 
     def _eligible(self, group: Group) -> list[tuple[EmployeeId, int]]:
         members = self.policy.members(group, self.facts.channel)
+        wanted = (*group.skills, *self.skills)
         eligible = []
         for employee in members:
             me = EmployeeId(employee.id)
@@ -169,8 +172,8 @@ class Assigned:
                 self._pass_over(me, "turn", "off_shift", "")
             elif employee.capacity is not None and load >= employee.capacity:
                 self._pass_over(me, "turn", "at_capacity", str(load))
-            elif not set(group.skills) <= set(employee.skills):
-                self._pass_over(me, "turn", "lacks_skill", ", ".join(group.skills))
+            elif not set(wanted) <= set(employee.skills):
+                self._pass_over(me, "turn", "lacks_skill", ", ".join(wanted))
             else:
                 eligible.append((me, employee.weight))
         return eligible
@@ -208,7 +211,8 @@ def _candidate(employee: EmployeeId, role: str, code: str, label: str, detail: s
 
 def assign(facts: Facts, outcome: Outcome, rota: Rota, policy: Policy, now: datetime) -> Assigned:
     """The people whom ``outcome`` needs; nobody is chosen, and no turn taken, if it drops the interaction."""
-    people = Assigned(facts=facts, policy=policy, rota=rota, now=now, group=outcome.group or policy.assignment.group)
+    group = outcome.group or policy.assignment.group
+    people = Assigned(facts=facts, policy=policy, rota=rota, now=now, group=group, skills=outcome.skills)
     if outcome.drop:
         return people
     makes_deal = outcome.deal in {"create", "create_another"} and _makes_deal(facts, outcome)

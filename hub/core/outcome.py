@@ -61,6 +61,8 @@ class Outcome:
     existing: Literal["keep", "answerer", "owner"] | None = None
     #: the group that ``turn`` stands for
     group: str | None = None
+    #: what whoever takes the turn must have, besides the group's own (J3)
+    skills: tuple[str, ...] = ()
     pipeline: str | None = None
     stage: str | None = None
     unsorted: bool | None = None
@@ -117,6 +119,7 @@ class OutcomeSettings(Part):
     contact_responsible: WordList | None = None
     existing: Literal["keep", "answerer", "owner"] | None = None
     group: str | None = None
+    skills: tuple[str, ...] = ()
     pipeline: str | None = None
     stage: str | None = None
     unsorted: bool | None = None
@@ -166,7 +169,7 @@ class OutcomeSettings(Part):
 #: the names of all that can be set, in `Outcome`'s order
 OUTCOME_NAMES: tuple[str, ...] = tuple(OutcomeSettings.model_fields)
 #: what several may add to, instead of the first one deciding
-_GATHERED = frozenset({"fields", "contact_fields", "tags", "contact_tags", "more_tasks"})
+_GATHERED = frozenset({"fields", "contact_fields", "tags", "contact_tags", "more_tasks", "skills"})
 
 
 def merge(higher: dict[str, Any], lower: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ __all__ = ["Atom", "atoms_of", "impossible", "includes", "overruled"]
 #: fields with several values, of which more than one can be asked for
 _LISTS = frozenset(name for name, found in FIELDS.items() if found.type == "list")
 #: what several entries add to instead of the higher one deciding
-_GATHERED = {"fields", "contact_fields", "tags", "contact_tags", "more_tasks"}
+_GATHERED = {"fields", "contact_fields", "tags", "contact_tags", "more_tasks", "skills"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 Every turn moves its taker on by 1/weight; the least advanced is next, at a tie the one who waited longest. Who was
 not eligible at the group's last turn starts level with the lowest of those who were, so that a day off is neither
-made up for nor punished.
+made up for nor punished. Nobody is ever further ahead than one turn of their own, also when weights change.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Rota:
 
     #: the state of turns by group, as `hub.core.plan.Plan.turns` left it
     turns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    #: open deals per employee, for capacity; who is missing has none
+    #: open deals or unanswered chats per employee, for capacity; who is missing has none
     loads: Mapping[EmployeeId, int] = field(default_factory=dict)
     #: whom an earlier decision about this interaction took from a group: it takes no second turn (C8)
     chosen: Mapping[str, EmployeeId] = field(default_factory=dict)
@@ -48,9 +48,12 @@ def next_in_turn(
             taken[key] = Fraction(advanced), int(last)
     staying = [taken[employee][0] for employee, _ in eligible if employee in present and employee in taken]
     level = min(staying, default=Fraction(0))
-    for employee, _ in eligible:
+    for employee, weight in eligible:
         if employee not in present or employee not in taken:
             taken[employee] = level, taken.get(employee, (level, 0))[1]
+        else:
+            far, when = taken[employee]
+            taken[employee] = min(far, level + Fraction(1, weight)), when
     chosen, weight = min(eligible, key=lambda one: taken[one[0]])
     taken[chosen] = taken[chosen][0] + Fraction(1, weight), turn
     # what all have in common says nothing: keep the numbers small

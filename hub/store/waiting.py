@@ -18,7 +18,7 @@ from hub.store.schema import waiting
 
 __all__ = ["Waiting", "count_by_employee", "end", "follow", "get", "list_waiting", "move", "set_employee"]
 
-#: as far back is looked for an answer that a late message was overtaken by
+#: so many of the interactions that overtook one are looked at
 _LATER = 20
 
 
@@ -50,20 +50,21 @@ def _waiting(row: Any) -> Waiting:
 def follow(conn: Connection, found: Interaction, client_id: ClientId) -> None:
     """Take in an interaction that is over: an answer ends the waiting, a question begins it unless it was overtaken.
 
-    The order of arrival does not matter: an answer ends only what was asked before it.
+    The order of arrival does not matter: an answer ends only what was asked before it, and of several questions the
+    first one counts.
     """
     if answers(found):
-        conn.execute(delete(waiting).where(waiting.c.client_id == client_id, waiting.c.since <= found.moment))
-        return
-    if not asks(found):
-        return
-    later = conn.execute(
-        select(interactions.c.body)
-        .where(interactions.c.client_id == client_id, interactions.c.started_at >= found.moment)
-        .order_by(interactions.c.sequence.desc())
-        .limit(_LATER)
-    )
-    if any(answers(codec.load_interaction(row[0])) for row in later):
+        before = (waiting.c.client_id == client_id) & (waiting.c.since <= found.moment)
+        if conn.execute(delete(waiting).where(before)).rowcount:
+            further = [one for one in _later(conn, found, client_id) if asks(one)]
+            _begin(conn, min(further, key=lambda one: one.moment, default=None), client_id)
+    elif asks(found) and not any(answers(one) for one in _later(conn, found, client_id)):
+        conn.execute(delete(waiting).where(waiting.c.client_id == client_id, waiting.c.since > found.moment))
+        _begin(conn, found, client_id)
+
+
+def _begin(conn: Connection, found: Interaction | None, client_id: ClientId) -> None:
+    if found is None:
         return
     values = {
         "project": found.project,
@@ -73,6 +74,22 @@ def follow(conn: Connection, found: Interaction, client_id: ClientId) -> None:
         "since": found.moment,
     }
     conn.execute(insert_or(conn, waiting).values(values).on_conflict_do_nothing(index_elements=["client_id"]))
+
+
+def _later(conn: Connection, found: Interaction, client_id: ClientId) -> list[Interaction]:
+    """The client's other interactions since ``found``, of which the newest are enough."""
+    rows = conn.execute(
+        select(interactions.c.body)
+        .where(
+            interactions.c.client_id == client_id,
+            interactions.c.started_at >= found.started_at,
+            interactions.c.id != found.id,
+        )
+        .order_by(interactions.c.sequence.desc())
+        .limit(_LATER)
+    )
+    known = [codec.load_interaction(row[0]) for row in rows]
+    return [one for one in known if one.moment >= found.moment]
 
 
 def get(conn: Connection, client_id: ClientId) -> Waiting | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from itertools import combinations
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -236,6 +238,65 @@ def test_turns_are_even_over_any_stretch_with_the_same_people(
             for end in range(begin, length + 1):
                 counts = [sequence[begin:end].count(employee) for employee, _ in eligible]
                 assert max(counts) - min(counts) <= 1
+
+
+@SHORT
+@given(
+    st.lists(st.dictionaries(st.sampled_from("abcd"), st.integers(1, 4), min_size=1), min_size=1, max_size=6),
+    st.lists(st.integers(1, 12), min_size=6, max_size=6),
+)
+def test_weights_give_turns_in_proportion_over_any_stretch(stretches: list[dict[str, int]], lengths: list[int]) -> None:
+    """J3: of equal weight one turn apart at most, of others in proportion; who is there and weights may change."""
+    state: dict[str, str] = {}
+    for weights, length in zip(stretches, lengths, strict=False):
+        eligible = [(EmployeeId(name), weight) for name, weight in sorted(weights.items())]
+        sequence = []
+        for _ in range(length):
+            chosen, after = next_in_turn(state, eligible)
+            state = dict(after)
+            sequence.append(chosen)
+        for (one, his), (other, hers) in combinations(eligible, 2):
+            for begin, end in combinations(range(length + 1), 2):
+                part = sequence[begin:end]
+                if his == hers:
+                    assert abs(part.count(one) - part.count(other)) <= 1
+                apart = abs(Fraction(part.count(one), his) - Fraction(part.count(other), hers))
+                assert apart <= Fraction(1, his) + Fraction(1, hers)
+
+
+def test_who_returns_starts_level_with_the_lowest_present() -> None:
+    """J3: a holiday is neither made up for nor punished."""
+    state: dict[str, str] = {}
+    everybody = [EmployeeId(name) for name in "abc"]
+
+    def turns(present: list[EmployeeId], count: int) -> list[EmployeeId]:
+        taken = []
+        for _ in range(count):
+            chosen, after = next_in_turn(state, [(one, 1) for one in present])
+            state.clear()
+            state.update(after)
+            taken.append(chosen)
+        return taken
+
+    turns(everybody, 3)
+    turns(everybody[1:], 20)
+    back = turns(everybody, 6)
+    assert [back.count(one) for one in everybody] == [2, 2, 2]
+
+
+def test_sticky_and_direct_assignments_are_no_turns() -> None:
+    """J3: whoever gets a client otherwise loses no turn by it."""
+    lines = '[assignment.groups.sales]\nmembers = ["olena", "ivan"]\nsticky = true\n'
+    rules = policy(
+        "car-dealer",
+        f'[[rules]]\nname = "t"\nwhen = {{ is_missed = true }}\nresponsible = ["turn:sales"]\n{lines}',
+    )
+    known = replace(client(None), history=History(last_talked=EmployeeId("olena")))
+    sticky = decide(missed(), known, NO_TURNS, rules, NOW, client_id=CLIENT)
+    assert (sticky.responsible, sticky.turns) == ("olena", {})
+    direct = decide(answered(by="olena"), client(None), NO_TURNS, rules, NOW, client_id=CLIENT)
+    assert (direct.responsible, direct.turns) == ("olena", {})
+    assert decide(missed(), client(None), NO_TURNS, rules, NOW, client_id=CLIENT).turns != {}
 
 
 def test_weights_give_turns_in_proportion() -> None:
