@@ -416,6 +416,7 @@ EXPANDS = messengers(replacing=[("expand_links = false", "expand_links = true")]
 
 
 def test_w8_only_the_robots_links_are_expanded_and_only_where_the_switch_is_on() -> None:
+    """W8."""
     text = "Hotel: amo.sh/4823, https://amo.sh/AbC-1 and notamo.sh/1, amo.sh.evil.example/2, amo.sh/4823"
     assert short_links(text, is_automatic=True, policy=EXPANDS) == ("amo.sh/4823", "https://amo.sh/AbC-1")
     assert short_links(text, is_automatic=False, policy=EXPANDS) == ()

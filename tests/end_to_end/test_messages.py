@@ -1,4 +1,4 @@
-"""Messages from end to end: a messenger's plugin, what nobody answers in time, tasks in amoCRM (W2 to W6, X10)."""
+"""Messages from end to end: a messenger's plugin, what nobody answers in time, tasks in amoCRM (W2 to W6, H7, X10)."""
 
 from __future__ import annotations
 
