@@ -65,7 +65,8 @@ class World:
     """What a test holds in its hands."""
 
     hub: Hub
-    sandbox: Sandbox
+    #: of the main CRM: a Sandbox of its plugin
+    sandbox: Any
     address: str
 
     async def webhook(self, moment: str, values: Mapping[str, str]) -> None:
@@ -111,7 +112,8 @@ class World:
 
     def records(self) -> Mapping[str, Any]:
         """What the CRM holds."""
-        return self.sandbox.records()
+        found: Mapping[str, Any] = self.sandbox.records()
+        return found
 
     def calls(self) -> list[dict[str, Any]]:
         """The call records in the CRM."""
