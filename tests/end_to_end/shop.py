@@ -18,99 +18,22 @@ from hub.settings import Settings
 from hub.store import bindings, policies, projects
 from hub.store.bindings import Binding
 from hub.store.projects import Status
-from tests.end_to_end.world import CHANNEL, EMPLOYEES, PROJECT, World
+from tests.end_to_end.world import CHANNEL, PROJECT, World, preset
 from tests.end_to_end.world import USERS as AMOCRM_USERS
 from tests.web.conftest import serving
 
 SECRET = "s3cret-of-the-shop"
 RETAILCRM_USERS = {"irina": "21", "oleg": "22", "anna": "23"}
 
-#: the shop's own policy: RetailCRM's part of the requirements in few rows
-POLICY = """
-stop_at_first_rule = false
-
-[project]
-region = "UA"
-language = "ru"
-
-[classify]
-internal = "nothing"
-
-[forwarding]
-order = ["deal", "contact"]
-
+#: a test needs no patience
+_TIMING = """
 [timing]
 settle = "200 ms"
 doubt_wait = "200 ms"
 request_timeout = "2 s"
-
-[contacts.fields]
-clientId = "{{ ga_client_id }}"
-
-[deals]
-name.ru = "Обращение: {{ client }}"
-
-[deals.fields]
-utm_source = "{{ utm_source }}"
-
-[call_record]
-on = "contact"
-
-[tasks.call_back]
-on = "deal"
-due = "1 hour"
-until_reached = true
-text.ru = "Перезвонить: {{ phone }}"
-recognise.texts = ["перезвон"]
-
-[[matrix]]
-name = "C1 new"
-when = { kind = "call", direction = "inbound", is_answered = true, is_new_client = true }
-deal = "create"
-responsible = ["answerer"]
-
-[[matrix]]
-name = "C1 open"
-when = { kind = "call", direction = "inbound", is_answered = true, has_open_deal = true }
-
-[[matrix]]
-name = "C1 again"
-when = { kind = "call", direction = "inbound", is_answered = true }
-deal = "create"
-responsible = ["responsible", "answerer"]
-
-[[matrix]]
-name = "C5 new"
-when = { kind = "call", is_missed = true, is_new_client = true }
-deal = "create"
-responsible = ["senior"]
-tasks = [{ task = "call_back", assignees = ["owner"] }]
-
-[[matrix]]
-name = "C5"
-when = { kind = "call", is_missed = true }
-tasks = [{ task = "call_back", assignees = ["responsible"] }]
-
-[[matrix]]
-name = "Z11"
-when = { kind = "call", direction = "outbound" }
-responsible = ["caller"]
-
-[[rules]]
-name = "C1 feedback"
-when = { line = "+380441230000" }
-stage = "Отменен"
-
-[[rules]]
-name = "C1 lower"
-when = { direction = "inbound" }
-stage = "Обратная связь"
-tags = ["звонок"]
-
-[[rules]]
-name = "C7"
-use = "announce_new_records"
 """
+#: the feedback number of the preset's example is this shop's
+POLICY = preset("retailcrm-orders").replace("044 000 00 00", "044 123 00 00") + _TIMING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,7 +154,7 @@ async def shop(
     hub = Hub(settings)
     services = hub.services
     order = "".join(f'\n[[crm]]\nname = "{crm.name}"\n' for crm in crms)
-    text, now = policy + order + EMPLOYEES, services.clock.now()
+    text, now = policy + order, services.clock.now()
 
     def begin(conn: Any) -> None:
         projects.add_project(conn, PROJECT, now=now, mode="live")

@@ -59,7 +59,7 @@ async def test_new_clients_call_becomes_customer_order_and_call_record(tmp_path:
         assert [phone["number"] for phone in customer["phones"]] == ["+380501112233"]
         assert (customer["managerId"], order["managerId"], call["userId"]) == (22, 22, 22)
         assert order["customer"]["id"] == customer["id"] == call["customer"]
-        assert (order["status"], order["orderType"], order["orderMethod"]) == ("feedback", "eshop-individual", "phone")
+        assert (order["status"], order["orderType"], order["orderMethod"]) == ("new", "eshop-individual", "phone")
         assert (order["phone"], order["source"]) == ("+380501112233", {"source": "google"})
         assert (call["result"], call["duration"], call["externalId"]) == ("answered", 62, ANSWERED["uniqueid"])
         assert call["recordUrl"] == ANSWERED["recording_wav"]
@@ -77,7 +77,7 @@ async def test_feedback_number_gives_an_order_that_is_not_open(tmp_path: Path, r
         assert [order["status"] for order in orders(company)] == ["cancel-other"]
         await company.webhook("after", ANSWERED | {"uniqueid": "ua0_-1785312399.9"})
         await company.settled(2)
-        assert [order["status"] for order in orders(company)] == ["cancel-other", "feedback"]
+        assert [order["status"] for order in orders(company)] == ["cancel-other", "new"]
         assert len(company.records()["customers"]) == 1
 
 
@@ -131,6 +131,19 @@ async def test_missed_calls_make_one_call_back_on_the_order(tmp_path: Path, reta
         await company.webhook("outgoing_after", outgoing)
         await company.settled(3)
         assert [task["complete"] for task in company.records()["tasks"]] == [True]
+
+
+async def test_task_of_a_client_whose_orders_are_closed_hangs_on_the_newest(tmp_path: Path, retail: Crm) -> None:
+    """C5: no new order for a missed call of a known customer; their newest earlier order bears the task."""
+    customer = retail.sandbox.person("create_customer", firstName="Ольга", phone="050 111 22 44", managerId=23)
+    for _ in range(2):
+        newest = retail.sandbox.person("create_order", customer_id=customer["id"], status="complete", managerId=22)
+    async with shop(tmp_path, retail, imports=True) as company:
+        await company.webhook("after", MISSED)
+        await company.settled(1)
+        [task] = company.records()["tasks"]
+        assert task["order"]["id"] == newest["id"]
+        assert len(orders(company)) == 2
 
 
 async def test_both_recordings_of_a_transferred_call_are_kept(tmp_path: Path, retail: Crm) -> None:

@@ -15,9 +15,10 @@ from tests.end_to_end.test_orders import ANSWERED, MISSED
 from tests.end_to_end.world import PROJECT
 
 #: new clients of missed calls are shared out evenly
-IN_TURN = POLICY.replace('responsible = ["senior"]', 'responsible = ["turn"]') + (
-    '\n[assignment]\ngroup = "all"\n[assignment.groups.all]\nmembers = ["oleg", "anna"]\n'
+IN_TURN = POLICY.replace(
+    'responsible = ["dialled_owner", "senior"]\ntasks = [{ task', 'responsible = ["turn"]\ntasks = [{ task'
 )
+IN_TURN += '\n[assignment]\ngroup = "all"\n[assignment.groups.all]\nmembers = ["oleg", "anna"]\n'
 
 
 @pytest.fixture

@@ -213,7 +213,7 @@ class Bodies:
         lines = [escape(line) for line in action.text.splitlines() if line.strip()]
         if action.phone is not None and action.phone not in action.text:
             lines.append(escape(action.phone))
-        if link:
+        if link and link not in action.text:
             lines.append(f'<a href="{escape(link)}">{escape(link)}</a>')
         message = "".join(f"<p>{line}</p>" for line in lines)
         return {"type": "api.info", "message": message, "userIds": [int(user) for user in write.users]}

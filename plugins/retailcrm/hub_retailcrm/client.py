@@ -41,6 +41,8 @@ class Page(Generic[ModelT]):
     pages: int = 1
     #: records as the answer held them: fewer may be readable
     size: int = 0
+    #: records of the whole list
+    total: int = 0
 
 
 class RetailCrmClient:
@@ -175,8 +177,8 @@ class RetailCrmClient:
         found = await self._get(path, params)
         items = wire.keyed(found.get(key))
         pages = found.get("pagination")
-        total = _read(wire.Pagination, pages).totalPageCount if isinstance(pages, dict) else 1
-        return Page(_many(model, items), total, len(items))
+        told = _read(wire.Pagination, pages) if isinstance(pages, dict) else wire.Pagination(totalCount=len(items))
+        return Page(_many(model, items), told.totalPageCount, len(items), told.totalCount)
 
     async def _get(self, path: str, params: Params = ()) -> dict[str, Any]:
         request = self._http.build_request(

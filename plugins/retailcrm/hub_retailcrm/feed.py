@@ -47,8 +47,9 @@ class News:
     deleted: set[int] = field(default_factory=set)
     #: into these, others were merged: their orders may be others' now
     survivors: set[int] = field(default_factory=set)
-    #: something left an open list: deleted, merged, closed, done
-    has_left: bool = False
+    #: records that are no longer in the list, or no longer open
+    removed: int = 0
+    ended: int = 0
 
     def take(self, word: Listed, change: wire.Change) -> None:
         """Take one entry in; later ones win."""
@@ -58,13 +59,13 @@ class News:
         if change.deleted or change.combinedTo.id is not None:
             self.deleted.add(record_id)
             self.touched.discard(record_id)
-            self.has_left = True
+            self.removed += 1
             if change.combinedTo.id is not None:
                 self.touched.add(change.combinedTo.id)
                 self.survivors.add(change.combinedTo.id)
         elif record_id not in self.deleted:
             self.touched.add(record_id)
-            self.has_left = self.has_left or change.field in ("status", "complete", "completed_at")
+            self.ended += change.field in ("status", "complete")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,12 +116,15 @@ class Feed:
             news.take(word, change)
         return await self.read(word, news)
 
-    async def has_left(self, word: Listed, cursor: str) -> bool:
-        """Whether something left an open list since ``cursor``, which may have drawn others past a reader of pages."""
+    async def departures(self, word: Listed, cursor: str, *, of_open: bool) -> int:
+        """How many records left a list since ``cursor``, or with ``of_open`` the list of its open ones, at most.
+
+        Each may have drawn another past a reader of pages.
+        """
         position, news = Position.parse(cursor) or Position(), News()
         async for change in self._entries(word, self._after(position, word)):
             news.take(word, change)
-        return news.has_left
+        return news.removed + (news.ended if of_open else 0)
 
     async def read(self, word: Listed, news: News) -> tuple[Collected, set[RecordRef]]:
         """The touched records as they are now; what is not there any more is gone."""

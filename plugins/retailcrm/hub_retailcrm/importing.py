@@ -2,13 +2,15 @@
 
 Lists come newest first (?), so a record that is made meanwhile moves others down, where they are read twice, and the
 closing poll tells of it. Only a record that leaves a list (deleted, merged, closed, done) draws others past the
-reader: if the history shows one, the list is read once more.
+reader. The list's total then shrinks: as many pages are read again. If the history tells of more departures than were
+noticed, since as many were made meanwhile, the whole list is read once more.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
+from math import ceil
 
 from pydantic import BaseModel, ValidationError
 
@@ -21,12 +23,24 @@ from hub_retailcrm.reading import Collected, Found, Listed, Records
 
 __all__ = ["Import"]
 
-#: in this order; the share of the whole at which each begins, for people who wait
-_PHASES: tuple[tuple[Listed, float], ...] = (
-    ("orders", 0.0),
-    ("customers", 0.3),
-    ("customers-corporate", 0.85),
-    ("tasks", 0.9),
+
+@dataclass(frozen=True, slots=True)
+class _Phase:
+    """One list, and the share of the whole at which it begins, for people who wait."""
+
+    word: Listed
+    start: float
+    of_open: bool = False
+
+
+#: closed orders come last: nobody waits for them, but a task may have to hang on one (C5), and "closed" is not "never
+#: had one" (Z16, Z17)
+_PHASES = (
+    _Phase("orders", 0.0, of_open=True),
+    _Phase("customers", 0.2),
+    _Phase("customers-corporate", 0.55),
+    _Phase("tasks", 0.6, of_open=True),
+    _Phase("orders", 0.65),
 )
 #: readings of a list that keeps losing records; the feed tells the rest
 _MOST_ROUNDS = 3
@@ -38,6 +52,9 @@ class _Place(BaseModel):
     phase: int = 0
     page: int = 1
     round: int = 1
+    #: what the list held at the last page, and how many it lost while it was read
+    total: int | None = None
+    noticed: int = 0
     #: the feed's position when this reading of the list began
     began: str = ""
     #: and when the import began; the closing poll starts there
@@ -62,51 +79,52 @@ class Import:
         if not place.feed:
             place.feed = place.began = (await self.feed.start()).model_dump_json()
         while place.phase < len(_PHASES):
-            word = _PHASES[place.phase][0]
-            if word in self.records.words:
-                async for changes in self._phase(word, place):
+            phase = _PHASES[place.phase]
+            if phase.word in self.records.words:
+                async for changes in self._phase(phase, place):
                     yield changes
-            place.phase, place.page, place.round = place.phase + 1, 1, 1
-            place.began = ""
+            place = _Place(phase=place.phase + 1, feed=place.feed)
         async for changes in self.feed.changes(place.feed):
             yield changes
 
-    async def _phase(self, word: Listed, place: _Place) -> AsyncIterator[Changes]:
+    async def _phase(self, phase: _Phase, place: _Place) -> AsyncIterator[Changes]:
         while True:
             if not place.began:
                 place.began = (await self.feed.start()).model_dump_json()
             pages, last = place.page, ()  # type: int, tuple[Found, ...]
             while place.page <= pages:
-                page = await self.records.lister(word)([*self._params(word), ("page", str(place.page))])
-                if not page.size or page.items == last:
+                page = await self.records.lister(phase.word)([*self._params(phase), ("page", str(place.page))])
+                lost = max(0, (place.total or 0) - page.total)
+                if not page.size or (page.items == last and not lost):
                     break
-                pages, last = page.pages, page.items
-                place.page += 1
+                pages, last, place.total = page.pages, page.items, page.total
+                place.noticed += lost
+                place.page = max(1, place.page + 1 if not lost else place.page - ceil(lost / self.settings.page_size))
                 found = Collected()
-                found.add(word, page.items)
-                if word == "orders":
+                found.add(phase.word, page.items)
+                if phase.word == "orders" and phase.of_open:
                     found.add("customers", await self.records.customers(_clients(page.items)))
                 yield self._told(found, place, pages)
-            if place.round >= _MOST_ROUNDS or pages < 2 or not await self.feed.has_left(word, place.began):
+            if place.round >= _MOST_ROUNDS or pages < 2:
                 return
-            place.page, place.round, place.began = 1, place.round + 1, ""
+            gone = await self.feed.departures(phase.word, place.began, of_open=phase.of_open)
+            if gone <= place.noticed:
+                return
+            place.page, place.round, place.began, place.total, place.noticed = 1, place.round + 1, "", None, 0
 
     def _told(self, found: Collected, place: _Place, pages: int) -> Changes:
-        start = _PHASES[place.phase][1]
-        end = _PHASES[place.phase + 1][1] if place.phase + 1 < len(_PHASES) else 0.97
+        start = _PHASES[place.phase].start
+        end = _PHASES[place.phase + 1].start if place.phase + 1 < len(_PHASES) else 0.97
         share = start + (end - start) * min(1.0, (place.page - 1) / max(1, pages))
         return found.changes(self.records.reader, cursor=place.model_dump_json(), progress=round(share, 4))
 
-    def _params(self, word: Listed) -> Params:
+    def _params(self, phase: _Phase) -> Params:
         params = [("limit", str(self.settings.page_size))]
-        match word:
-            case "orders":
-                # the list knows no groups of statuses for certain: each open status is named (3)
-                params += [("filter[extendedStatus][]", status) for status in self.open_statuses]
-            case "tasks":
-                params.append(("filter[status]", "performing"))
-            case _:
-                pass
+        if phase.of_open and phase.word == "orders":
+            # the list knows no groups of statuses for certain: each open status is named (3)
+            params += [("filter[extendedStatus][]", status) for status in self.open_statuses]
+        if phase.of_open and phase.word == "tasks":
+            params.append(("filter[status]", "performing"))
         return params
 
 

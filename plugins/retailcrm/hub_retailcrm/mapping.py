@@ -250,7 +250,7 @@ def own_fields(methods: Sequence[wire.Reference], sites: Sequence[wire.Site]) ->
 
     found = [made(kind, name, name) for kind in (RecordKind.CONTACT, RecordKind.DEAL) for name in SOURCE_PARTS]
     for kind in (RecordKind.CONTACT, RecordKind.DEAL):
-        found += [made(kind, "clientId", "GA client id"), made(kind, "site", "shop", shops)]
+        found += [made(kind, "clientId", "gclientid"), made(kind, "site", "shop", shops)]
     found += [
         made(RecordKind.DEAL, "orderMethod", "order method", ways),
         made(RecordKind.DEAL, "managerComment", "manager's comment"),

@@ -18,7 +18,7 @@ __all__ = ["RetailCrmSink"]
 
 _PACE_SOURCE = (
     "10 requests a second for one key, told by 503: constants of the official Go client, "
-    "https://github.com/retailcrm/api-client-go; telephony alone has 40, which is not used up here"
+    "https://github.com/retailcrm/api-client-go; one is left for the network; telephony alone has 40, not used up here"
 )
 #: what a trigger of the account may name, by the parameter that our README tells to add
 _NAMED = {

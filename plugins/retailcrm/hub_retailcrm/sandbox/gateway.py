@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Any
 
 from starlette.datastructures import UploadFile
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
 from .faults import Fault, FaultBook
@@ -73,7 +73,10 @@ class Gateway:
         await asyncio.gather(*self._answering, return_exceptions=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        ask = await _read(scope, receive)
+        try:
+            ask = await _read(scope, receive)
+        except ClientDisconnect:
+            return  # left before it had asked for anything
         # a server goes on when its client has left, so the answer is made by a task of its own
         task = asyncio.create_task(self._answer(ask))
         self._answering.add(task)
