@@ -50,7 +50,7 @@ class Bodies:
         company = write.refs.get("company")
         return _without_empty(
             {
-                **self._person(action.name),
+                **self._person(action.name or next(iter((*action.phones, *action.emails)), "")),
                 **self._spread("Contacts", _PHONES, action.phones),
                 **self._spread("Contacts", _EMAILS, action.emails),
                 "Owner": _user(write.user),
@@ -67,7 +67,7 @@ class Bodies:
         item: Item = {}
         marks, fields, tags = [write.hub_id], dict(write.fields), list(action.tags)
         if write.with_contact is not None and contact is not None:
-            item = self._person(contact.name)
+            item = self._person(contact.name or next(iter((*contact.phones, *contact.emails)), ""))
             item |= self._spread(LEADS, _PHONES, contact.phones) | self._spread(LEADS, _EMAILS, contact.emails)
             marks.append(write.with_contact.hub_id)
             fields = {**write.with_contact.fields, **fields}
@@ -234,7 +234,8 @@ class Bodies:
         """First and last name whose sum reads as ``name``; Zoho demands the last."""
         first, _, last = name.strip().partition(" ")
         if not last or not first.isalpha():
-            return {"Last_Name": _cut(name.strip(), self.settings.name_limit)}
+            shown = _cut(name.strip(), self.settings.name_limit)
+            return {"Last_Name": shown} if shown else {}
         return {"First_Name": _cut(first, 40), "Last_Name": _cut(last.strip(), self.settings.name_limit)}
 
     def _spread(self, module: str, names: Sequence[str], values: Sequence[str]) -> Item:

@@ -38,7 +38,8 @@ class ZohoSink:
             actions=ACTIONS,
             batch_sizes=dict.fromkeys(ACTIONS, own.batch_size),
             pace=Pace(requests=_PER_SECOND, in_flight=own.in_flight, scope="account", source=_PACE_SOURCE),
-            has_combined_create=True,
+            # a lead is both in one record; a contact and a deal take two requests
+            has_combined_create=own.new_enquiries == "leads",
             has_companies=own.uses_accounts,
             can_merge=False,
             barrier_kinds=frozenset({RecordKind.CONTACT, RecordKind.COMPANY, RecordKind.DEAL, RecordKind.TASK}),

@@ -66,6 +66,8 @@ def request_group(write: Write) -> str:
             is_lead = module_of(write.refs["deal"])[0] == LEADS
             if is_lead and write.pipeline_id not in (None, LEADS):
                 return "convert"
+            if not is_lead and write.pipeline_id == LEADS:
+                return "no way back"
             return LEADS if is_lead else "Deals"
         case UpdateContact():
             return module_of(write.refs["contact"])[0]
@@ -118,6 +120,8 @@ class Writer:
                 await self._create_leads(writes, answer)
             case CreateDeal():
                 await self._create_deals(writes, answer)
+            case UpdateDeal() if group == "no way back":
+                answer |= {w.key: Refused(text="a Zoho deal cannot become a lead again") for w in writes}
             case UpdateDeal():
                 items = [bodies.changed_deal(w, w.action) for w in writes if isinstance(w.action, UpdateDeal)]
                 await self._update(group, RecordKind.DEAL, writes, items, answer)
