@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from hub.core.plan import CreateContact, CreateDeal, NewRecord, Reason, StepKey, UpdateContact, UpdateDeal
 from hub.core.records import Catalogue, Company, Contact, EmployeeId, RecordKind, RecordRef
 
 if TYPE_CHECKING:
+    from hub.core.facts import Facts
     from hub.core.planning import Making
 
 __all__ = ["make_contact", "make_deal"]
@@ -25,8 +27,9 @@ def make_contact(making: Making) -> None:
         making.contact_ref = company.ref
     elif creates:
         settings = making.policy.contacts
-        # one client, one contact, whichever of its interactions makes it
-        key = StepKey(f"{making.client}/create_contact")
+        # one client, one contact, whichever of its interactions makes it; of a company each person (J10)
+        person = "" if company is None else f"/{_mark(facts)}"
+        key = StepKey(f"{making.client}{person}/create_contact")
         making.contact_ref = NewRecord(kind=RecordKind.CONTACT, key=key)
         making.actions.append(
             CreateContact(
@@ -84,6 +87,11 @@ def _complete_contact(making: Making) -> None:
             reason=_taking_over(making) if taken_over else making.verdict.reason("contact_completed", "A9"),
         )
     )
+
+
+def _mark(facts: Facts) -> str:
+    """Tells people of one company apart by number and e-mail, without showing them."""
+    return sha256("\n".join((*facts.phones, *facts.emails)).casefold().encode()).hexdigest()[:8]
 
 
 def _of_company(company: Company, making: Making) -> EmployeeId | None:

@@ -61,8 +61,12 @@ def find_client(identity: Identity, snapshot: Snapshot, policy: Policy, took_par
     """Which of the snapshot's records new work goes to; ``took_part`` talked or called."""
     if not snapshot.contacts and not snapshot.companies:
         return _NOBODY
-    contacts, namesakes, strangers = _sorted_out(snapshot, identity, policy)
     companies = [found for found in snapshot.companies if identifies(found, identity, policy)]
+    # whoever gave the company's tax number before is a colleague: this one's number or e-mail is another (J10)
+    is_by_field = bool(companies) and not any(_shares_address(found, identity) for found in companies)
+    colleagues = is_by_field and bool(identity.phones or identity.emails)
+    own = frozenset[str]() if colleagues else snapshot.history.own_contacts
+    contacts, namesakes, strangers = _sorted_out(snapshot.contacts, own, identity, policy)
     if not contacts and not companies:
         return Client(namesakes=namesakes, choices=strangers) if strangers else _NOBODY
     contact_ids, company_ids = {found.id for found in contacts}, {found.id for found in companies}
@@ -85,7 +89,7 @@ def find_client(identity: Identity, snapshot: Snapshot, policy: Policy, took_par
     return Client(
         contact=contact,
         company=company,
-        is_company_by_field=company is not None and not _shares_address(company, identity),
+        is_company_by_field=is_by_field and contact is None,
         deal=deal,
         open_deals=len(still_open),
         closed_deals=len(closed),
@@ -110,14 +114,14 @@ def fullness(contact: Contact) -> int:
 
 
 def _sorted_out(
-    snapshot: Snapshot, identity: Identity, policy: Policy
+    contacts: Sequence[Contact], own: frozenset[str], identity: Identity, policy: Policy
 ) -> tuple[list[Contact], tuple[Contact, ...], tuple[RecordChoice, ...]]:
     """The client's contacts, those that share the name alone, and why others are not the client's."""
     kept: list[Contact] = []
     namesakes: list[Contact] = []
     strangers: list[RecordChoice] = []
-    for found in snapshot.contacts:
-        if found.id in snapshot.history.own_contacts or identifies(found, identity, policy):
+    for found in contacts:
+        if found.id in own or identifies(found, identity, policy):
             kept.append(found)
         else:
             is_namesake = "name" in policy.identity.keys and _met(found, identity, policy) == {"name"}
@@ -138,10 +142,7 @@ def identifies(found: Contact | Company, identity: Identity, policy: Policy) -> 
         wanted = told if rules.absent_key == "ignore" else set(rules.keys)
         # a name alone never is enough, even where nothing else was told (J7)
         return wanted <= met and wanted != {"name"}
-    if met - {"name"}:
-        return True
-    # what nothing of the enquiry leads to is the client's by the hub's own memory
-    return not met and not _shares_address(found, identity)
+    return bool(met - {"name"})
 
 
 def _met(found: Contact | Company, identity: Identity, policy: Policy) -> set[str]:

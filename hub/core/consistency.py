@@ -138,6 +138,9 @@ def _references(policy: Policy) -> Found:
     for key in policy.identity.keys:
         if key not in {"phone", "email", "name"} and not key.startswith("field:"):
             yield ("identity", "keys"), f"{key!r} is no key; allowed: phone, email, name, field:<name of the field>"
+    for name in policy.identity.parameters:
+        if f"field:{name}" not in policy.identity.keys:
+            yield ("identity", "parameters", name), f"{name!r} is no further key; write 'field:{name}' into keys"
 
 
 def _channels(policy: Policy) -> Found:

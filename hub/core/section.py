@@ -122,6 +122,8 @@ class IdentityRules(Part):
     """When records are the same client (J4, J7, A9, X12)."""
 
     keys: tuple[str, ...] = ("phone", "email")
+    #: under which names enquiries tell a further key, besides its own: ``{ "ИНН" = ["inn", "tax_id"] }``
+    parameters: Mapping[str, tuple[str, ...]] = {}
     #: ``any`` key is enough, or ``all`` that the enquiry has must match
     join: Literal["any", "all"] = "any"
     #: under ``all``: a key that the enquiry lacks means no match, or is ignored

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from hub.clock import Clock
 from hub.core.chat import ChatFragment, ClientChanged
 from hub.core.folding import folded
+from hub.core.further import with_further_keys
 from hub.core.interaction import Call, Chat, Form, Identity, Interaction, InteractionId, Message, ProjectId
 from hub.core.merge import CallFragment, Moment
 from hub.core.outgoing import Delivery, Receipt
@@ -115,6 +116,8 @@ def store_parsed(
             known = list(interactions.fragments(conn, interaction_id))
             first = interactions.first_received(conn, interaction_id) or received_at
         interaction = folded(known, interaction_id, project.name, channel, source, first)
+        if project.policy is not None:
+            interaction = with_further_keys(interaction, project.policy.identity)
         ripe = before.decide_at if before else None
         if isinstance(interaction, Call):
             settle = project.policy.timing.settle if project.policy else timedelta(seconds=3)
@@ -125,6 +128,8 @@ def store_parsed(
         if before is not None:
             return None
         interaction = _own(found, interaction_id, project.name, channel, source)
+        if project.policy is not None:
+            interaction = with_further_keys(interaction, project.policy.identity)
         ready = now if interaction.is_final else None
     resolved = clients.resolve(
         conn,

@@ -7,13 +7,14 @@ from datetime import timedelta
 
 import pytest
 
+from hub.core.further import with_further_keys
 from hub.core.interaction import Attribution, Identity, Interaction
 from hub.core.phone import Phone
 from hub.core.plan import AddNote, CreateContact, CreateDeal, CreateTask, Notify, Plan, UpdateContact
 from hub.core.policy import Policy
 from hub.core.records import Catalogue, Company, Contact, CustomField, EmployeeId, RecordKind
 from hub.core.rota import Rota
-from hub.core.snapshot import Snapshot
+from hub.core.snapshot import History, Snapshot
 from hub.testing.builders import (
     COLLEAGUE,
     NEW_CLIENT,
@@ -343,6 +344,40 @@ def test_j10_its_neighbours() -> None:
     assert contact_of(plan(enquiry(PHONE, tax="77"), gone, BY_TAX_NUMBER)).responsible == OWNER
     stranger = contact_of(plan(enquiry(PHONE, tax="78"), NEW_CLIENT, BY_TAX_NUMBER))
     assert stranger.company is None
+
+
+def test_j10_a_second_person_of_the_company_is_a_contact_of_their_own() -> None:
+    """The hub made the first one's contact for the same tax number; the second one's number and e-mail are others."""
+    first = Contact(id="first", name="Petro", phones=(PHONE,), company_id="company-1", responsible=COLLEAGUE)
+    known = replace(
+        NEW_CLIENT, companies=(WORKS,), contacts=(first,), catalogue=CATALOGUE,
+        history=History(own_contacts=frozenset({"first"})),
+    )  # fmt: skip
+    second = Phone("+380931234567")
+    made = contact_of(plan(enquiry(second, tax="77", name="Iryna"), known, BY_TAX_NUMBER))
+    assert (made.phones, made.company) == ((second,), WORKS.ref)
+    other = contact_of(plan(enquiry(None, "third@x", "77", "Oleh"), known, BY_TAX_NUMBER))
+    assert made.key != other.key
+    again = plan(enquiry(PHONE, tax="77"), known, BY_TAX_NUMBER)
+    assert not any(isinstance(action, CreateContact) for action in again.actions)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "told"),
+    [({"ИНН": " 77 "}, "77"), ({"инн": "77"}, "77"), ({"tax_id": "77"}, "77"), ({"inn": ""}, ""), ({}, "")],
+)
+def test_j10_the_further_key_is_read_from_whatever_the_site_calls_it(parameters: dict[str, str], told: str) -> None:
+    """J4: a key absent from the enquiry is not searched."""
+    replacing = [
+        ('keys = ["phone", "email"] ', f"keys = {ALL_THREE} "),
+        ('# parameters = { "ИНН" = ["inn"] } ', 'parameters = { "ИНН" = ["inn", "TAX_ID"] } '),
+    ]
+    rules = policy("jivo-shop", replacing=replacing).identity
+    found = with_further_keys(form(parameters=parameters), rules)
+    assert found.client.fields == ({"ИНН": told} if told else {})
+    own = form(parameters=parameters, client=Identity(phones=(PHONE,), fields={"ИНН": "99"}))
+    assert with_further_keys(own, rules).client.fields == {"ИНН": "99"}
+    assert with_further_keys(form(parameters=parameters), SHOP.identity).client.fields == {}
 
 
 # --- J11: what becomes of a duplicate ---------------------------------------------------------------------------
