@@ -107,6 +107,8 @@ class Hub:
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.services = build_services(settings, clock)
         self._running: dict[tuple[str, str], _Running] = {}
+        #: by which custom fields each connection's records are found, as the directory was told
+        self._key_fields: dict[tuple[str, str], frozenset[str]] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         services = self.services
@@ -234,6 +236,7 @@ class Hub:
         for key in self._running.keys() - wanted.keys():
             await self._stop_connection(key)
         for key, (project, connection) in wanted.items():
+            await self._identify_by(key, connection)
             fingerprint = (connection.row.sink, str(dict(connection.row.settings)), project.policy_version)
             run = self._running.get(key)
             if run is not None and run.fingerprint != fingerprint:
@@ -248,6 +251,13 @@ class Hub:
             if stored is Health.READY and not run.account.health.may_ask:
                 run.account.resume()
                 run.writer.wake()
+
+    async def _identify_by(self, key: tuple[str, str], connection: LiveConnection) -> None:
+        """Let the directory find clients by the policy's further keys too (J4); a change reads all records anew."""
+        fields = frozenset(field for known in connection.key_field_ids.values() for field in known)
+        if self._key_fields.get(key) != fields:
+            await asyncio.to_thread(self.services.directory.set_key_fields, *key, fields)
+            self._key_fields[key] = fields
 
     async def _start_connection(
         self, project: LiveProject, connection: LiveConnection, fingerprint: tuple[object, ...]

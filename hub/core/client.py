@@ -161,7 +161,7 @@ def _agrees(key: str, found: Contact | Company, identity: Identity, shared: froz
             return bool(identity.name) and identity.name.strip().casefold() == found.name.strip().casefold()
         case _:
             value = identity.fields.get(key.removeprefix("field:"), "").strip()
-            return bool(value) and value in found.fields.values()
+            return bool(value) and any(held.strip() == value for held in found.fields.values())
 
 
 def _is_told(key: str, identity: Identity) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 import phonenumbers
 
 from hub.core.client import Client, find_client
+from hub.core.further import with_further_keys
 from hub.core.interaction import (
     Attribution,
     Call,
@@ -294,6 +295,8 @@ class Facts:
 
 def establish(interaction: Interaction, snapshot: Snapshot, policy: Policy, now: datetime) -> Facts:
     """The facts about ``interaction`` for a client whom the CRM knows as ``snapshot`` tells."""
+    if policy.further_keys:
+        interaction = with_further_keys(interaction, policy.identity)
     before, people, identity = without_own(snapshot), policy.people, interaction.client
     call = interaction if isinstance(interaction, Call) else None
     direction, legs = _direction(interaction), _legs(interaction)

@@ -264,6 +264,11 @@ class Policy(Part):
         return frozenset(found for text in self.identity.shared_numbers if (found := self.phone(text)))
 
     @cached_property
+    def further_keys(self) -> tuple[str, ...]:
+        """Names of the identity's further keys (J4)."""
+        return tuple(key.removeprefix("field:") for key in self.identity.keys if key.startswith("field:"))
+
+    @cached_property
     def private_clients(self) -> frozenset[Phone]:
         """Clients who never reach the CRM (R8)."""
         return frozenset(found for text in self.classify.private_clients if (found := self.phone(text)))

@@ -261,7 +261,8 @@ def _once(make: Compiled) -> Compiled:
 @_once
 def _client(speaker: Speaker) -> str:
     facts = speaker.facts
-    found = facts.contact or facts.company
+    # a new person of a known company bears their own name (J10)
+    found = facts.contact or (None if facts.client.is_company_by_field else facts.company)
     known = found.name if found is not None else ""
     return known or facts.client_name or facts.phone or facts.email or speaker.word("hidden")
 

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection
 
 from hub.core.policy import Policy, load_policy
-from hub.core.records import Catalogue, CrmUser, EmployeeId, UserId, crm_user
+from hub.core.records import Catalogue, CrmUser, EmployeeId, RecordKind, UserId, crm_user
 from hub.errors import ConfigurationError
 from hub.plugins import Plugins
 from hub.ports import ChannelConfig
 from hub.store import bindings, policies, projects
 from hub.store.addresses import Addresses, load_addresses
 from hub.store.crypto import Cipher
+from hub.store.directory_fold import BY_NAME
 from hub.store.engine import Store
 from hub.store.projects import Channel, CrmConnection, Project
 
@@ -36,8 +37,8 @@ class LiveConnection:
     inactive: frozenset[EmployeeId] = frozenset()
     bound: Mapping[tuple[str, str], str] = field(default_factory=dict)
     names: Mapping[EmployeeId, str] = field(default_factory=dict)
-    #: the CRM's field ids of the policy's further identity fields (J4), by their names
-    key_field_ids: Mapping[str, str] = field(default_factory=dict)
+    #: the CRM's field ids of the policy's further identity fields (J4), of contacts and companies, by their names
+    key_field_ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -202,11 +203,16 @@ class Projects:
         catalogue = row.catalogue or Catalogue()
         further = [key.removeprefix("field:") for key in (policy.identity.keys if policy else ()) if ":" in key]
         key_field_ids = {
-            name: found.id
+            name: tuple(
+                found.id
+                for found in catalogue.fields
+                if found.record in (RecordKind.CONTACT, RecordKind.COMPANY)
+                and name.casefold() in (found.name.casefold(), found.code.casefold())
+            )
             for name in further
-            for found in catalogue.fields
-            if name.casefold() in (found.name.casefold(), found.code.casefold())
         }
+        if policy and "name" in policy.identity.keys:
+            key_field_ids[BY_NAME] = (BY_NAME,)
         return LiveConnection(
             row=row,
             key_field_ids=key_field_ids,

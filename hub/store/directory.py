@@ -24,7 +24,7 @@ from hub.core.records import Company, Contact, Deal, EmployeeId, RecordKind, Rec
 from hub.ports import Changes
 from hub.store import codec
 from hub.store.directory_file import KINDS, Record, connect, load_record
-from hub.store.directory_fold import fold_records, keys_of, records_of
+from hub.store.directory_fold import BY_NAME, fold_records, keys_of, name_key, records_of
 from hub.store.directory_holders import Whose, find_holders
 from hub.store.holdings import Holdings
 from hub.store.schema import microseconds, moment
@@ -261,12 +261,12 @@ class Directory:
         connection: str,
         who: Identity | Phone,
         *,
-        field_ids: Mapping[str, str] | None = None,
+        field_ids: Mapping[str, Sequence[str]] | None = None,
         records: Sequence[RecordRef] = (),
     ) -> Holdings:
         """Everything of the client: holders of any of the keys, their deals, the open tasks on those.
 
-        ``field_ids`` names the CRM's custom field for a field of the identity; without it that field is not
+        ``field_ids`` names the CRM's custom fields for a field of the identity; without it that field is not
         looked for. ``records`` are known to be the client's, whatever keys they have: a messenger's client may have
         none that the CRM could hold.
         """
@@ -403,14 +403,17 @@ class Directory:
         return known
 
 
-def _keys(identity: Identity, field_ids: Mapping[str, str]) -> list[tuple[str, str]]:
+def _keys(identity: Identity, field_ids: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
     keys = [("phone", str(phone)) for phone in identity.phones]
     keys += [("email", email.strip().lower()) for email in identity.emails]
     keys += [
-        (f"field:{field_ids[name]}", value.strip())
+        (f"field:{field_id}", value.strip())
         for name, value in identity.fields.items()
-        if name in field_ids and value.strip()
+        for field_id in field_ids.get(name, ())
+        if value.strip()
     ]
+    if BY_NAME in field_ids and (named := name_key(identity.name)):
+        keys.append((f"field:{BY_NAME}", named))
     return list(dict.fromkeys(keys))
 
 

@@ -15,7 +15,10 @@ from hub.ports import Changes
 from hub.store.directory_file import KINDS, Record, dump_record, load_record
 from hub.store.schema import microseconds
 
-__all__ = ["OWN_WRITE_MARGIN", "fold_records", "keys_of", "links_of", "records_of"]
+__all__ = ["BY_NAME", "OWN_WRITE_MARGIN", "fold_records", "keys_of", "links_of", "name_key", "records_of"]
+
+#: stands among the custom fields that identify where the policy's keys have the name (J7)
+BY_NAME: Final = "@name"
 
 #: A record of our own write comes without the CRM's time of change. It counts as this much older than the moment at
 #: which we knew of it (a request's time, and clocks that differ), so that what the CRM tells of it later wins.
@@ -45,9 +48,18 @@ def keys_of(record: Record, key_fields: Collection[str]) -> set[Key]:
     found: set[Key] = {("phone", phone) for phone in record.phones}
     found.update(("email", email.strip().lower()) for email in record.emails)
     for field_id in key_fields:
-        if value := record.fields.get(field_id, "").strip():
+        if field_id == BY_NAME:
+            if isinstance(record, Contact) and (name := name_key(record.name)):
+                found.add((f"field:{BY_NAME}", name))
+        elif value := record.fields.get(field_id, "").strip():
             found.add((f"field:{field_id}", value))
     return found
+
+
+def name_key(name: str) -> str:
+    """A person's name as a key (J7), "" for a single word: it would lead to half the address book."""
+    words = name.casefold().split()
+    return " ".join(words) if len(words) > 1 else ""
 
 
 def links_of(record: Record) -> set[Link]:

@@ -326,7 +326,7 @@ def test_j10_a_new_person_of_a_company_found_by_its_tax_number_is_linked_to_it()
     known = replace(NEW_CLIENT, companies=(WORKS,), catalogue=CATALOGUE)
     made = plan(enquiry(PHONE, "new@x", "77"), known, BY_TAX_NUMBER)
     person = contact_of(made)
-    assert (person.company, person.responsible) == (WORKS.ref, COLLEAGUE)
+    assert (person.name, person.company, person.responsible) == ("Petro", WORKS.ref, COLLEAGUE)
     assert (person.phones, person.emails) == ((PHONE,), ("new@x",))
     assert (deal_of(made).responsible, deal_of(made).company) == (COLLEAGUE, WORKS.ref)
     assert person.reason.code == "new_person_of_company"

@@ -34,6 +34,7 @@ from hub.core.records import (
 )
 from hub.ports import Changes
 from hub.store.directory import Directory
+from hub.store.directory_fold import BY_NAME
 from hub.store.holdings import Holdings, assemble
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
@@ -97,18 +98,39 @@ def test_a_client_is_found_by_any_key_but_never_by_name(directory: Directory, wh
     directory.set_key_fields(*AT, ["f1"])
     company = Company(id="c", phones=(ANNA,), fields={"f1": " 77 "}, updated_at=NOW)
     directory.fold(*AT, Changes(contacts=(contact(emails=("anna@example.com",)),), companies=(company,)), NOW)
-    held = directory.lookup(*AT, who, field_ids={"tax": "f1"})
+    held = directory.lookup(*AT, who, field_ids={"tax": ("f1",)})
     assert [*(one.id for one in held.contacts), *(one.id for one in held.companies)] == found
 
 
 def test_a_field_that_becomes_a_key_later_finds_what_was_read_before(directory: Directory) -> None:
     directory.fold(*AT, Changes(contacts=(contact(fields={"f1": "77", "f2": "88"}),)), NOW)
     who = Identity(fields={"tax": "77"})
-    assert directory.lookup(*AT, who, field_ids={"tax": "f1"}).is_empty
+    assert directory.lookup(*AT, who, field_ids={"tax": ("f1",)}).is_empty
     directory.set_key_fields(*AT, ["f1"])
-    assert not directory.lookup(*AT, who, field_ids={"tax": "f1"}).is_empty
+    assert not directory.lookup(*AT, who, field_ids={"tax": ("f1",)}).is_empty
     directory.set_key_fields(*AT, ["f2"])
-    assert directory.lookup(*AT, who, field_ids={"tax": "f1"}).is_empty
+    assert directory.lookup(*AT, who, field_ids={"tax": ("f1",)}).is_empty
+
+
+def test_a_further_field_is_looked_for_on_contacts_and_on_companies(directory: Directory) -> None:
+    """J4: each kind of record has a field of that name, with an id of its own."""
+    directory.set_key_fields(*AT, ["f1", "f2"])
+    company = Company(id="c", fields={"f2": "77"}, updated_at=NOW)
+    directory.fold(*AT, Changes(contacts=(contact(fields={"f1": "77"}),), companies=(company,)), NOW)
+    held = directory.lookup(*AT, Identity(fields={"tax": "77"}), field_ids={"tax": ("f1", "f2")})
+    assert ([one.id for one in held.contacts], [one.id for one in held.companies]) == (["1"], ["c"])
+
+
+def test_a_contact_is_found_by_its_whole_name_only_where_the_name_is_a_key(directory: Directory) -> None:
+    """J7; a single word would lead to half the address book."""
+    directory.fold(*AT, Changes(contacts=(contact(name="Anna  Koval"), contact("2", BORIS, name="Boris"))), NOW)
+    by_name = {BY_NAME: (BY_NAME,)}
+    assert directory.lookup(*AT, Identity(name="anna koval"), field_ids=by_name).is_empty
+    directory.set_key_fields(*AT, [BY_NAME])
+    held = directory.lookup(*AT, Identity(name="anna koval"), field_ids=by_name)
+    assert [one.id for one in held.contacts] == ["1"]
+    assert directory.lookup(*AT, Identity(name="anna koval")).is_empty
+    assert directory.lookup(*AT, Identity(name="Boris"), field_ids=by_name).is_empty
 
 
 def test_connections_never_see_each_other(directory: Directory) -> None:
