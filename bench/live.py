@@ -14,7 +14,7 @@ import httpx
 from hub.compose import Hub
 from hub.demo import traffic
 from hub.demo.project import CHANNEL, CRM, PROJECT, connect, demo_policy, make_project
-from hub.demo.stage import CrmStage, crm_sandbox
+from hub.demo.amocrm_stage import AmoCrmStage, crm_sandbox
 from hub.settings import Settings
 from hub.store import projects, work
 from hub.web.app import build_app
@@ -28,7 +28,7 @@ class Live:
     """The hub, its CRM, and the address that the telephony knows."""
 
     hub: Hub
-    crm: CrmStage
+    crm: AmoCrmStage
     hook: str
     http: httpx.AsyncClient
     #: SIP logins of the employees

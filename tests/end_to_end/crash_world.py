@@ -26,7 +26,7 @@ from typing import Any
 import httpx
 
 from hub.compose import Hub
-from hub.demo.stage import CrmStage, crm_sandbox
+from hub.demo.amocrm_stage import AmoCrmStage, crm_sandbox
 from hub.runtime.importer import mark_imported
 from hub.settings import Settings
 from hub.store import projects
@@ -170,7 +170,7 @@ class CrashWorld:
     """What a crash test holds in its hands."""
 
     timing: Timing
-    crm: CrmStage
+    crm: AmoCrmStage
     caller: Caller
     data: Path
     nursery: asyncio.subprocess.Process
@@ -373,7 +373,7 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-async def _prepare(data: Path, crm: CrmStage, timing: Timing) -> str:
+async def _prepare(data: Path, crm: AmoCrmStage, timing: Timing) -> str:
     """A connected project in ``data``, as the set-up leaves it; the channel's secret."""
     hub = Hub(Settings(environment="development", data_directory=data))
     try:
