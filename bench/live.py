@@ -13,14 +13,17 @@ import httpx
 
 from hub.compose import Hub
 from hub.demo import traffic
-from hub.demo.project import CHANNEL, CRM, PROJECT, connect, demo_policy, make_project
 from hub.demo.amocrm_stage import AmoCrmStage, crm_sandbox
+from hub.demo.project import CHANNEL, PROJECT, connect, demo_policy, make_project
 from hub.settings import Settings
 from hub.store import projects, work
 from hub.web.app import build_app
 from hub.web.server import serve_forever
 
 __all__ = ["Live", "live", "webhook"]
+
+
+CRM = AmoCrmStage.name
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,9 +67,8 @@ async def live(*sandbox: str, preset: str = "car-dealer") -> AsyncIterator[Live]
         make_project(
             hub.services,
             policy=demo_policy(preset, day),
-            address=crm.address,
-            token=await crm.token(),
-            telephony={"api_base": "http://127.0.0.1:9"},
+            channels={CHANNEL: {"api_base": "http://127.0.0.1:9"}},
+            crms={CRM: await crm.settings()},
         )
         await connect(hub.services)
         await stack.enter_async_context(hub)

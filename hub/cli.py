@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -51,11 +52,14 @@ def demo(
     seed: Annotated[int, typer.Option(help="Another seed, another day.")] = 7,
     port: Annotated[int, typer.Option(help="Where the console listens; 0 takes a free port.")] = 8080,
     data: Annotated[Path | None, typer.Option(help="An empty folder to keep the databases in.")] = None,
+    channel: Annotated[list[str] | None, typer.Option(help="Only this channel; may be repeated. Default: all.")] = None,
+    crm: Annotated[list[str] | None, typer.Option(help="Only this CRM; may be repeated. Default: all.")] = None,
 ) -> None:
-    """Play a day of Ringostat traffic into an amoCRM sandbox, and show what came of it."""
+    """Play a day of calls, chats and messages into the CRMs' sandboxes, and show what came of it."""
     from hub.demo.play import DemoOptions, last_line, play
 
     options = DemoOptions(preset=preset, calls=calls, seed=seed, port=port, is_once=once, is_json=as_json, data=data)
+    options = replace(options, channels=tuple(channel or options.channels), crms=tuple(crm or options.crms))
     summary = quietly(lambda: uvloop.run(play(options, console)))
     if as_json:
         typer.echo(last_line(summary))

@@ -5,7 +5,8 @@ fault of the hub's cannot hide here. ``--records`` is a JSON dump of the CRM wit
 ``leads``, ``companies``, ``tasks``, ``notes``, each a list of records in the shapes of amoCRM's API v4
 (deleted records may be in it and are passed over).
 
-*Lost*: a client's call for which no ``call_in`` or ``call_out`` note bears the call's id in ``params.uniq``.
+*Lost*: a client's call for which no ``call_in`` or ``call_out`` note bears the call's id in ``params.uniq``; a form,
+chat or message whose writer's number no contact holds.
 Calls between employees are the policy's matter and are not judged, nor are calls of a hidden number, for they
 belong to nobody's card (both are counted as ``not_judged``; their notes can still double). Calls over a
 private line must have no note; one that has is ``leaked`` (R8).
@@ -97,6 +98,11 @@ def audit(traffic: Record, records: Record) -> Audit:
             )
     reader = NumberReader(traffic["company"])
     clients = _Clients(traffic["preload"], records, reader)
+    for enquiry in (*traffic["forms"], *traffic.get("chats", ()), *traffic.get("messages", ())):
+        judged += 1
+        number = reader.read(enquiry.get("client_number") or enquiry.get("phone") or "")
+        if not clients.knows(number):
+            findings.append(Finding(kind="lost", call_id=enquiry["id"], sentence=_lost_enquiry(enquiry, number)))
     findings += clients.doubled_contacts()
     findings += clients.doubled_deals()
     kinds = [finding.kind for finding in findings]
@@ -167,6 +173,10 @@ class _Clients:
         for contact in preload["contacts"]:
             for number in {reader.read(text) for text in contact["phones"]} - {""}:
                 self._held_before[number] += 1
+
+    def knows(self, number: str) -> bool:
+        """True if somebody in the CRM holds ``number``."""
+        return number in self._holders
 
     def doubled_contacts(self) -> Iterator[Finding]:
         """Each contact too many once, however many numbers it shares."""
@@ -292,6 +302,10 @@ def _leaked(call: Record, found: list[Record]) -> Iterator[Finding]:
 def _lost_sentence(call: Record) -> str:
     who = _masked(call["client_number"])
     return f"Call {call['id']} ({call['direction']}, {call['outcome']}, client {who}) has no call note."
+
+
+def _lost_enquiry(enquiry: Record, number: str) -> str:
+    return f"Nobody in the CRM holds {_masked(number)}, who wrote {enquiry['id']}."
 
 
 def _alive(records: Iterable[Record]) -> list[Record]:

@@ -7,10 +7,12 @@ import json
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +23,11 @@ from rich.table import Table
 from sqlalchemy import Connection
 
 from hub.compose import Hub
-from hub.demo import audit, traffic
-from hub.demo.project import CHANNEL, CRM, PROJECT, connect, demo_policy, make_project
-from hub.demo.stage import CrmStage, crm_sandbox, telephony_sandbox
+from hub.demo import audit, channels, traffic
+from hub.demo.amocrm_stage import AmoCrmStage
+from hub.demo.project import PROJECT, connect, demo_policy, make_project
+from hub.demo.retailcrm_stage import RetailCrmStage
+from hub.demo.stage import CrmStage, sandbox_process
 from hub.logs import set_up_logs
 from hub.settings import Settings
 from hub.store import inbox, projects, users, work
@@ -35,6 +39,8 @@ from hub.web.server import serve_forever
 __all__ = ["DemoOptions", "DemoSummary", "play"]
 
 LOGIN, PASSWORD = "demo", "demo-password"
+_STAGES: Mapping[str, type[CrmStage]] = {stage.name: stage for stage in (AmoCrmStage, RetailCrmStage)}
+_CHANNEL_TITLES = {"ringostat": "Ringostat", "jivo": "Jivo", "wazzup": "Wazzup"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +48,9 @@ class DemoOptions:
     """What ``hub demo`` was asked for."""
 
     preset: str = "car-dealer"
+    #: of the plugins' names; those that are not installed are left out
+    channels: tuple[str, ...] = ("ringostat", "jivo", "wazzup")
+    crms: tuple[str, ...] = ("amocrm", "retailcrm")
     calls: int = 150
     seed: int = 7
     port: int = 8080
@@ -53,7 +62,7 @@ class DemoOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoSummary:
-    """What came of the day; ``lost`` and ``doubled`` are the auditor's, who never asks the hub."""
+    """What came of the day, in all CRMs together; ``lost`` and ``doubled`` are the auditor's, not the hub's."""
 
     interactions: int
     contacts: int
@@ -66,44 +75,85 @@ class DemoSummary:
     needs_attention: int
 
 
+@dataclass(slots=True, kw_only=True)
+class _Scene:
+    """What the day is played with."""
+
+    hub: Hub
+    console: Console
+    http: httpx.AsyncClient
+    day: Mapping[str, Any]
+    #: the sandboxes' addresses, by the channel's name
+    channels: Mapping[str, str]
+    crms: Sequence[CrmStage]
+    #: of the hub
+    address: str = ""
+    is_quiet: bool = False
+
+
 async def play(options: DemoOptions, console: Console) -> DemoSummary:
     """Play the day; then, unless asked to stop, keep serving until interrupted."""
     async with AsyncExitStack() as stack:
-        data = options.data
-        if data is None:
-            data = Path(tempfile.mkdtemp(prefix="hub-demo-"))
-            stack.callback(shutil.rmtree, data, ignore_errors=True)
-        elif (data / "hub.db").exists():
-            raise SystemExit(f"{data} holds a hub already: name an empty folder, the demo begins anew")
+        data = _data_folder(options, stack)
         day = traffic.generate(seed=options.seed, day=date.today(), calls=options.calls).to_record()  # noqa: DTZ011 - the user's own day
-        console.print("Starting the sandboxes of Ringostat and amoCRM …", style="dim")
-        crm = await stack.enter_async_context(crm_sandbox())
-        await crm.preload(day["preload"])
-        telephony = await stack.enter_async_context(telephony_sandbox())
         level = os.environ.get("HUB_LOG_LEVEL", "warning")
         settings = Settings(environment="development", data_directory=data, port=options.port, log_level=level)
         set_up_logs(settings)
         hub = Hub(settings)
+        scene = await _set_stage(hub, options, day, console, stack)
         make_project(
             hub.services,
             policy=demo_policy(options.preset, day),
-            address=crm.address,
-            token=await crm.token(),
-            telephony={"project_id": "55555", "auth_key": "sandbox-auth-key", "api_base": telephony},
+            channels={name: channels.settings_of(name, address) for name, address in scene.channels.items()},
+            crms={crm.name: await crm.settings() for crm in scene.crms},
         )
         await connect(hub.services)
         _add_user(hub)
         await stack.enter_async_context(hub)
         await _imported(hub)
-        address = await _serve(hub, settings, stack)
-        before = await crm.requests()
-        await _play_day(hub, day, telephony, address, console, quiet=options.is_json)
-        summary, findings = await _sum_up(hub, crm, day, before)
-        _show(console, summary, findings, address, crm.address)
+        scene.address = await _serve(hub, settings, stack)
+        before = sum([await crm.requests() for crm in scene.crms])
+        await _play_day(scene)
+        summary, findings = await _sum_up(scene, before)
+        _show(scene, summary, findings)
         if not options.is_once:
             console.print("Serving until you press Ctrl+C.", style="bold")
             await asyncio.Event().wait()
         return summary
+
+
+def _data_folder(options: DemoOptions, stack: AsyncExitStack) -> Path:
+    data = options.data
+    if data is None:
+        data = Path(tempfile.mkdtemp(prefix="hub-demo-"))
+        stack.callback(shutil.rmtree, data, ignore_errors=True)
+    elif (data / "hub.db").exists():
+        raise SystemExit(f"{data} holds a hub already: name an empty folder, the demo begins anew")
+    return data
+
+
+async def _set_stage(
+    hub: Hub, options: DemoOptions, day: Mapping[str, Any], console: Console, stack: AsyncExitStack
+) -> _Scene:
+    """Start the sandboxes of the chosen vendors whose plugins are installed; fill the CRMs."""
+    plugins = hub.services.plugins
+    sources = [name for name in options.channels if name in plugins.sources and name in channels.MODULES]
+    sinks = [name for name in options.crms if name in plugins.sinks and name in _STAGES]
+    if not sources or not sinks:
+        raise SystemExit("the demo needs at least one channel and one CRM: see `hub check` for what is installed")
+    titles = [*(_CHANNEL_TITLES[name] for name in sources), *(_STAGES[name].title for name in sinks)]
+    console.print(f"Starting the sandboxes of {_listed(titles)} …", style="dim")
+    http = await stack.enter_async_context(httpx.AsyncClient(timeout=120, trust_env=False))
+    crms: list[CrmStage] = []
+    for name in sinks:
+        address = await stack.enter_async_context(sandbox_process(f"hub_{name}.sandbox", "--port", "0"))
+        crms.append(_STAGES[name](address=address, http=http))
+    await asyncio.gather(*(crm.preload(day["preload"]) for crm in crms))
+    addresses = {
+        name: await stack.enter_async_context(sandbox_process(channels.MODULES[name], "--port", "0"))
+        for name in sources
+    }
+    return _Scene(hub=hub, console=console, http=http, day=day, channels=addresses, crms=crms, is_quiet=options.is_json)
 
 
 def _add_user(hub: Hub) -> None:
@@ -116,10 +166,10 @@ def _add_user(hub: Hub) -> None:
 
 
 async def _imported(hub: Hub) -> None:
-    """Wait until the running hub has read the whole account."""
-    importer = hub.services.importers[PROJECT, CRM]
-    while importer.is_needed():  # noqa: ASYNC110 - the import is another process's work: its mark is looked for
-        await asyncio.sleep(0.05)
+    """Wait until the running hub has read the whole accounts."""
+    for (project, _), importer in hub.services.importers.items():
+        while project == PROJECT and importer.is_needed():  # noqa: ASYNC110 - the import is another process's work
+            await asyncio.sleep(0.05)
 
 
 async def _serve(hub: Hub, settings: Settings, stack: AsyncExitStack) -> str:
@@ -150,12 +200,12 @@ def _why(ended: asyncio.Task[None]) -> BaseException:
     return ended.exception() or RuntimeError("the web server stopped at once")
 
 
-async def _play_day(
-    hub: Hub, day: Mapping[str, Any], telephony: str, address: str, console: Console, *, quiet: bool
-) -> None:
+async def _play_day(scene: _Scene) -> None:
     """Send every webhook of the day, then wait until the hub has done with all of them."""
-    secret = await hub.services.store.read(lambda conn: _secret(hub, conn))
-    hook = f"{address}/hooks/{PROJECT}/{CHANNEL}/{secret}"
+    day, hub, http = scene.day, scene.hub, scene.http
+    for name, sandbox in scene.channels.items():
+        secret = await hub.services.store.read(partial(_secret, hub=hub, channel=name))
+        await channels.hook_up(http, name, sandbox, f"{scene.address}/hooks/{PROJECT}/{name}/{secret}", day)
     events: Sequence[Mapping[str, Any]] = sorted(
         [*day["calls"], *day["forms"]], key=lambda event: str(event.get("started_at") or event.get("at"))
     )
@@ -165,28 +215,28 @@ async def _play_day(
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    async with httpx.AsyncClient(timeout=120, trust_env=False) as http:
-        await _order(http, telephony, "traffic", day)
-        await _order(http, telephony, "webhooks", {"url": hook, "mixed": True})
-        with Progress(*columns, console=console, disable=quiet) as progress:
-            sending = progress.add_task("Playing the day", total=len(events))
-            for start in range(0, len(events), 5):
-                ids = [event["id"] for event in events[start : start + 5]]
-                sent = await _order(http, telephony, "play", {"ids": ids, "at_once": 4})
-                if sent["failed"]:
-                    raise RuntimeError(f"{sent['failed']} webhooks were not accepted")
-                progress.advance(sending, len(ids))
-            await _settled(hub, progress)
+    told = {"ringostat": len(events), "jivo": len(day["chats"]), "wazzup": len(day["messages"])}
+    with Progress(*columns, console=scene.console, disable=scene.is_quiet) as progress:
+        sending = progress.add_task("Playing the day", total=sum(told[name] for name in scene.channels))
+
+        def advance(count: int) -> None:
+            progress.advance(sending, count)
+
+        # all channels at once, as on a real day: the same client may call and write
+        async with asyncio.TaskGroup() as playing:
+            for name, sandbox in scene.channels.items():
+                match name:
+                    case "ringostat":
+                        playing.create_task(channels.play_events(http, sandbox, events, advance))
+                    case "jivo":
+                        playing.create_task(channels.play_chats(http, sandbox, day, advance))
+                    case _:
+                        playing.create_task(channels.play_messages(http, sandbox, day, advance))
+        await _settled(hub, progress)
 
 
-async def _order(http: httpx.AsyncClient, telephony: str, path: str, body: Any) -> Any:
-    answer = await http.post(f"{telephony}/_sandbox/{path}", json=body)
-    answer.raise_for_status()
-    return answer.json()
-
-
-def _secret(hub: Hub, conn: Connection) -> str:
-    found = projects.find_channel(conn, hub.services.cipher, PROJECT, CHANNEL)
+def _secret(conn: Connection, *, hub: Hub, channel: str) -> str:
+    found = projects.find_channel(conn, hub.services.cipher, PROJECT, channel)
     assert found is not None
     return found.secret
 
@@ -208,54 +258,82 @@ async def _settled(hub: Hub, progress: Progress) -> None:
         await asyncio.sleep(0.1)
 
 
-async def _sum_up(
-    hub: Hub, crm: CrmStage, day: Mapping[str, Any], before: int
-) -> tuple[DemoSummary, Sequence[audit.Finding]]:
-    records = await crm.records()
-    found = audit.audit(dict(day), records)
-    held = day["preload"]
-    states = await hub.services.store.read(lambda conn: work.count_states(conn, PROJECT))
+async def _sum_up(scene: _Scene, before: int) -> tuple[DemoSummary, Sequence[tuple[str, audit.Finding]]]:
+    """The totals over all CRMs; each CRM is audited by itself."""
+    held = scene.day["preload"]
+    judged = {kind: scene.day[kind] for kind in ("calls", "forms", "chats", "messages")}
+    if "jivo" not in scene.channels:
+        judged["chats"] = []
+    if "wazzup" not in scene.channels:
+        judged["messages"] = []
+    made: Counter[str] = Counter()
+    findings: list[tuple[str, audit.Finding]] = []
+    for crm in scene.crms:
+        records = await crm.records()
+        found = audit.audit({**scene.day, **judged}, records)
+        findings += [(crm.title, finding) for finding in found.findings]
+        made["contacts"] += len(records["contacts"]) - len(held["contacts"])
+        made["deals"] += len(records["leads"]) - len(held["deals"])
+        made["tasks"] += len(records["tasks"]) - len(held["tasks"])
+        made["calls"] += sum(note["note_type"] in ("call_in", "call_out") for note in records["notes"])
+        made["requests"] += await crm.requests()
+        made["lost"] += found.lost
+        made["doubled"] += found.doubled
+    states = await scene.hub.services.store.read(lambda conn: work.count_states(conn, PROJECT))
+    by_crm: Counter[str] = Counter()
+    for (name, _), count in states.items():
+        by_crm[name] += count
     return (
         DemoSummary(
-            interactions=sum(states.values()),
-            contacts=len(records["contacts"]) - len(held["contacts"]),
-            deals=len(records["leads"]) - len(held["deals"]),
-            tasks=len(records["tasks"]) - len(held["tasks"]),
-            calls=sum(note["note_type"] in ("call_in", "call_out") for note in records["notes"]),
-            requests=await crm.requests() - before,
-            lost=found.lost,
-            doubled=found.doubled,
-            needs_attention=states.get((CRM, "attention"), 0),
+            interactions=max(by_crm.values(), default=0),
+            contacts=made["contacts"],
+            deals=made["deals"],
+            tasks=made["tasks"],
+            calls=made["calls"],
+            requests=made["requests"] - before,
+            lost=made["lost"],
+            doubled=made["doubled"],
+            needs_attention=sum(count for (_, state), count in states.items() if state == "attention"),
         ),
-        found.findings,
+        findings,
     )
 
 
-def _show(console: Console, summary: DemoSummary, findings: Sequence[audit.Finding], address: str, crm: str) -> None:
-    table = Table(title="A day of Ringostat traffic in amoCRM", show_header=False, title_style="bold")
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
+
+
+def _show(scene: _Scene, summary: DemoSummary, findings: Sequence[tuple[str, audit.Finding]]) -> None:
+    console, names = scene.console, [crm.title for crm in scene.crms]
+    from_where = _listed([_CHANNEL_TITLES[name] for name in scene.channels])
+    table = Table(
+        title=f"A day of {from_where} in {_listed(names)}", show_header=False, title_style="bold", min_width=60
+    )
     table.add_column(style="cyan")
     table.add_column(justify="right")
-    names = {
-        "interactions": "calls and forms taken in",
-        "contacts": "contacts made",
-        "deals": "deals made",
-        "tasks": "tasks made",
-        "calls": "call records made",
-        "requests": "requests to the CRM",
+    where = "" if len(names) == 1 else ", all CRMs together"
+    words = {
+        "interactions": "calls, forms, chats and messages taken in",
+        "contacts": f"contacts made{where}",
+        "deals": f"deals made{where}",
+        "tasks": f"tasks made{where}",
+        "calls": f"call records made{where}",
+        "requests": f"requests{where}",
         "lost": "lost",
         "doubled": "doubled",
         "needs_attention": "need attention",
     }
     for key, value in asdict(summary).items():
-        table.add_row(names[key], str(value))
+        table.add_row(words[key], str(value))
     console.print(table)
-    for finding in findings[:10]:
-        console.print(f"[red]{finding.kind}[/red] {finding.sentence}")
+    for crm, finding in findings[:10]:
+        console.print(f"[red]{finding.kind}[/red] {crm}: {finding.sentence}")
     console.print()
     console.print("Where to look", style="bold")
-    console.print(f"  Console    {address}/console/  (login {LOGIN}, password {PASSWORD})", highlight=False)
+    console.print(f"  Console    {scene.address}/console/  (login {LOGIN}, password {PASSWORD})", highlight=False)
     console.print("  Why here?  a click on any line of the journal, or: hub explain CALL-ID", highlight=False)
-    console.print(f"  The CRM    {crm}/_sandbox/records", highlight=False)
+    for stage in scene.crms:
+        console.print(f"  {stage.title:<10} {stage.address}/_sandbox/records", highlight=False)
 
 
 def last_line(summary: DemoSummary) -> str:

@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import partial
 from importlib import resources
 from typing import Any
 
 import tomlkit
 from sqlalchemy import Connection
 
+from hub.core.records import Catalogue
 from hub.runtime.opening import open_account
 from hub.runtime.services import Services
 from hub.store import bindings, policies, projects
 from hub.store.bindings import Binding
 from hub.store.projects import Status
 
-__all__ = ["CHANNEL", "CRM", "PROJECT", "connect", "demo_policy", "make_project"]
+__all__ = ["CHANNEL", "PROJECT", "connect", "demo_policy", "make_project"]
 
-PROJECT, CHANNEL, CRM = "demo", "ringostat", "amocrm"
+PROJECT, CHANNEL = "demo", "ringostat"
+
+# What chats and messages become where the preset says nothing of them: every preset can be shown on the whole day.
+_DIALOGUES = """
+[[matrix]]
+name = "chat"
+when = { kind = "chat" }
+deal = "create"
+responsible = ["responsible", "answerer", "senior"]
+
+[[matrix]]
+name = "message"
+when = { kind = "message", direction = "inbound" }
+deal = "create"
+responsible = ["responsible", "senior"]
+"""
 
 
 def demo_policy(preset: str, traffic: Mapping[str, Any]) -> str:
@@ -54,55 +72,60 @@ def demo_policy(preset: str, traffic: Mapping[str, Any]) -> str:
             row["owner"] = number["owner"]
         sources.append(row)
     document["sources"] = sources
-    return tomlkit.dumps(document)
+    told = tomlkit.dumps(document)
+    return told if any(_speaks_of(row, "chat", "message") for row in document.get("matrix", ())) else told + _DIALOGUES
+
+
+def _speaks_of(row: Mapping[str, Any], *kinds: str) -> bool:
+    return dict(row.get("when") or {}).get("kind") in kinds
 
 
 def make_project(
     services: Services,
     *,
     policy: str,
-    address: str,
-    token: str,
-    telephony: Mapping[str, Any],
+    channels: Mapping[str, Mapping[str, Any]],
+    crms: Mapping[str, Mapping[str, Any]],
     mode: projects.Mode = "live",
 ) -> None:
-    """A project with one telephony channel and one CRM, as the set-up would leave it."""
+    """A project with its channels and CRMs by the names of their plugins, as the set-up would leave it."""
     store, cipher, now = services.store, services.cipher, services.clock.now()
 
     def make(conn: Connection) -> None:
         projects.add_project(conn, PROJECT, now=now, title="AutoMaximum", mode=mode)
         policies.publish(conn, PROJECT, text=policy, author="demo", based_on=None, now=now, reason="the preset")
-        projects.add_channel(
-            conn, cipher, project=PROJECT, name=CHANNEL, source="ringostat", settings=telephony, now=now
-        )
-        settings = {"address": address, "long_lived_token": token, "is_loopback_allowed": True}
-        projects.add_connection(conn, cipher, project=PROJECT, name=CRM, sink="amocrm", settings=settings, now=now)
+        for name, settings in channels.items():
+            projects.add_channel(conn, cipher, project=PROJECT, name=name, source=name, settings=settings, now=now)
+        for name, settings in crms.items():
+            projects.add_connection(conn, cipher, project=PROJECT, name=name, sink=name, settings=settings, now=now)
 
     store.write_now(make)
     services.projects.reload_now()
 
 
 async def connect(services: Services) -> None:
-    """Read the account and bind employees to users by e-mail; the running hub imports the records."""
+    """Read each account and bind employees to users by e-mail; the running hub imports the records."""
     project = services.projects.get(PROJECT)
     assert project.policy is not None
-    account = open_account(services, project, project.connections[0])
-    try:
-        catalogue = await account.session.connect()
-    finally:
-        await account.close()
-    now = services.clock.now()
-    users = {user.email: user.id for user in catalogue.users}
-    matched = [
-        Binding(kind="employee", name=employee.id, value=users[employee.email])
-        for employee in project.policy.employees
-        if employee.email in users
-    ]
-
-    def keep(conn: Connection) -> None:
-        projects.set_catalogue(conn, PROJECT, CRM, catalogue, now)
-        bindings.put(conn, PROJECT, CRM, matched)
-        projects.set_status(conn, PROJECT, CRM, Status.READY, now=now)
-
-    await services.store.write(keep)
+    for connection in project.connections:
+        name = connection.name
+        account = open_account(services, project, connection)
+        try:
+            catalogue = await account.session.connect()
+        finally:
+            await account.close()
+        users = {user.email: user.id for user in catalogue.users}
+        matched = [
+            Binding(kind="employee", name=employee.id, value=users[employee.email])
+            for employee in project.policy.employees
+            if employee.email in users
+        ]
+        now = services.clock.now()
+        await services.store.write(partial(_keep, name=name, catalogue=catalogue, matched=matched, at=now))
     await services.projects.reload()
+
+
+def _keep(conn: Connection, *, name: str, catalogue: Catalogue, matched: Sequence[Binding], at: datetime) -> None:
+    projects.set_catalogue(conn, PROJECT, name, catalogue, at)
+    bindings.put(conn, PROJECT, name, matched)
+    projects.set_status(conn, PROJECT, name, Status.READY, now=at)

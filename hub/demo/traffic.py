@@ -20,6 +20,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from hub.demo import company
+from hub.demo.dialogue import make_chats, make_messages
 from hub.demo.traffic_record import FORMAT, CallRecord, FormRecord, LegRecord, Preload, RungRecord, TrafficFile, load
 
 __all__ = ["FORMAT", "CallRecord", "FormRecord", "Preload", "TrafficFile", "generate", "load"]
@@ -95,6 +96,25 @@ class _Day:
             number = call["client_number"] or ""
             counted[number] = counted.get(number, 0) + 1
             call["number_of_client"] = counted[number] if number else 1
+        told = random.Random(self._seed + 1)  # dice of their own: the calls of a seed stay what they were
+        count = max(4, round(15 * self._scale))
+        chats = make_chats(
+            told,
+            count,
+            clients=self._clients,
+            calls=self._calls,
+            new_number=self._new_number,
+            instant=lambda: self._some_instant(None),
+            attribution=lambda: self._attribution(company.NUMBERS[0]),
+        )
+        messages = make_messages(
+            told,
+            count,
+            clients=self._clients,
+            calls=self._calls,
+            new_number=self._new_number,
+            instant=lambda: self._some_instant(None),
+        )
         return TrafficFile(
             company=company.COMPANY,
             numbers=company.NUMBERS,
@@ -102,6 +122,8 @@ class _Day:
             employees=company.EMPLOYEES,
             calls=self._calls,
             forms=sorted(self._forms, key=lambda form: form["at"]),
+            chats=sorted(chats, key=lambda chat: chat["at"]),
+            messages=sorted(messages, key=lambda message: message["at"]),
             preload=company.preload(self._clients, self._instant(8, 0)),
             seed=self._seed,
         )

@@ -10,7 +10,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict, cast
 
-__all__ = ["FORMAT", "CallRecord", "FormRecord", "LegRecord", "Preload", "RungRecord", "TrafficFile", "load"]
+__all__ = [
+    "FORMAT",
+    "CallRecord",
+    "ChatRecord",
+    "FormRecord",
+    "LegRecord",
+    "MessageRecord",
+    "Preload",
+    "RungRecord",
+    "TrafficFile",
+    "load",
+]
 
 FORMAT = "traffic/1"
 
@@ -71,6 +82,33 @@ class FormRecord(TypedDict):
     attribution: dict[str, str]
 
 
+class ChatRecord(TypedDict):
+    """A chat on the company's site (J1); ``employee`` is null if nobody answered."""
+
+    id: str
+    at: str
+    visitor: int
+    name: str
+    client_number: str
+    employee: str | None
+    lines: list[list[str]]
+    page: str
+    attribution: dict[str, str]
+    rate: str | None
+
+
+class MessageRecord(TypedDict):
+    """A message in a messenger and its answer, if any (W6)."""
+
+    id: str
+    at: str
+    name: str
+    client_number: str
+    text: str
+    employee: str | None
+    answer: str
+
+
 class Preload(TypedDict):
     """The CRM before the day: names, numbers as people typed them, responsibles by e-mail."""
 
@@ -91,6 +129,8 @@ class TrafficFile:
     employees: list[dict[str, str]]
     calls: list[CallRecord]
     forms: list[FormRecord]
+    chats: list[ChatRecord]
+    messages: list[MessageRecord]
     preload: Preload
     seed: int
 
@@ -105,6 +145,8 @@ class TrafficFile:
             "employees": self.employees,
             "calls": self.calls,
             "forms": self.forms,
+            "chats": self.chats,
+            "messages": self.messages,
             "preload": self.preload,
         }
 
@@ -120,6 +162,8 @@ def load(record: Mapping[str, Any]) -> TrafficFile:
         employees=list(record["employees"]),
         calls=cast(list[CallRecord], list(record["calls"])),
         forms=cast(list[FormRecord], list(record["forms"])),
+        chats=cast(list[ChatRecord], list(record.get("chats", ()))),
+        messages=cast(list[MessageRecord], list(record.get("messages", ()))),
         preload=cast(Preload, record["preload"]),
         seed=record["seed"],
     )

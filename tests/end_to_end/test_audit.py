@@ -100,6 +100,11 @@ def crm(day: dict[str, Any]) -> Crm:
             crm.lead(f"Call {number}", crm.by_number[number])
         kind = "call_out" if call["direction"] == "out" else "call_in"
         crm.call_note(call["id"], crm.by_number[number], kind=kind)
+    for written in (*day["forms"], *day["chats"], *day["messages"]):
+        number = reader.read(written.get("phone") or written["client_number"])
+        if number not in crm.by_number:
+            crm.by_number[number] = crm.contact(written["name"], f"+{number}")
+            crm.lead(f"Written {number}", crm.by_number[number])
     return crm
 
 
@@ -119,13 +124,21 @@ def test_perfect_day_has_no_findings(crm: Crm) -> None:
     verdict = audit(crm.traffic, crm.records)
     assert (verdict.lost, verdict.doubled, verdict.leaked) == (0, 0, 0)
     assert verdict.is_clean
-    assert verdict.judged + verdict.not_judged == len(crm.traffic["calls"])
+    told = sum(len(crm.traffic[kind]) for kind in ("calls", "forms", "chats", "messages"))
+    assert verdict.judged + verdict.not_judged == told
     assert verdict.judged > 100
 
 
 def lose_a_note(crm: Crm) -> None:
     call = some_call(crm, "known, missed")
     crm.records["notes"].remove(crm.note_of(call["id"]))
+
+
+def lose_a_chat(crm: Crm) -> None:
+    """A new visitor wrote and left a number; nobody in the CRM holds it."""
+    chat = next(chat for chat in crm.traffic["chats"] if chat["id"] == "chat-1")
+    card = crm.by_number[chat["client_number"]]
+    crm.records["contacts"] = [one for one in crm.records["contacts"] if one["id"] != card]
 
 
 def note_under_another_kind(crm: Crm) -> None:
@@ -206,6 +219,7 @@ def private_call_in_the_crm(crm: Crm) -> None:
 # what was planted, lost, doubled, leaked
 PLANTED = [
     (lose_a_note, 1, 0, 0),
+    (lose_a_chat, 1, 0, 0),
     (note_under_another_kind, 1, 0, 0),
     (lose_a_callback, 1, 0, 0),
     (second_note_on_same_card, 0, 1, 0),

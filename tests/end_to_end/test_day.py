@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from hub.demo import traffic
-from hub.demo.project import CHANNEL, PROJECT
+from hub.demo.project import PROJECT
 
 CALLS, SEED = 40, 11
 
@@ -60,11 +60,12 @@ def test_days_log_tells_no_secret_and_no_full_number(day: subprocess.CompletedPr
     log = day.stderr
     assert "connection" in log or "import" in log, "nothing was logged: the test would see nothing"
     record = traffic.generate(seed=SEED, day=date.today(), calls=CALLS).to_record()  # noqa: DTZ011 - as the demo does
-    numbers = {call["client_number"] for call in record["calls"] if call["client_number"]}
+    told = [*record["calls"], *record["chats"], *record["messages"]]
+    numbers = {one["client_number"] for one in told if one["client_number"]}
     assert numbers
     assert [number for number in numbers if number in log] == []
     assert re.findall(r"eyJ[\w-]{10,}\.", log) == [], "a token"
-    assert re.findall(rf"/(?:hooks|forward)/{PROJECT}/{CHANNEL}/(?!\*\*\*)\S+", log) == [], "an address with its secret"
+    assert re.findall(rf"/(?:hooks|forward)/{PROJECT}/[a-z]+/(?!\*\*\*)\S+", log) == [], "an address with its secret"
 
 
 def test_mask_hides_numbers_and_addresses() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 from . import orders, people, work
@@ -98,6 +99,12 @@ def _combine(world: World, actor: Actor, values: Json) -> Json:
     return world.get(values.get("kind", "customers"), values["id"])
 
 
+def _create_user(world: World, actor: Actor, values: Json) -> Json:
+    user = {**copy.deepcopy(world.account.users[1]), "id": max(one["id"] for one in world.account.users) + 1, **values}
+    world.account.users.append(user)
+    return user
+
+
 def _change_user(world: World, actor: Actor, values: Json) -> Json:
     user_id = values.pop("id")
     user = next(found for found in world.account.users if found["id"] == user_id)
@@ -109,6 +116,7 @@ DEEDS: dict[str, Deed] = {
     "create_customer": _create_customer,
     "edit_customer": _edit_customer,
     "create_corporate": _create_corporate,
+    "create_user": _create_user,
     "edit_corporate": _edit_corporate,
     "create_order": _create_order,
     "edit_order": _edit_order,
