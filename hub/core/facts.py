@@ -35,7 +35,7 @@ from hub.core.unsorted import waits_to_be_claimed
 if TYPE_CHECKING:
     from hub.core.policy import Policy
 
-__all__ = ["Facts", "establish", "without_own"]
+__all__ = ["Facts", "establish", "legs_of", "without_own"]
 
 
 Value = TypeVar("Value")
@@ -299,7 +299,7 @@ def establish(interaction: Interaction, snapshot: Snapshot, policy: Policy, now:
         interaction = with_further_keys(interaction, policy.identity)
     before, people, identity = without_own(snapshot), policy.people, interaction.client
     call = interaction if isinstance(interaction, Call) else None
-    direction, legs = _direction(interaction), _legs(interaction)
+    direction, legs = _direction(interaction), legs_of(interaction)
     employees = tuple([people.recognise(leg.destination) for leg in legs])
     # A10, A1: the leg at which the call ended counts, whoever picked up first
     last = max((index for index, leg in enumerate(legs) if leg.is_answered), default=None)
@@ -447,7 +447,7 @@ def _direction(interaction: Interaction) -> str:
     return str(interaction.direction.value) if isinstance(interaction, Message) else "inbound"
 
 
-def _legs(interaction: Interaction) -> tuple[Leg, ...]:
+def legs_of(interaction: Interaction) -> tuple[Leg, ...]:
     """Who took part; the author of a message of ours is its only leg."""
     if isinstance(interaction, Call | Chat):
         return interaction.legs

@@ -27,7 +27,7 @@ from hub.engine.checkpoints import checkpoint
 from hub.engine.load import Loads
 from hub.engine.projects import LiveConnection, LiveProject, Projects
 from hub.engine.replay import Redecided, Then, redecide
-from hub.engine.seen import Kept, Preview, Seen, unclaimed_of
+from hub.engine.seen import HELD_FOR, Kept, Preview, Seen, is_held, unclaimed_of
 from hub.engine.snapshots import digest, is_imported, lean, made_records
 from hub.errors import VendorError
 from hub.store import acquaintance, clients, decisions, dues, events, interactions, rota, steps, waiting, work
@@ -94,10 +94,10 @@ class Advance:
             assert seen.work.decide_at is not None
             if seen.work.decide_at > now:
                 return seen.work.decide_at
-            if any(state in seen.counts for state in _ON_THE_WAY):
+            if seen.stored is None or any(state in seen.counts for state in _ON_THE_WAY):
                 return None
-            if seen.stored is None:
-                return None
+            if seen.is_held:
+                return now + HELD_FOR
             try:
                 snapshot = await self._snapshot(lane, connection, seen, now)
             except VendorError as err:
@@ -210,6 +210,7 @@ class Advance:
             ),
             rota_version=version,
             made=_made(conn, lane, stored),
+            is_held=is_held(conn, found),
             policy=self._projects.policy_of(conn, lane.project, found.rules) if found.rules else None,
             policy_version=found.rules,
             then=self._then(conn, found) if found.on_seen else None,
@@ -386,7 +387,7 @@ class Advance:
         if found is None or found.state is not WorkState.OPEN or found.revision != seen.work.revision:
             return Kept.LOST
         own = steps.of_interaction(conn, found.interaction_id, lane.connection)
-        if any(step.state.value in _ON_THE_WAY for step in own):
+        if is_held(conn, found) or any(step.state.value in _ON_THE_WAY for step in own):
             return Kept.LOST
         if plan.turns and not rota.advance(conn, lane.project, plan.turns, seen.rota_version):
             return Kept.LOST

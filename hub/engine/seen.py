@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 
 from sqlalchemy import Connection
@@ -17,11 +18,15 @@ from hub.core.snapshot import History
 from hub.engine.projects import LiveProject
 from hub.engine.replay import Then
 from hub.store.interactions import Stored
+from hub.store.neighbour import is_held
 from hub.store.steps import Step
 from hub.store.unclaimed import unclaimed_deals
 from hub.store.work import Lane, Work
 
-__all__ = ["Kept", "Preview", "Seen", "unclaimed_of"]
+__all__ = ["HELD_FOR", "Kept", "Preview", "Seen", "is_held", "unclaimed_of"]
+
+#: how long a client waits before it is looked whether another who shares a key of theirs is through
+HELD_FOR = timedelta(milliseconds=500)
 
 
 class Kept(StrEnum):
@@ -55,6 +60,8 @@ class Seen:
     then: Then | None = None
     #: something fresh of the lane waits for this replay to be written
     is_awaited: bool = False
+    #: another client who shares a key is being written (DESIGN 2.2)
+    is_held: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,7 @@ from hub.errors import AccessError, ConfigurationError, PayloadError
 from hub.plugins import Plugins
 from hub.ports import Ignored, Parsed
 from hub.runtime.forms import parse_form
-from hub.store import clients, events, identifier, inbox, interactions, outgoing, projects, waiting, work
+from hub.store import clients, events, identifier, inbox, interactions, neighbour, outgoing, projects, waiting, work
 from hub.store.clients import JoinRules
 from hub.store.engine import Store
 from hub.store.inbox import InboxStatus, Received
@@ -149,6 +149,9 @@ def store_parsed(
     names = tuple(connection.name for connection in project.connections)
     if stored.decide_at is not None and stored.is_changed:
         waiting.follow(conn, interaction, resolved.client_id)
+        neighbour.note_keys(
+            conn, project.name, interaction_id, _keys_of(interaction.client), join_rules(project.policy)
+        )
         work.add(
             conn,
             interaction_id=interaction_id,

@@ -34,16 +34,20 @@ async def dismiss(services: Services, client_id: ClientId) -> bool:
     return await services.store.write(ask)
 
 
-async def dismiss_all_of(services: Services, project: str, employee: EmployeeId, *, until: datetime) -> int:
+async def dismiss_all_of(
+    services: Services, project: str, employee: EmployeeId, *, until: datetime, channel: str = ""
+) -> int:
     """The same for every client of ``employee`` who waits since before ``until``; how many there were.
 
     For a vendor who counts unanswered messages per user and tells of no single chat: ``until`` is when the counter
-    was asked for, so that a message that came meanwhile keeps waiting.
+    was asked for, so that a message that came meanwhile keeps waiting; ``channel`` leaves alone those who wrote
+    through another hook.
     """
     now = services.clock.now()
 
     def ask(conn: Connection) -> int:
-        found = [one for one in waiting.list_waiting(conn, project, employee) if one.since <= until]
+        everybody = waiting.list_waiting(conn, project, employee)
+        found = [one for one in everybody if one.since <= until and channel in {"", one.channel}]
         for one in found:
             _ask(conn, one, now)
         return len(found)

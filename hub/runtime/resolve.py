@@ -216,7 +216,9 @@ def resolve(
                 stage_id=stage_id,
             )
         case UpdateDeal():
-            is_moved = bool(action.pipeline or action.stage) or action.accepts
+            # where there is no inbox to leave, the deal stands in its stage already, or where a person moved it
+            has_inbox = any(pipeline.has_unsorted for pipeline in names.catalogue.pipelines)
+            is_moved = has_inbox if action.accepts else bool(action.pipeline or action.stage)
             pipeline_id, stage_id = place(action.pipeline, action.stage) if is_moved else (None, None)
             write = Write(
                 key=key,

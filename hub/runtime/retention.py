@@ -19,6 +19,7 @@ from hub.engine.projects import Projects
 from hub.store import events
 from hub.store.engine import Store
 from hub.store.inbox import InboxStatus
+from hub.store.messenger_schema import waiting
 from hub.store.schema import (
     client,
     client_join,
@@ -29,10 +30,10 @@ from hub.store.schema import (
     fragment,
     inbox,
     interaction,
+    neighbour_key,
     session,
     step,
     timed_run,
-    waiting,
     work,
 )
 from hub.store.work import WorkState
@@ -165,6 +166,7 @@ def _forget_interactions(conn: Connection, project: str, before: datetime) -> in
         (fragment, fragment.c.interaction_id),
         (decision, decision.c.interaction_id),
         (waiting, waiting.c.interaction_id),
+        (neighbour_key, neighbour_key.c.interaction_id),
         (work, work.c.interaction_id),
         (interaction, interaction.c.id),
     ):

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from pydantic import TypeAdapter
 from sqlalchemy import Connection
 
+from hub.core.facts import legs_of
 from hub.core.interaction import Destination, Interaction, InteractionId
 from hub.core.plan import Action, Candidate, Fact, Reason, Trial
 from hub.core.records import EmployeeId, RecordRef
@@ -291,7 +292,7 @@ def _client(conn: Connection, stored: interactions.Stored) -> StoryClient:
 
 def _legs(found: Interaction, live: LiveProject, names: Mapping[EmployeeId, str]) -> tuple[StoryLeg, ...]:
     legs = []
-    for leg in getattr(found, "legs", ()):
+    for leg in legs_of(found):
         employee = live.policy.people.recognise(leg.destination) if live.policy else None
         legs.append(
             StoryLeg(

@@ -10,7 +10,7 @@ from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from hub.core.field import OPEN_FIELDS
-from hub.core.interaction import Call, Chat, Direction, Disposition, Form, Interaction
+from hub.core.interaction import Call, Chat, Direction, Disposition, Form, Interaction, Message
 from hub.core.plan import Action, Candidate, Check, CreateTask, Fact, Nothing, Notify, Reason, RecordCall, Trial
 from hub.core.records import EmployeeId
 from hub.core.remark import remarks
@@ -101,8 +101,10 @@ def headline(interaction: Interaction, client: str, t: Translator, talker: str =
             return t("headline.chat", **values)
         case Form():
             return t("headline.form", **values, form=interaction.form_name or interaction.page)
-        case _:
+        case Message(direction=Direction.INBOUND):
             return t("headline.message", **values)
+        case Message():
+            return t("headline.message_by_robot" if interaction.is_automatic else "headline.message_out", **values)
 
 
 def _call_key(call: Call) -> str:
@@ -329,7 +331,7 @@ def _lines(story: Story, t: Translator) -> Iterator[str]:
     contacts = ", ".join((*story.client.phones, *story.client.emails))
     if contacts:
         yield f"{t('story.client')}: {contacts}"
-    if story.legs:
+    if story.legs and not isinstance(story.interaction, Message):
         yield ""
         yield t("story.legs")
         for leg in story.legs:

@@ -6,7 +6,7 @@ from sqlalchemy import Column, Index, Integer, LargeBinary, Table, Text
 
 from hub.store.schema import Id, Moment, metadata
 
-__all__ = ["outgoing", "shared"]
+__all__ = ["outgoing", "shared", "waiting"]
 
 #: a message of ours to a client: kept until the vendor has taken it, and afterwards for what becomes of it (W9, W10)
 outgoing = Table(
@@ -56,4 +56,19 @@ shared = Table(
     Column("problem", Text, nullable=False, default=""),
     Column("at", Moment, nullable=False),
     Index("shared_record", "project", "channel", "record"),
+)
+
+#: clients who wrote and have not been answered (W6): kept as interactions arrive
+waiting = Table(
+    "waiting",
+    metadata,
+    Column("client_id", Text, primary_key=True),
+    Column("project", Text, nullable=False),
+    #: the first interaction that nobody answered
+    Column("interaction_id", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("since", Moment, nullable=False),
+    #: whose client it is
+    Column("employee", Text),
+    Index("waiting_project", "project", "employee"),
 )

@@ -46,6 +46,7 @@ __all__ = [
     "microseconds",
     "migration",
     "moment",
+    "neighbour_key",
     "policy_version",
     "project",
     "rota",
@@ -53,7 +54,6 @@ __all__ = [
     "step",
     "timed_run",
     "user",
-    "waiting",
     "work",
 ]
 
@@ -324,6 +324,16 @@ work = Table(
     Index("work_bulk", "project", "connection", sqlite_where=text("urgency = 3"), postgresql_where=text("urgency = 3")),
 )
 
+#: keys of an interaction that other clients may have too without being the same person (X12, DESIGN 2.2)
+neighbour_key = Table(
+    "neighbour_key",
+    metadata,
+    Column("interaction_id", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("project", Text, nullable=False),
+    Index("neighbour_key_key", "project", "key"),
+)
+
 decision = Table(
     "decision",
     metadata,
@@ -403,21 +413,6 @@ due = Table(
     Column("at", Moment, nullable=False),
     Column("body", LargeBinary, nullable=False, default=b"{}"),
     Index("due_at", "at"),
-)
-
-#: clients who wrote and have not been answered (W6): kept as interactions arrive
-waiting = Table(
-    "waiting",
-    metadata,
-    Column("client_id", Text, primary_key=True),
-    Column("project", Text, nullable=False),
-    #: the first interaction that nobody answered
-    Column("interaction_id", Text, nullable=False),
-    Column("channel", Text, nullable=False),
-    Column("since", Moment, nullable=False),
-    #: whose client it is
-    Column("employee", Text),
-    Index("waiting_project", "project", "employee"),
 )
 
 #: one run of a scheduled job, named ``{job}@{instant}``

@@ -13,8 +13,8 @@ from hub.core.records import EmployeeId
 from hub.core.waiting import answers, asks
 from hub.store import codec
 from hub.store.dialect import insert_or
+from hub.store.messenger_schema import waiting
 from hub.store.schema import interaction as interactions
-from hub.store.schema import waiting
 
 __all__ = ["Waiting", "count_by_employee", "end", "follow", "get", "list_waiting", "move", "set_employee"]
 

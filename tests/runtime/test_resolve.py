@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from hub.core.interaction import Direction, Disposition
-from hub.core.plan import CreateContact, CreateDeal, CreateTask, NewRecord, Reason, RecordCall, StepKey
+from hub.core.plan import CreateContact, CreateDeal, CreateTask, NewRecord, Reason, RecordCall, StepKey, UpdateDeal
 from hub.core.records import (
     Catalogue,
     CrmUser,
@@ -115,3 +116,30 @@ def test_a_call_record_stands_without_an_employee_who_left(who: str, user: str |
     write, missing = resolve(KEY, action, hub_id="h", names=NAMES, made={})
     assert write.user == user
     assert bool(missing) == (user is None)
+
+
+def test_an_unsorted_deal_goes_to_the_inbox_of_its_pipeline_if_that_is_on() -> None:
+    """W2: the directory must know at once that it waits there; elsewhere the hub itself remembers it."""
+    is_on = replace(
+        NAMES, catalogue=replace(CATALOGUE, pipelines=tuple(replace(p, has_unsorted=True) for p in CATALOGUE.pipelines))
+    )
+    wanted = replace(deal("Sales", "New"), is_unsorted=True)
+    write, missing = resolve(KEY, wanted, hub_id="h", names=is_on, made={})
+    assert (write.stage_id, write.action, missing) == ("100", wanted, ())
+    write, missing = resolve(KEY, wanted, hub_id="h", names=NAMES, made={})
+    assert (write.stage_id, write.action, missing) == (
+        "101",
+        replace(wanted, is_unsorted=False),
+        (remark("no_inbox", pipeline="Sales"),),
+    )
+
+
+def test_a_claimed_deal_is_moved_only_out_of_an_inbox() -> None:
+    """W2: where there is none, a person may have moved the deal on meanwhile."""
+    on = RecordRef(kind=RecordKind.DEAL, id="9")
+    claim = UpdateDeal(key=KEY, deal=on, accepts=True, pipeline="Sales", stage="New", reason=WHY)
+    assert resolve(KEY, claim, hub_id="h", names=NAMES, made={})[0].stage_id is None
+    is_on = replace(
+        NAMES, catalogue=replace(CATALOGUE, pipelines=tuple(replace(p, has_unsorted=True) for p in CATALOGUE.pipelines))
+    )
+    assert resolve(KEY, claim, hub_id="h", names=is_on, made={})[0].stage_id == "101"
