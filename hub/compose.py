@@ -29,6 +29,7 @@ from hub.runtime.barrier import Barrier
 from hub.runtime.catalogue import CatalogueRefresh
 from hub.runtime.channel_client import ChannelClients
 from hub.runtime.composing import Composer
+from hub.runtime.counters import Counters
 from hub.runtime.feeds import Feed
 from hub.runtime.importer import Importer, Progress
 from hub.runtime.ingest import Ingest
@@ -41,7 +42,9 @@ from hub.runtime.pace import Urgency, urgency
 from hub.runtime.reconcile import Reconciler
 from hub.runtime.retention import Retention
 from hub.runtime.services import Services
+from hub.runtime.sharing import Sharing
 from hub.runtime.silence import SilenceAlarm
+from hub.runtime.subscriptions import Subscriptions
 from hub.runtime.timers import Timers
 from hub.settings import Settings
 from hub.store import codec, events, projects, steps
@@ -165,7 +168,11 @@ class Hub:
             silence=SilenceAlarm(services.store, services.clock, services.projects),
             retention=Retention(services.store, services.clock, services.projects),
             feeds=services.feeds,
+            subscriptions=Subscriptions(services, http=self.channel_clients),
+            sharing=Sharing(services, http=self.channel_clients),
+            counters=Counters(services, http=self.channel_clients),
         )
+        self.chores = chores
         self.scheduler = Scheduler(services.store, services.clock, chores.jobs())
         services.intake.wake = self.ingest.wake
         services.changed = self._changed.set

@@ -15,11 +15,14 @@ from datetime import datetime, timedelta
 from hub.engine.schedule import Job
 from hub.errors import VendorError
 from hub.runtime.catalogue import CatalogueRefresh
+from hub.runtime.counters import Counters
 from hub.runtime.feeds import Feed
 from hub.runtime.reconcile import Reconciler
 from hub.runtime.retention import Retention
 from hub.runtime.services import Services
+from hub.runtime.sharing import Sharing
 from hub.runtime.silence import SilenceAlarm
+from hub.runtime.subscriptions import Subscriptions
 from hub.store import events
 from hub.store.directory_file import connect
 
@@ -39,6 +42,9 @@ class Chores:
     silence: SilenceAlarm
     retention: Retention
     feeds: Mapping[tuple[str, str], Feed]
+    subscriptions: Subscriptions
+    sharing: Sharing
+    counters: Counters
     _late: set[tuple[str, str]] = field(default_factory=set)
 
     def jobs(self) -> list[Job]:
@@ -51,6 +57,9 @@ class Chores:
             Job(name="freshness", period=MINUTE, run=self._watch_freshness),
             Job(name="retention", period=DAY, run=_ignoring_the_instant(self.retention.clean)),
             Job(name="sessions", period=HOUR, run=_ignoring_the_instant(self.retention.end_sessions)),
+            Job(name="subscriptions", period=MINUTE, run=_ignoring_the_instant(self.subscriptions.look)),
+            Job(name="sharing", period=MINUTE, run=_ignoring_the_instant(self.sharing.run)),
+            Job(name="counters", period=MINUTE, run=_ignoring_the_instant(self.counters.look)),
             Job(name="optimise", period=7 * DAY, run=self._optimise),
         ]
 

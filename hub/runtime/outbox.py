@@ -17,7 +17,7 @@ import httpx
 from sqlalchemy import Connection
 
 from hub.clock import Clock
-from hub.core.interaction import Destination, Direction, Identity, InteractionId, Message, ProjectId
+from hub.core.interaction import Destination, Direction, InteractionId, Message, ProjectId
 from hub.core.outgoing import Outgoing, OutgoingState
 from hub.engine.projects import LiveProject, Projects
 from hub.errors import NeedsCredentials, Rejected, Throttled, Unavailable, VendorError
@@ -25,7 +25,7 @@ from hub.messenger import SendsMessages, Sent
 from hub.plugins import Plugins
 from hub.ports import ChannelConfig
 from hub.runtime.ingest import Arrived, store_parsed
-from hub.store import events, outgoing
+from hub.store import acquaintance, events, outgoing
 from hub.store.engine import Store
 from hub.store.outgoing import Queued
 
@@ -152,6 +152,8 @@ class Outbox:
         if echo is not None:
             return None
         kind, chat_id = message.chat
+        known = acquaintance.identity_of(conn, message.client_id)
+        chats = ((kind, chat_id), (kind, sent.chat_id or chat_id), *known.handles)
         found = Message(
             id=InteractionId(""),
             project=ProjectId(project.name),
@@ -160,7 +162,7 @@ class Outbox:
             external_id=sent.external_id or f"sent/{message.id}",
             started_at=message.sent_at or now,
             direction=Direction.OUTBOUND,
-            client=Identity(handles=tuple(dict.fromkeys(((kind, chat_id), (kind, sent.chat_id or chat_id))))),
+            client=replace(known, handles=tuple(dict.fromkeys(chats))),
             text=message.text or message.content_url,
             author=Destination(staff_id=message.author) if message.author else Destination(),
             is_automatic=message.is_automatic,

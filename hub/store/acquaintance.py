@@ -6,18 +6,20 @@ is all that leads from the second message to the contact of the first (J4).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, or_, select
 
 from hub.core.interaction import ClientId, Identity
 from hub.core.phone import Phone
-from hub.core.records import RecordKind, RecordRef
+from hub.core.records import Contact, RecordKind, RecordRef
 from hub.core.revise import StepState
+from hub.store import clients
 from hub.store.prepared import Prepared
 from hub.store.schema import client, client_key, step
 
-__all__ = ["find_client", "identity_of", "made_contacts", "without_keys"]
+__all__ = ["client_of_contact", "find_client", "identity_of", "joined", "made_contacts", "without_keys"]
 
 _IS_THEIRS = or_(client.c.id == bindparam("of_client"), client.c.merged_into == bindparam("of_client"))
 _MADE = Prepared(
@@ -58,6 +60,48 @@ def find_client(conn: Connection, project: str, identity: Identity) -> ClientId 
         if row is not None:
             return ClientId(row.merged_into or row.id)
     return None
+
+
+_MAKER = Prepared(
+    select(step.c.client_id).where(
+        step.c.project == bindparam("of_project"),
+        step.c.connection == bindparam("of_connection"),
+        step.c.kind == "create_contact",
+        step.c.record_id == bindparam("of_record"),
+    )
+)
+
+
+def client_of_contact(
+    conn: Connection, project: str, connection: str, contact: Contact, *, now: datetime
+) -> ClientId | None:
+    """Whose card ``contact`` is, in the caller's transaction; one with a number or e-mail gets a client of its own.
+
+    Nobody is joined by this: the CRM's cards may share numbers, and only an enquiry tells who one person is (X12).
+    None for a card that nothing identifies. A read-only transaction must know the client already.
+    """
+    keys = Identity(phones=contact.phones, emails=contact.emails)
+    found = find_client(conn, project, keys)
+    if found is not None:
+        return found
+    row = _MAKER.first(conn, of_project=project, of_connection=connection, of_record=contact.id)
+    if row is not None:
+        return _kept(conn, ClientId(row[0]))
+    if keys.is_empty:
+        return None
+    first = Identity(phones=contact.phones[:1], emails=() if contact.phones else contact.emails[:1], name=contact.name)
+    return clients.resolve(conn, project, first, clients.JoinRules(), now=now).client_id
+
+
+def joined(conn: Connection, ids: Iterable[str]) -> list[str]:
+    """Those of ``ids`` who were joined into another client."""
+    rows = conn.execute(select(client.c.id).where(client.c.id.in_(sorted(ids)), client.c.merged_into.is_not(None)))
+    return [str(row[0]) for row in rows]
+
+
+def _kept(conn: Connection, id: ClientId) -> ClientId:
+    found = clients.find(conn, id)
+    return id if found is None else found.id
 
 
 def identity_of(conn: Connection, id: ClientId) -> Identity:

@@ -99,6 +99,8 @@ class Directory:
         self._readers: list[sqlite3.Connection] = []
         self._accounts: dict[tuple[str, str], int] = {}
         self._feed_ages: dict[int, tuple[float, int | None]] = {}
+        #: how often this process has put something in; an import's child is not counted
+        self.writes = 0
 
     # --- opening and closing ------------------------------------------------------------------------------------
 
@@ -145,6 +147,7 @@ class Directory:
         (`mark`). Visible to every reader, of every process, when it returns.
         """
         records, deleted, touched = records_of(changes), changes.deleted, changes.touched
+        self.writes += bool(records or deleted)
         with self._writing() as driver:
             account = self._account_to_write(driver, project, connection)
             key_fields = self._key_fields(driver, account)
@@ -336,6 +339,21 @@ class Directory:
                 (self._account(driver, project, connection), _DEAL),
             ).fetchall()
         return {EmployeeId(responsible): count for responsible, count in rows if responsible}
+
+    def read_since(
+        self, project: str, connection: str, kind: RecordKind, *, since: int, after: str, limit: int
+    ) -> list[tuple[str, int, Record | None]]:
+        """Id, moment of reading (microseconds since 1970) and record of what was read at ``since`` or later, by id.
+
+        A deleted record is None. Goes through the ids of all records of the kind: in a thread, not on the loop.
+        """
+        with self._reading() as driver:
+            rows = driver.execute(
+                "SELECT id, seen, body FROM record WHERE account = ? AND kind = ? AND id > ? AND seen >= ?"
+                " ORDER BY id LIMIT ?",
+                (self._account(driver, project, connection), KINDS[kind], after, since, limit),
+            ).fetchall()
+        return [(id, seen, None if body is None else load_record(KINDS[kind], body)) for id, seen, body in rows]
 
     def mark(self, project: str, connection: str, name: str) -> str:
         """What `set_mark` or `fold` remembered, "" if nothing."""

@@ -12,7 +12,17 @@ from hub.core.interaction import ClientId
 from hub.store.dialect import insert_or
 from hub.store.messenger_schema import shared
 
-__all__ = ["Shared", "deal_ids", "forget", "list_shared", "promise_deal", "put", "record_key"]
+__all__ = [
+    "Shared",
+    "deal_ids",
+    "forget",
+    "free_promise",
+    "list_shared",
+    "list_some",
+    "promise_deal",
+    "put",
+    "record_key",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +50,19 @@ def list_shared(conn: Connection, project: str, channel: str, kind: str) -> dict
         )
     )
     return {row.id: Shared(id=row.id, digest=row.digest, record=row.record, problem=row.problem) for row in rows}
+
+
+def list_some(
+    conn: Connection, project: str, channel: str, kind: str, ids: Iterable[str], records: Iterable[str]
+) -> dict[str, Shared]:
+    """Those of one kind with one of these ids, or that stand for one of these records."""
+    found: dict[str, Shared] = {}
+    columns = (shared.c.id, shared.c.digest, shared.c.record, shared.c.problem)
+    at = (shared.c.project == project, shared.c.channel == channel, shared.c.kind == kind)
+    for wanted in (shared.c.id.in_(sorted(set(ids))), shared.c.record.in_(sorted(set(records)))):
+        for row in conn.execute(select(*columns).where(*at, wanted)):
+            found[row.id] = Shared(id=row.id, digest=row.digest, record=row.record, problem=row.problem)
+    return found
 
 
 def put(conn: Connection, project: str, channel: str, kind: str, found: Iterable[Shared], now: datetime) -> None:
@@ -89,6 +112,22 @@ def promise_deal(conn: Connection, project: str, channel: str, client_id: Client
     made = f"{client_id}-{len(rows) + 1}"
     conn.execute(insert(shared).values(project=project, channel=channel, kind="deals", id=made, at=now))
     return made
+
+
+def free_promise(conn: Connection, project: str, channel: str, client_id: str) -> str:
+    """The id of a deal that was promised for the client and that no record stands for; "" if there is none."""
+    row = conn.execute(
+        select(shared.c.id)
+        .where(
+            shared.c.project == project,
+            shared.c.channel == channel,
+            shared.c.kind == "deals",
+            shared.c.id.like(f"{client_id}-%"),
+            shared.c.record == "",
+        )
+        .order_by(shared.c.id)
+    ).first()
+    return "" if row is None else str(row.id)
 
 
 def deal_ids(conn: Connection, project: str, channel: str, records: Collection[str]) -> Mapping[str, str]:
