@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 
@@ -24,10 +25,16 @@ class Counters:
 
     def __init__(self, services: Services, *, http: Callable[[ChannelConfig], httpx.AsyncClient]) -> None:
         self._services, self._http = services, http
+        #: two runs at once would tell everything twice
+        self._turn = asyncio.Lock()
         self._away: set[tuple[str, str]] = set()
 
     async def look(self) -> None:
         """Ask every channel that counts; one that fails is asked again at the next look."""
+        async with self._turn:
+            await self._look()
+
+    async def _look(self) -> None:
         for project in self._services.projects.all():
             if project.policy is None or not project.is_writing:
                 continue

@@ -114,12 +114,18 @@ class Sharing:
 
     def __init__(self, services: Services, *, http: Callable[[ChannelConfig], httpx.AsyncClient]) -> None:
         self._services, self._http = services, http
+        #: two runs at once would tell everything twice
+        self._turn = asyncio.Lock()
         self._away: set[tuple[str, str]] = set()
         #: by channel, connection and kind: at which count of writes, and when, nothing was left to tell
         self._quiet: dict[tuple[str, ...], tuple[int, float]] = {}
 
     async def run(self) -> None:
         """One run over all channels; one whose vendor fails goes on at the next."""
+        async with self._turn:
+            await self._run()
+
+    async def _run(self) -> None:
         for project in self._services.projects.all():
             if project.policy is None or not project.is_writing:
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,8 +23,6 @@ log = logging.getLogger(__name__)
 
 #: how often an address that is ours is looked at again: somebody may have taken it
 CHECK_EVERY = timedelta(minutes=30)
-#: how often the numbers are looked at
-ACCOUNTS_EVERY = timedelta(minutes=5)
 
 
 @dataclass(slots=True)
@@ -43,12 +42,25 @@ class _Known:
 class Subscriptions:
     """Looks after all channels; a vendor that fails is asked again at the next look."""
 
+    #: how often the numbers are looked at
+    ACCOUNTS_EVERY = timedelta(minutes=5)
+
     def __init__(self, services: Services, *, http: Callable[[ChannelConfig], httpx.AsyncClient]) -> None:
         self._services, self._http = services, http
+        #: two runs at once would tell everything twice
+        self._turn = asyncio.Lock()
         self._known: dict[tuple[str, str], _Known] = {}
+
+    def forget(self) -> None:
+        """Look at everything anew the next time, as after a start."""
+        self._known.clear()
 
     async def look(self) -> None:
         """One look at every channel, as far as it is due."""
+        async with self._turn:
+            await self._look()
+
+    async def _look(self) -> None:
         rows = await self._services.store.read(lambda conn: projects.list_channels(conn, self._services.cipher))
         secrets = {(row.project, row.name): row.secret for row in rows}
         for project in self._services.projects.all():
@@ -67,7 +79,7 @@ class Subscriptions:
                 address = "/".join((*parts, secret))
                 if known.address != address or _is_due(known.checked_at, CHECK_EVERY, now):
                     await self._subscribe(source, channel, known, address, now)
-            if isinstance(source, SendsMessages) and _is_due(known.accounts_at, ACCOUNTS_EVERY, now):
+            if isinstance(source, SendsMessages) and _is_due(known.accounts_at, self.ACCOUNTS_EVERY, now):
                 known.accounts_at = now
                 await self._watch(source, channel, known)
         except VendorError as err:

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import hub_wazzup.sandbox as wazzup
 from hub_amocrm.sandbox import Sandbox
@@ -30,6 +30,7 @@ from tests.end_to_end.world import CRM, PROJECT, USERS, connect, preset
 __all__ = ["CHATS", "MessengerWorld", "messenger_world"]
 
 CHATS = "chats"
+Mode = Literal["shadow", "live"]
 
 
 @dataclass(slots=True)
@@ -99,11 +100,11 @@ class MessengerWorld:
         await self.until(ended, seconds)
 
 
-def _prepare(hub: Hub, crm_address: str, token: str, policy: str, settings: Mapping[str, Any]) -> str:
-    """A live project with one connected CRM and one Wazzup channel; the secret of the channel."""
+def _prepare(hub: Hub, crm_address: str, token: str, policy: str, settings: Mapping[str, Any], mode: Mode) -> str:
+    """A project with one connected CRM and one Wazzup channel; the secret of the channel."""
     services = hub.services
     store, cipher, now = services.store, services.cipher, services.clock.now()
-    store.write_now(lambda conn: projects.add_project(conn, PROJECT, now=now, mode="live"))
+    store.write_now(lambda conn: projects.add_project(conn, PROJECT, now=now, mode=mode))
     store.write_now(lambda conn: policies.publish(conn, PROJECT, text=policy, author="test", based_on=None, now=now))
     made = store.write_now(
         lambda conn: projects.add_channel(
@@ -129,6 +130,7 @@ async def messenger_world(
     policy: str = "",
     settings: Mapping[str, Any] | None = None,
     clock: Clock | None = None,
+    mode: Mode = "live",
 ) -> AsyncIterator[MessengerWorld]:
     """The vendor's employees are the project's, each seated on the first channel; webhooks go to the hub."""
     crm, crm_address = amocrm
@@ -136,7 +138,7 @@ async def messenger_world(
     hub = Hub(Settings(environment="development", data_directory=tmp_path / "var"), clock)
     of_channel = {"api_base": api_base, "api_key": played.account.api_key, **(settings or {})}
     text = policy or preset("wazzup-messengers")
-    secret = _prepare(hub, crm_address, crm.long_lived_token(), text, of_channel)
+    secret = _prepare(hub, crm_address, crm.long_lived_token(), text, of_channel, mode)
     await connect(hub)
     mark_imported(hub.services.directory, PROJECT, CRM, hub.services.clock.now())
     app = build_app(hub.services)
