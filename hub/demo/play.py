@@ -28,6 +28,7 @@ from hub.demo.amocrm_stage import AmoCrmStage
 from hub.demo.project import PROJECT, connect, demo_policy, make_project
 from hub.demo.retailcrm_stage import RetailCrmStage
 from hub.demo.stage import CrmStage, sandbox_process
+from hub.demo.zoho_stage import ZohoStage
 from hub.logs import set_up_logs
 from hub.settings import Settings
 from hub.store import inbox, projects, users, work
@@ -39,7 +40,7 @@ from hub.web.server import serve_forever
 __all__ = ["DemoOptions", "DemoSummary", "play"]
 
 LOGIN, PASSWORD = "demo", "demo-password"
-_STAGES: Mapping[str, type[CrmStage]] = {stage.name: stage for stage in (AmoCrmStage, RetailCrmStage)}
+_STAGES: Mapping[str, type[CrmStage]] = {stage.name: stage for stage in (AmoCrmStage, ZohoStage, RetailCrmStage)}
 _CHANNEL_TITLES = {"ringostat": "Ringostat", "jivo": "Jivo", "wazzup": "Wazzup"}
 
 
@@ -50,7 +51,7 @@ class DemoOptions:
     preset: str = "car-dealer"
     #: of the plugins' names; those that are not installed are left out
     channels: tuple[str, ...] = ("ringostat", "jivo", "wazzup")
-    crms: tuple[str, ...] = ("amocrm", "retailcrm")
+    crms: tuple[str, ...] = ("amocrm", "zoho", "retailcrm")
     calls: int = 150
     seed: int = 7
     port: int = 8080

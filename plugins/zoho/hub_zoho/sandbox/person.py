@@ -7,9 +7,9 @@ from typing import Any
 from . import writing
 from .convert import convert_lead
 from .reply import ItemRefusal, Json
-from .world import OWNER, Record, World
+from .world import OWNER, Record, User, World
 
-ACTIONS = ("create", "update", "delete", "convert", "merge", "deactivate")
+ACTIONS = ("create", "update", "delete", "convert", "merge", "hire", "deactivate")
 
 
 def act(world: World, action: str, values: dict[str, Any]) -> Json:
@@ -30,6 +30,10 @@ def act(world: World, action: str, values: dict[str, Any]) -> Json:
                 return convert_lead(world, lead, values, by)
             case "merge":
                 return _merge(world, values["module"], str(values["master"]), str(values["id"]), by)
+            case "hire":
+                hired = User(str(int(max(world.users)) + 1), values["first_name"], values["last_name"], values["email"])
+                world.users[hired.id] = hired
+                return hired.lookup()
             case "deactivate":
                 user = world.users[str(values["id"])]
                 user.is_active = False
