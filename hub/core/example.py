@@ -16,7 +16,7 @@ __all__ = ["Example", "Expected", "SaidClient", "SaidInteraction"]
 class SaidInteraction(Part):
     """An interaction in a person's words."""
 
-    kind: Literal["call", "form", "message"] = "call"
+    kind: Literal["call", "form", "chat", "message"] = "call"
     channel: str = ""
     direction: Literal["inbound", "outbound"] = "inbound"
     disposition: Literal["answered", "missed", "busy", "voicemail", "failed", "client_missed"] = "answered"
@@ -31,6 +31,9 @@ class SaidInteraction(Part):
     talk_seconds: int = 60
     is_callback: bool = False
     form_name: str = ""
+    page: str = ""
+    #: what the client wrote
+    text: str = ""
     utm_source: str = ""
     parameters: Mapping[str, str] = {}
 
@@ -51,6 +54,9 @@ class Expected(Part):
     #: the row of the matrix
     row: str | None = None
     responsible: str | None = None
+    #: of the deal that is made, as the policy writes them; "" = the CRM's own choice
+    pipeline: str | None = None
+    stage: str | None = None
     #: kinds of actions that must be there, as create_deal, create_contact, record_call, notify
     actions: tuple[str, ...] | None = None
     #: ``kind:employee`` of every task made

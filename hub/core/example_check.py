@@ -13,6 +13,8 @@ from hub.core.forwarding import Holder, HolderDeal, answer
 from hub.core.interaction import (
     Attribution,
     Call,
+    Chat,
+    ChatMessage,
     ClientId,
     Destination,
     Direction,
@@ -26,7 +28,7 @@ from hub.core.interaction import (
     ProjectId,
 )
 from hub.core.phone import Phone
-from hub.core.plan import CreateTask, Nothing, Plan
+from hub.core.plan import CreateDeal, CreateTask, Nothing, Plan
 from hub.core.records import Contact, Deal, EmployeeId, Task
 from hub.core.rota import NO_TURNS
 from hub.core.snapshot import History, Snapshot
@@ -80,6 +82,11 @@ def _check(example: Example, policy: Policy) -> list[ExampleFailure]:
         pairs.append(("the row", wanted.row, next((one.name for one in made.explanation.trials if one.has_won), "")))
     if wanted.responsible is not None:
         pairs.append(("the responsible", wanted.responsible, made.responsible or ""))
+    deal = next((action for action in made.actions if isinstance(action, CreateDeal)), None)
+    for name, expected in (("pipeline", wanted.pipeline), ("stage", wanted.stage)):
+        if expected is not None:
+            seen = getattr(deal, name) if deal else "no deal"
+            pairs.append((f"the new deal's {name}", expected, seen))
     if wanted.actions is not None:
         pairs.append(("the actions", sorted(wanted.actions), sorted({*found[0]} & {*wanted.actions})))
     if wanted.tasks is not None:
@@ -136,6 +143,26 @@ def _interaction(said: SaidInteraction, phone: Phone | None, policy: Policy, now
             started_at=now,
             client=identity,
             form_name=said.form_name,
+            page=said.page,
+            text=said.text,
+            attribution=attribution,
+            parameters=said.parameters,
+        )
+    if said.kind == "chat":
+        operator = _place(said.answered_by, policy) if said.answered_by else None
+        return Chat(
+            id=_ID,
+            project=_PROJECT,
+            channel=said.channel,
+            source="",
+            external_id=_ID,
+            started_at=now,
+            ended_at=now,
+            client=identity,
+            messages=(ChatMessage(at=now, is_from_client=True, text=said.text),) if said.text else (),
+            legs=(Leg(destination=operator, is_answered=True),) if operator else (),
+            page=said.page,
+            department=said.department,
             attribution=attribution,
             parameters=said.parameters,
         )
@@ -149,6 +176,7 @@ def _interaction(said: SaidInteraction, phone: Phone | None, policy: Policy, now
             started_at=now,
             client=identity,
             direction=Direction(said.direction),
+            text=said.text,
             author=_place(said.caller, policy) if said.caller else Destination(),
             attribution=attribution,
             parameters=said.parameters,

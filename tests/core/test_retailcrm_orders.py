@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from importlib.resources import files
+from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from hub.cli import app
+from hub.core.example_check import check_examples
 from hub.core.forwarding import Holder, HolderDeal, answer
 from hub.core.interaction import Attribution, Interaction, InteractionId
 from hub.core.phone import Phone, parse_phone
@@ -211,6 +216,28 @@ def test_c1_rules_look_at_the_customers_tags() -> None:
     vip = replace(CLOSED, contacts=(replace(CLOSED.contacts[0], tags=("VIP",)),))
     assert order(plan(answered(), vip, rules)).stage == "availability"
     assert order(plan(answered(), CLOSED, rules)).stage == ""
+
+
+def test_x3_the_presets_own_examples_hold_and_tell_what_a_change_would_break() -> None:
+    assert check_examples(ORDERS) == []
+    moved = policy("retailcrm-orders", replacing=[('stage = "cancel-other"        #', 'stage = "new" #')])
+    assert [str(failure) for failure in check_examples(moved)] == [
+        "who calls the feedback number gets an order in cancelled: the new deal's stage should be cancel-other, is new"
+    ]
+    none = with_rules('[[rules]]\nname = "none"\ndeal = "none"\n')
+    assert {(failure.what, failure.found) for failure in check_examples(none)} >= {("the new deal's stage", "no deal")}
+
+
+def test_hub_policy_check_knows_the_rules_that_plugins_offer(tmp_path: Path) -> None:
+    """C1: and tells of a rule that can never match."""
+    text = files("hub.presets").joinpath("retailcrm-orders.toml").read_text(encoding="utf-8")
+    twice = '[[rules]]\nname = "twice"\nwhen = { line = "044 000 00 00" }\nstage = "new"\n'
+    file = tmp_path / "policy.toml"
+    file.write_text(f"{text}\n{twice}", encoding="utf-8")
+    told = CliRunner().invoke(app, ["policy", "check", str(file)], env={"HUB_DATA_DIRECTORY": str(tmp_path)})
+    assert told.exit_code == 0, told.output
+    assert "rules.2.stage: has no effect: 'C1 feedback' above sets it" in told.output
+    assert "can be used" in " ".join(told.output.split())
 
 
 # --- C2 to C4: smart forwarding ---------------------------------------------------------------------------------
