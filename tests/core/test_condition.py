@@ -143,7 +143,7 @@ def test_every_field_can_be_asked_of_every_kind_of_interaction() -> None:
             facts = establish(told, known, RULES, NOW)
             for name, field in FIELDS.items():
                 operator, value = ("weekday", "mon") if field.type == "moment" else ("exists", True)
-                condition = Condition(field=name, operator=operator, value=value)  # type: ignore[arg-type]  # one of them
+                condition = Condition(field=name, operator=operator, value=value)
                 compile_condition(condition, RULES, lambda check: check)(facts)
             for prefix in OPEN_FIELDS:
                 condition = Condition(field=f"{prefix}.anything", operator="equals", value="x")

@@ -219,6 +219,7 @@ def test_c1_rules_look_at_the_customers_tags() -> None:
 
 
 def test_x3_the_presets_own_examples_hold_and_tell_what_a_change_would_break() -> None:
+    """X3."""
     assert check_examples(ORDERS) == []
     moved = policy("retailcrm-orders", replacing=[('stage = "cancel-other"        #', 'stage = "new" #')])
     assert [str(failure) for failure in check_examples(moved)] == [
