@@ -10,6 +10,7 @@ import typer
 import uvloop
 
 from hub.commands import check as check_command
+from hub.commands import clients as clients_command
 from hub.commands import explain as explain_command
 from hub.commands import policy as policy_command
 from hub.commands import replay as replay_command
@@ -27,6 +28,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     rich_markup_mode=None,
 )
+app.add_typer(clients_command.app, name="clients")
 app.add_typer(policy_command.app, name="policy")
 app.add_typer(user_command.app, name="user")
 

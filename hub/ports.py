@@ -220,8 +220,6 @@ class ListsEmployees(Protocol):
 
 
 # --- what goes out ----------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
     """How fast one scope may be asked: at most ``requests`` begin in any sliding ``per``."""
@@ -250,6 +248,7 @@ class SinkCapabilities:
     has_companies: bool = True
     has_unsorted: bool = False
     can_merge: bool = False
+    can_take_back: bool = False  # `UpdateContact.remove_phones` ... are understood (X12)
     #: kinds of action that the vendor itself does once however often it is asked; `find_done` need not find them
     deduplicated: frozenset[str] = frozenset()
     #: record kinds of which `barrier` can prove that none was added since a moment

@@ -18,6 +18,7 @@ from hub.core.difference import KINDS as DIFFERENCES
 from hub.core.field import FIELDS, OPEN_FIELDS
 from hub.core.interaction import Direction, Disposition
 from hub.core.plan import Action
+from hub.core.records import RecordKind
 from hub.core.rehearsal import Unknown
 from hub.core.revise import StepState
 from hub.core.text import Language
@@ -51,7 +52,7 @@ FAMILIES = {
     "word": list(WORDS),
     "by": ["email", "number", "name", "chosen"],
     "names": ["pipeline", "stage", "field", "task_type"],
-    "record": ["deal", "contact", "company"],
+    "record": [kind.value for kind in RecordKind],
     "stage": ["project", "crm", "names", "channel", "employees", "addresses", "waiting", "live"],
     "stage_hint": ["project", "crm", "names", "channel", "employees", "addresses", "waiting", "live"],
     "address": ["ok", "missing", "unreachable", "refused", "foreign"],

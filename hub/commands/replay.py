@@ -8,12 +8,12 @@ from functools import partial
 from typing import TypeVar
 
 from rich.progress import Progress
-from sqlalchemy import Connection
 
+from hub.commands.clients import find_client
 from hub.commands.context import console, errors, fail, opened, print_json, the_project
 from hub.commands.explain import find_interaction
 from hub.commands.moment import parse_moment
-from hub.core.interaction import ClientId, InteractionId
+from hub.core.interaction import InteractionId
 from hub.core.policy import Policy
 from hub.core.records import EmployeeId
 from hub.engine.projects import LiveProject
@@ -22,7 +22,6 @@ from hub.language import as_language, translator
 from hub.runtime.replay import Replays, Report, Rules, Wanted, offline_advance, report_json
 from hub.runtime.replay_text import report_text
 from hub.runtime.services import Services
-from hub.store import clients
 from hub.store.replays import ENDED, Selection
 from hub.store.work import WorkState
 
@@ -95,7 +94,7 @@ def _wanted(services: Services, live: LiveProject, policy: Policy, typed: Filter
         connection=typed.connection,
         channels=(typed.channel,) if typed.channel else (),
         kinds=(typed.kind,) if typed.kind else (),
-        client_id=_client(services, live.name, policy, typed.client),
+        client_id=find_client(services, live.name, policy, typed.client),
         since=parse_moment(typed.since, option="--since", zone=zone, now=now),
         until=parse_moment(typed.until, option="--until", zone=zone, now=now),
         states=states,
@@ -123,19 +122,3 @@ def _interaction(services: Services, project: str, text: str) -> InteractionId |
     if found is None:
         raise fail(f"project {project!r} has no interaction {text!r}")
     return found
-
-
-def _client(services: Services, project: str, policy: Policy, text: str) -> ClientId | None:
-    """The client with this id, number or e-mail."""
-    if not text:
-        return None
-
-    def find(conn: Connection) -> clients.Client | None:
-        phone = policy.phone(text)
-        known = clients.find_by_phone(conn, project, phone) if phone else None
-        return known or clients.find(conn, ClientId(text))
-
-    found = services.store.read_now(find)
-    if found is None or found.project != project:
-        raise ConfigurationError(f"project {project!r} knows no client {text!r}: give a number or the hub's client id")
-    return found.id

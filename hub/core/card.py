@@ -62,9 +62,21 @@ def _complete_contact(making: Making) -> None:
     emails = [*facts.emails, *(email for other in others for email in other.emails)]
     known = {email.casefold() for email in contact.emails}
     # a shared number would bind strangers together (X12)
-    shared = making.policy.shared_numbers
-    more_phones = tuple(dict.fromkeys(one for one in phones if one not in contact.phones and one not in shared))
-    more_emails = tuple(dict.fromkeys(email for email in emails if email.casefold() not in known))
+    shared, refused = making.policy.shared_numbers, facts.snapshot.history.refused
+    more_phones = tuple(
+        dict.fromkeys(
+            one
+            for one in phones
+            if one not in contact.phones and one not in shared and f"{contact.id}/{one}" not in refused
+        )
+    )
+    more_emails = tuple(
+        dict.fromkeys(
+            email
+            for email in emails
+            if email.casefold() not in known and f"{contact.id}/{email.casefold()}" not in refused
+        )
+    )
     name = contact.name or facts.client_name or next((other.name for other in others if other.name), "")
     tags = [*making.tags(making.outcome.contact_tags), *(tag for other in others for tag in other.tags)]
     more_tags = tuple(dict.fromkeys(tag for tag in tags if tag not in contact.tags))

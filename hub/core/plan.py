@@ -78,7 +78,11 @@ class CreateContact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateContact:
-    """Adds what is missing; what is None or empty stays as it is in the CRM."""
+    """Adds what is missing; what is None or empty stays as it is in the CRM.
+
+    What is to be removed are values that the hub itself added, when a join is undone (X12); only for a CRM that
+    `SinkCapabilities.can_take_back`.
+    """
 
     kind: Literal["update_contact"] = "update_contact"
     key: StepKey
@@ -92,6 +96,9 @@ class UpdateContact:
     company: Ref | None = None
     #: the step that has to be done before: the CRM hides the contact of a deal that nobody has accepted (W2)
     after: StepKey | None = None
+    remove_phones: tuple[Phone, ...] = ()
+    remove_emails: tuple[str, ...] = ()
+    remove_tags: tuple[str, ...] = ()
     reason: Reason
 
 

@@ -118,7 +118,10 @@ def revise(actions: Sequence[Action], known: Mapping[StepKey, Known], revision: 
     withdrawn = [
         key
         for key, old in known.items()
-        if key not in wanted and old.is_own and old.state in (StepState.WAITING, StepState.REJECTED)
+        if key not in wanted
+        and old.is_own
+        and old.state in (StepState.WAITING, StepState.REJECTED)
+        and not is_parting(key)
     ]
     return Revision(added=tuple(added), replaced=tuple(replaced), withdrawn=tuple(withdrawn), left=tuple(left))
 
@@ -188,6 +191,11 @@ def _says_the_same(one: Action, other: Action) -> bool:
 def is_correction(key: StepKey) -> bool:
     """True for a step that corrects another one."""
     return "~" in key
+
+
+def is_parting(key: StepKey) -> bool:
+    """True for a step that undoes a join (X12): a person wanted it, no later decision withdraws it."""
+    return "~parted/" in key
 
 
 def same(old: Action, new: Action) -> bool:

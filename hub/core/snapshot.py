@@ -32,6 +32,8 @@ class History:
     own: Mapping[str, RecordRef] = field(default_factory=dict)
     #: the responsible of contacts and deals as this interaction's first decision saw them, by ``kind/id``
     was_responsible: Mapping[str, EmployeeId | None] = field(default_factory=dict)
+    #: ``contact id/value``: numbers and e-mails that a person had taken off a contact, never added again (X12)
+    refused: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

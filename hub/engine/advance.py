@@ -26,11 +26,11 @@ from hub.core.waiting import asks
 from hub.engine.checkpoints import checkpoint
 from hub.engine.load import Loads
 from hub.engine.projects import LiveConnection, LiveProject, Projects
-from hub.engine.replay import Redecided, Then, redecide
-from hub.engine.seen import HELD_FOR, Kept, Preview, Seen, is_held, unclaimed_of
+from hub.engine.replay import Redecided, redecide
+from hub.engine.seen import HELD_FOR, Kept, Preview, Seen, is_held, then_of, unclaimed_of, with_refused
 from hub.engine.snapshots import digest, is_imported, lean, made_records
 from hub.errors import VendorError
-from hub.store import acquaintance, clients, decisions, dues, events, interactions, rota, steps, waiting, work
+from hub.store import acquaintance, clients, decisions, dues, events, interactions, refused, rota, steps, waiting, work
 from hub.store.directory import Directory
 from hub.store.dues import Due
 from hub.store.engine import Store
@@ -103,6 +103,8 @@ class Advance:
             except VendorError as err:
                 log.debug("lane %s waits for %s: %s", lane.client_id, lane.connection, err)
                 return now + timedelta(seconds=5)
+            if seen.has_refused:
+                snapshot = await self._store.read(partial(with_refused, lane=lane, snapshot=snapshot))
             plan, snapshot = self._decide(lane, seen, snapshot, project.policy, now)
             checkpoint("advance.decided")
             kept = await self._store.write(
@@ -125,7 +127,7 @@ class Advance:
         if project.policy is None or connection is None or seen is None or seen.stored is None:
             return None
         now = self._clock.now()
-        snapshot = self._take(lane, connection, seen, seen.stored.interaction.client, now)
+        snapshot = with_refused(conn, lane, self._take(lane, connection, seen, seen.stored.interaction.client, now))
         plan, snapshot = self._decide(lane, seen, snapshot, project.policy, now)
         self._keep(conn, lane, project, seen, plan, snapshot, now)
         return plan
@@ -146,7 +148,7 @@ class Advance:
         if seen.stored is None:
             return None
         now = self._clock.now()
-        snapshot = self._take(lane, connection, seen, seen.stored.interaction.client, now)
+        snapshot = with_refused(conn, lane, self._take(lane, connection, seen, seen.stored.interaction.client, now))
         plan, _ = self._decide(lane, seen, snapshot, project.policy, now)
         change = revise(plan.actions, self._known(conn, lane, item, seen.own, plan.actions), item.revision)
         return Preview(plan=plan, change=change, policy_version=seen.policy_version or project.policy_version)
@@ -194,7 +196,7 @@ class Advance:
 
     def _see(self, conn: Connection, lane: Lane, found: Work) -> Seen:
         """What a decision about ``found`` needs from the store."""
-        stored = interactions.find(conn, found.interaction_id)
+        stored = clients.own_keys_only(conn, interactions.find(conn, found.interaction_id))
         turns, version = rota.load(conn, lane.project)
         own = steps.of_interaction(conn, found.interaction_id, lane.connection)
         return Seen(
@@ -213,12 +215,9 @@ class Advance:
             is_held=is_held(conn, found),
             policy=self._projects.policy_of(conn, lane.project, found.rules) if found.rules else None,
             policy_version=found.rules,
-            then=self._then(conn, found) if found.on_seen else None,
+            then=then_of(conn, found) if found.on_seen else None,
+            has_refused=refused.has_any(conn, lane.project, lane.connection),
         )
-
-    def _then(self, conn: Connection, found: Work) -> Then | None:
-        last = decisions.latest(conn, found.interaction_id, found.connection)
-        return None if last is None else Then(snapshot=last.snapshot, at=last.decided_at)
 
     def _history(self, conn: Connection, lane: Lane, found: Work, own: Sequence[Step]) -> History:
         client = clients.get(conn, lane.client_id)
@@ -306,7 +305,7 @@ class Advance:
             found = []
             for item in works:
                 lane = Lane(client_id=item.client_id, connection=item.connection, project=item.project)
-                stored = interactions.find(conn, item.interaction_id)
+                stored = clients.own_keys_only(conn, interactions.find(conn, item.interaction_id))
                 own = steps.of_interaction(conn, item.interaction_id, lane.connection)
                 seen = Seen(
                     work=item,

@@ -54,8 +54,11 @@ def redecide(
 ) -> Redecided:
     """Decide ``interaction`` again; ``done`` are the keys of what is in the CRM already, which is never repeated."""
     if then is not None:
-        # names and who has left the company are today's; the rest is what was seen
-        seen = replace(then.snapshot, catalogue=current.catalogue, names=current.names, inactive=current.inactive)
+        # names, who has left the company and what a person undid are today's; the rest is what was seen
+        history = replace(then.snapshot.history, refused=current.history.refused)
+        seen = replace(
+            then.snapshot, catalogue=current.catalogue, names=current.names, inactive=current.inactive, history=history
+        )
         plan = decide(interaction, seen, rota, policy, then.at, client_id=client_id)
         if not _needs_today(plan, done, exists):
             return Redecided(plan=_without_late(plan, interaction, current, policy, done), snapshot=seen)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 
@@ -14,16 +14,17 @@ from hub.core.policy import Policy
 from hub.core.records import RecordRef
 from hub.core.revise import Revision
 from hub.core.rota import Rota
-from hub.core.snapshot import History
+from hub.core.snapshot import History, Snapshot
 from hub.engine.projects import LiveProject
 from hub.engine.replay import Then
+from hub.store import decisions, refused
 from hub.store.interactions import Stored
 from hub.store.neighbour import is_held
 from hub.store.steps import Step
 from hub.store.unclaimed import unclaimed_deals
 from hub.store.work import Lane, Work
 
-__all__ = ["HELD_FOR", "Kept", "Preview", "Seen", "is_held", "unclaimed_of"]
+__all__ = ["HELD_FOR", "Kept", "Preview", "Seen", "is_held", "then_of", "unclaimed_of", "with_refused"]
 
 #: how long a client waits before it is looked whether another who shares a key of theirs is through
 HELD_FOR = timedelta(milliseconds=500)
@@ -58,6 +59,8 @@ class Seen:
     policy_version: int = 0
     #: of a replay: what the last decision saw
     then: Then | None = None
+    #: a person had something taken off a contact in this CRM (X12)
+    has_refused: bool = False
     #: something fresh of the lane waits for this replay to be written
     is_awaited: bool = False
     #: another client who shares a key is being written (DESIGN 2.2)
@@ -82,3 +85,16 @@ def unclaimed_of(conn: Connection, project: LiveProject | None, lane: Lane) -> f
     if project is None or project.policy is None or not project.policy.uses_unsorted:
         return frozenset()
     return unclaimed_deals(conn, lane.client_id, lane.connection)
+
+
+def with_refused(conn: Connection, lane: Lane, snapshot: Snapshot) -> Snapshot:
+    """``snapshot`` with what may not be put on its contacts again (X12)."""
+    ids = [contact.id for contact in snapshot.contacts]
+    found = refused.of_contacts(conn, lane.project, lane.connection, ids)
+    return replace(snapshot, history=replace(snapshot.history, refused=found)) if found else snapshot
+
+
+def then_of(conn: Connection, found: Work) -> Then | None:
+    """What the last decision about ``found`` saw; None before the first (X13)."""
+    last = decisions.latest(conn, found.interaction_id, found.connection)
+    return None if last is None else Then(snapshot=last.snapshot, at=last.decided_at)

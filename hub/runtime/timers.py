@@ -213,11 +213,16 @@ class Timers:
         outcome: _Outcome,
         look: _Look,
     ) -> list[str]:
-        """Store the steps and the next look; the connections whose writers have something to do."""
+        """Store the steps and the next look; the connections whose writers have something to do.
+
+        The client may have been joined to another since the timer was set: what follows is that one's (X12).
+        """
         woken: list[str] = []
         now = look.at
         if look.what == "no_reply_needed" and outcome.again is None:
             waiting.end(conn, look.client_id, look.opener)
+        opener = interactions.find(conn, outcome.opener)
+        client_id = opener.client_id if opener is not None else look.client_id
         for opened, plan in outcome.plans:
             name = opened.connection.name
             item = work.get(conn, outcome.opener, name)
@@ -243,9 +248,9 @@ class Timers:
                     work.put(conn, item, WorkState.WRITING, now=now)
                 woken.append(name)
             for upcoming, at in plan.due.items():
-                dues.put(conn, Due(project=project.name, client_id=look.client_id, key=upcoming, at=at))
+                dues.put(conn, Due(project=project.name, client_id=client_id, key=upcoming, at=at))
         if outcome.again is not None:
-            dues.put(conn, Due(project=project.name, client_id=look.client_id, key=look.key, at=outcome.again))
+            dues.put(conn, Due(project=project.name, client_id=client_id, key=look.key, at=outcome.again))
         inbox.mark(conn, row.id, InboxStatus.DONE, now=now, interaction_id=outcome.opener, note=_note(outcome))
         return woken
 

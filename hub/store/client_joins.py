@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, and_, delete, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, bindparam, delete, insert, or_, select, tuple_, update
 
-from hub.core.interaction import ClientId
+from hub.core.interaction import ClientId, InteractionId
+from hub.core.plan import StepKey
+from hub.core.tasks import parse_task_key
 from hub.store import codec, waiting
+from hub.store.prepared import Prepared
 from hub.store.schema import client, client_join, client_key, due, interaction, step, work
 
-__all__ = ["Join", "join", "list_joins", "undo", "were_parted"]
+__all__ = ["Join", "foreign_keys", "join", "list_joins", "undo", "were_parted"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +30,9 @@ class Join:
     reason: str
     at: datetime
     undone_at: datetime | None
+    #: what moved: (kind, value), and interactions
+    keys: tuple[tuple[str, str], ...] = ()
+    interactions: frozenset[InteractionId] = frozenset()
 
 
 def join(conn: Connection, project: str, *, kept: ClientId, joined: ClientId, reason: str, now: datetime) -> None:
@@ -33,7 +40,14 @@ def join(conn: Connection, project: str, *, kept: ClientId, joined: ClientId, re
     keys = conn.execute(select(client_key.c.kind, client_key.c.value).where(client_key.c.client_id == joined)).all()
     interactions = conn.execute(select(interaction.c.id).where(interaction.c.client_id == joined)).scalars().all()
     earlier = conn.execute(select(client.c.id).where(client.c.merged_into == joined)).scalars().all()
-    moved = {"keys": [list(key) for key in keys], "interactions": list(interactions), "clients": list(earlier)}
+    before = conn.execute(select(*_REMEMBERED).where(client.c.id == kept)).one()
+    other = conn.execute(select(*_REMEMBERED).where(client.c.id == joined)).one()
+    moved = {
+        "keys": [list(key) for key in keys],
+        "interactions": list(interactions),
+        "clients": list(earlier),
+        "kept_before": _remembered(before),
+    }
     conn.execute(
         insert(client_join).values(
             project=project, kept=kept, joined=joined, reason=reason, moved=codec.dump_json(moved), at=now
@@ -49,20 +63,31 @@ def join(conn: Connection, project: str, *, kept: ClientId, joined: ClientId, re
         update(client).where(or_(client.c.id == joined, client.c.merged_into == joined)).values(merged_into=kept)
     )
     waiting.move(conn, origin=joined, to=kept)
-    talked = conn.execute(
-        select(client.c.last_talked, client.c.last_talked_at, client.c.name).where(client.c.id == joined)
-    ).one()
-    if talked.last_talked is not None:
-        conn.execute(
-            update(client)
-            .where(
-                client.c.id == kept,
-                or_(client.c.last_talked_at.is_(None), client.c.last_talked_at < talked.last_talked_at),
-            )
-            .values(last_talked=talked.last_talked, last_talked_at=talked.last_talked_at)
-        )
-    if talked.name:
-        conn.execute(update(client).where(client.c.id == kept, client.c.name == "").values(name=talked.name))
+    values: dict[str, object] = {}
+    earlier_talk = before.last_talked_at
+    if other.last_talked is not None and (earlier_talk is None or earlier_talk < other.last_talked_at):
+        values |= {"last_talked": other.last_talked, "last_talked_at": other.last_talked_at}
+    if other.name and not before.name:
+        values["name"] = other.name
+    callers = sorted({*codec.load_json(before.called_by), *codec.load_json(other.called_by)})
+    if callers != codec.load_json(before.called_by):
+        values["called_by"] = codec.dump_json(callers)
+    if values:
+        conn.execute(update(client).where(client.c.id == kept).values(values))
+
+
+#: what a join hands on of a client's own row
+_REMEMBERED = (client.c.name, client.c.last_talked, client.c.last_talked_at, client.c.called_by)
+
+
+def _remembered(row: Any) -> dict[str, Any]:
+    at = row.last_talked_at
+    return {
+        "name": row.name,
+        "last_talked": row.last_talked,
+        "last_talked_at": at.isoformat() if at else None,
+        "called_by": codec.load_json(row.called_by),
+    }
 
 
 def _move_interactions(conn: Connection, interactions: Sequence[str], to: ClientId) -> None:
@@ -75,28 +100,75 @@ def _move_interactions(conn: Connection, interactions: Sequence[str], to: Client
 
 
 def were_parted(conn: Connection, project: str, one: ClientId, other: ClientId) -> bool:
-    """Whether somebody undid a join of these two: then the hub does not join them again by itself."""
-    pair = or_(
-        and_(client_join.c.kept == one, client_join.c.joined == other),
-        and_(client_join.c.kept == other, client_join.c.joined == one),
-    )
-    return (
-        conn.execute(
-            select(client_join.c.id)
-            .where(client_join.c.project == project, client_join.c.undone_at.is_not(None), pair)
-            .limit(1)
-        ).first()
-        is not None
-    )
+    """Whether somebody undid a join of these two, or of any that they took in: then the hub joins them no more."""
+    return other in _parted_from(conn, project, one)
 
 
-def list_joins(conn: Connection, project: str, *, client_id: ClientId | None = None, limit: int = 100) -> list[Join]:
+def _parted_from(conn: Connection, project: str, one: ClientId) -> set[ClientId]:
+    """The clients, as they stand now, from which ``one`` was parted."""
+    mine = _family(conn, {one})
+    rows = _UNDONE.rows(conn, of_project=project, ids=sorted(mine))
+    others = {ClientId(end) for row in rows for end in row if ClientId(end) not in mine}
+    if not others:
+        return set()
+    survivors = conn.execute(select(client.c.id, client.c.merged_into).where(client.c.id.in_(sorted(others))))
+    return {ClientId(row.merged_into or row.id) for row in survivors} - {one}
+
+
+def _family(conn: Connection, ids: set[ClientId]) -> set[ClientId]:
+    rows = _TAKEN_IN.rows(conn, ids=sorted(ids))
+    return ids | {ClientId(row[0]) for row in rows}
+
+
+_TAKEN_IN = Prepared(select(client.c.id).where(client.c.merged_into.in_(bindparam("ids", expanding=True))))
+_UNDONE = Prepared(
+    select(client_join.c.kept, client_join.c.joined).where(
+        client_join.c.project == bindparam("of_project"),
+        client_join.c.undone_at.is_not(None),
+        or_(
+            client_join.c.kept.in_(bindparam("ids", expanding=True)),
+            client_join.c.joined.in_(bindparam("ids", expanding=True)),
+        ),
+    )
+)
+
+
+def foreign_keys(
+    conn: Connection, project: str, id: ClientId, keys: Sequence[tuple[str, str]]
+) -> frozenset[tuple[str, str]]:
+    """Those of ``keys`` that are another's from whom the client was parted: they say nothing of this one (X12)."""
+    others = _parted_from(conn, project, id)
+    if not others or not keys:
+        return frozenset()
+    rows = conn.execute(
+        select(client_key.c.kind, client_key.c.value).where(
+            client_key.c.project == project,
+            client_key.c.client_id.in_(sorted(others)),
+            tuple_(client_key.c.kind, client_key.c.value).in_([tuple(key) for key in keys]),
+        )
+    )
+    return frozenset((row[0], row[1]) for row in rows)
+
+
+def list_joins(
+    conn: Connection,
+    project: str,
+    *,
+    client_id: ClientId | None = None,
+    id: int | None = None,
+    since: datetime | None = None,
+    limit: int = 100,
+) -> list[Join]:
     """Joins, newest first."""
     statement = (
         select(client_join).where(client_join.c.project == project).order_by(client_join.c.id.desc()).limit(limit)
     )
     if client_id is not None:
         statement = statement.where(or_(client_join.c.kept == client_id, client_join.c.joined == client_id))
+    if id is not None:
+        statement = statement.where(client_join.c.id == id)
+    if since is not None:
+        statement = statement.where(client_join.c.at >= since)
     return [
         Join(
             id=row.id,
@@ -106,6 +178,8 @@ def list_joins(conn: Connection, project: str, *, client_id: ClientId | None = N
             reason=row.reason,
             at=row.at,
             undone_at=row.undone_at,
+            keys=tuple((kind, value) for kind, value in codec.load_json(row.moved)["keys"]),
+            interactions=frozenset(InteractionId(one) for one in codec.load_json(row.moved)["interactions"]),
         )
         for row in conn.execute(statement)
     ]
@@ -134,7 +208,43 @@ def undo(conn: Connection, join_id: int, now: datetime) -> bool:
     waits = waiting.get(conn, ClientId(row.kept))
     if waits is not None and waits.interaction_id in moved["interactions"]:
         waiting.move(conn, origin=waits.client_id, to=joined)
+    _give_back_looks(conn, row.project, ClientId(row.kept), joined, frozenset(moved["interactions"]))
+    _restore(conn, ClientId(row.kept), joined, moved.get("kept_before"))
     conn.execute(update(client).where(client.c.id == joined).values(merged_into=None))
     conn.execute(update(client).where(client.c.id.in_(moved["clients"])).values(merged_into=joined))
     conn.execute(update(client_join).where(client_join.c.id == join_id).values(undone_at=now))
     return True
+
+
+def _give_back_looks(
+    conn: Connection, project: str, kept: ClientId, joined: ClientId, interactions: frozenset[str]
+) -> None:
+    """Timers of tasks that the joined client's interactions opened go back with them."""
+    keys = conn.execute(select(due.c.key).where(due.c.project == project, due.c.client_id == kept)).scalars().all()
+    for key in keys:
+        parsed = parse_task_key(StepKey(key.partition("/overdue/")[0]))
+        if parsed is not None and parsed.opener in interactions:
+            conn.execute(
+                update(due)
+                .where(due.c.project == project, due.c.client_id == kept, due.c.key == key)
+                .values(client_id=joined)
+            )
+
+
+def _restore(conn: Connection, kept: ClientId, joined: ClientId, before: Mapping[str, Any] | None) -> None:
+    """Who talked last, the name, who called: as before the join, unless something was added since."""
+    if before is None:
+        return
+    now = conn.execute(select(*_REMEMBERED).where(client.c.id == kept)).one()
+    own = conn.execute(select(*_REMEMBERED).where(client.c.id == joined)).one()
+    values: dict[str, object] = {}
+    if own.last_talked_at is not None and now.last_talked_at == own.last_talked_at:
+        at = before["last_talked_at"]
+        values |= {"last_talked": before["last_talked"], "last_talked_at": datetime.fromisoformat(at) if at else None}
+    if own.name and now.name == own.name:
+        values["name"] = before["name"]
+    theirs = set(codec.load_json(own.called_by)) - set(before["called_by"])
+    if theirs:
+        values["called_by"] = codec.dump_json([one for one in codec.load_json(now.called_by) if one not in theirs])
+    if values:
+        conn.execute(update(client).where(client.c.id == kept).values(values))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import combinations, product
 from typing import Any, Literal, TypeAlias
@@ -14,10 +14,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from hub.core.interaction import ClientId, Identity
 from hub.core.phone import Phone
 from hub.core.records import EmployeeId
+from hub.core.remark import remark
 from hub.store import client_joins, codec
 from hub.store.client_joins import Join, list_joins, undo
 from hub.store.engine import driver_connection
 from hub.store.identifier import new_client_id
+from hub.store.interactions import Stored
 from hub.store.prepared import Prepared
 from hub.store.schema import client, client_key
 
@@ -34,6 +36,7 @@ __all__ = [
     "get",
     "keys_of",
     "list_joins",
+    "own_keys_only",
     "resolve",
     "set_last_talked",
     "undo",
@@ -218,7 +221,7 @@ def _claim(conn: Connection, project: str, keys: list[ClientKey], owner: ClientI
 def _reason(owners: Mapping[ClientKey, ClientId], *ids: ClientId) -> str:
     """Which keys brought them together: kinds only, since the reason is shown and logged."""
     kinds = sorted({kind for (kind, _), owner in owners.items() if owner in ids})
-    return f"one enquiry had keys of both: {', '.join(kinds)}" if kinds else "one enquiry showed both"
+    return remark("joined_by_keys", kinds=", ".join(kinds)) if kinds else remark("joined_by_enquiry")
 
 
 _MERGED_INTO = Prepared(select(client.c.merged_into).where(client.c.id == bindparam("by_id")))
@@ -294,6 +297,25 @@ _LAST_TALKED = (
     " LEFT JOIN client AS kept ON kept.id = client.merged_into"
     " WHERE client_key.project = ? AND client_key.kind = 'phone' AND client_key.value = ?"
 )
+
+
+def own_keys_only(conn: Connection, stored: Stored | None) -> Stored | None:
+    """``stored`` without the keys of somebody from whom its client was parted: a person said so (X12)."""
+    if stored is None:
+        return None
+    told = stored.interaction.client
+    keys = identity_keys(told, JoinRules())
+    foreign = client_joins.foreign_keys(conn, stored.interaction.project, stored.client_id, keys)
+    if not foreign:
+        return stored
+    client = replace(
+        told,
+        phones=tuple(phone for phone in told.phones if ("phone", phone) not in foreign),
+        emails=tuple(email for email in told.emails if ("email", email.strip().lower()) not in foreign),
+        handles=tuple(handle for handle in told.handles if handle not in foreign),
+        fields={name: value for name, value in told.fields.items() if (f"field:{name}", value.strip()) not in foreign},
+    )
+    return replace(stored, interaction=replace(stored.interaction, client=client))
 
 
 def find_last_talked(conn: Connection, *, project: str, phone: Phone) -> EmployeeId | None:

@@ -6,25 +6,20 @@ alike. JSON is stored as bytes made by `hub.store.codec`. ``directory.db`` has i
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import Any
-
 from sqlalchemy import (
-    BigInteger,
     Boolean,
     Column,
-    Dialect,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     false,
     text,
 )
+
+from hub.store.column import Id, Moment, metadata, microseconds, moment
 
 __all__ = [
     "Id",
@@ -49,6 +44,7 @@ __all__ = [
     "neighbour_key",
     "policy_version",
     "project",
+    "refused_value",
     "rota",
     "session",
     "step",
@@ -56,41 +52,6 @@ __all__ = [
     "user",
     "work",
 ]
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def microseconds(value: datetime) -> int:
-    """The instant as `Moment` stores it, for the statements that are written by hand."""
-    return (value - _EPOCH) // timedelta(microseconds=1)
-
-
-def moment(stored: int) -> datetime:
-    """The instant that `microseconds` stored."""
-    return _EPOCH + timedelta(microseconds=stored)
-
-
-class Moment(TypeDecorator[datetime]):
-    """An aware instant, stored as microseconds since 1970 UTC."""
-
-    impl = BigInteger
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("an instant must be aware")
-        return (value - _EPOCH) // timedelta(microseconds=1)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        return None if value is None else _EPOCH + timedelta(microseconds=value)
-
-
-#: SQLite gives 64-bit row ids to INTEGER only
-Id = BigInteger().with_variant(Integer, "sqlite")
-
-metadata = MetaData()
 
 migration = Table(
     "migration",
@@ -214,6 +175,7 @@ inbox = Table(
     sqlite_autoincrement=True,
 )
 
+_IS_MERGED = text("merged_into IS NOT NULL")
 client = Table(
     "client",
     metadata,
@@ -229,6 +191,7 @@ client = Table(
     Column("called_by", LargeBinary, nullable=False, default=b"[]"),
     Column("created_at", Moment, nullable=False),
     Index("client_project", "project"),
+    Index("client_merged", "merged_into", sqlite_where=_IS_MERGED, postgresql_where=_IS_MERGED),
 )
 
 client_key = Table(
@@ -255,6 +218,20 @@ client_join = Table(
     Column("moved", LargeBinary, nullable=False),
     Column("at", Moment, nullable=False),
     Column("undone_at", Moment),
+    Index("client_join_kept", "kept"),
+    Index("client_join_joined", "joined"),
+)
+
+#: a number or e-mail that a person had taken off a contact: the hub does not put it there again (X12)
+refused_value = Table(
+    "refused_value",
+    metadata,
+    Column("project", Text, primary_key=True),
+    Column("connection", Text, primary_key=True),
+    #: the CRM's id of the contact
+    Column("record_id", Text, primary_key=True),
+    Column("value", Text, primary_key=True),
+    Column("at", Moment, nullable=False),
 )
 
 interaction = Table(

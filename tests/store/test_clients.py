@@ -234,6 +234,48 @@ def test_a_join_moves_everything_and_its_undoing_gives_it_back(store: Store) -> 
     assert {resolve(store, identity(P[0])), resolve(store, identity(email="a@x"))} == {one, two}
 
 
+def test_an_undone_join_gives_back_timers_and_who_talked(store: Store) -> None:
+    """X12: the looks at the joined client's tasks, who talked last, who called (A15); the other keeps their own."""
+    one, two = resolve(store, identity(P[0])), resolve(store, identity(email="a@x"))
+    keys = {client: f"{client}/task/call_back/olena/{id}/overdue/0" for client, id in ((one, "i1"), (two, "i2"))}
+
+    def prepare(conn: Connection) -> None:
+        for client, id in ((one, "i1"), (two, "i2")):
+            add_call(conn, id, client)
+            dues.put(conn, dues.Due(project="auto", client_id=client, key=keys[client], at=NOW))
+        clients.set_last_talked(conn, one, EmployeeId("ivan"), NOW)
+        clients.set_last_talked(conn, two, EmployeeId("olena"), NOW + timedelta(hours=1))
+        clients.add_caller(conn, two, EmployeeId("olena"))
+
+    store.write_now(prepare)
+    kept = resolve(store, identity(P[0], email="a@x"))
+    other = ({one, two} - {kept}).pop()
+    known = store.read_now(lambda conn: clients.get(conn, kept))
+    assert known.last_talked == "olena"
+    assert known.called_by == frozenset({EmployeeId("olena")})
+    [join] = store.read_now(lambda conn: clients.list_joins(conn, "auto"))
+    assert store.write_now(lambda conn: clients.undo(conn, join.id, NOW))
+    for client in (kept, other):
+        looks = store.read_now(lambda conn, client=client: dues.list_of_client(conn, "auto", client))  # type: ignore[misc]
+        assert [due.key for due in looks] == [keys[client]]
+    assert store.read_now(lambda conn: clients.get(conn, one).last_talked) == "ivan"
+    assert store.read_now(lambda conn: clients.get(conn, one).called_by) == frozenset()
+    assert store.read_now(lambda conn: clients.get(conn, two).last_talked) == "olena"
+
+
+def test_whoever_takes_in_a_parted_client_is_parted_too(store: Store) -> None:
+    """X12: the recorded decision survives a later join of one of the two."""
+    oldest = resolve(store, identity(P[2]))
+    one, two = resolve(store, identity(P[0])), resolve(store, identity(email="a@x"))
+    resolve(store, identity(P[0], email="a@x"))
+    [join] = store.read_now(lambda conn: clients.list_joins(conn, "auto"))
+    assert store.write_now(lambda conn: clients.undo(conn, join.id, NOW))
+    assert survivor(store, resolve(store, identity(P[0], P[2]))) == oldest
+    resolve(store, identity(P[2], email="a@x"))
+    assert resolve(store, identity(P[2])) != resolve(store, identity(email="a@x"))
+    assert {survivor(store, one), survivor(store, two)} == {oldest, two}
+
+
 def test_three_clients_join_into_the_oldest(store: Store) -> None:
     first = [resolve(store, identity(phone)) for phone in P[:3]]
     resolve(store, identity(P[1], P[2]))

@@ -73,8 +73,8 @@ class Bodies:
     ) -> Item:
         """``phones`` and ``emails``: what the card holds already, for a field that is sent replaces all (6.1)."""
         values = self._values(write, RecordKind.CONTACT, is_new=False)
-        values += _extended("PHONE", phones, action.add_phones)
-        values += _extended("EMAIL", emails, action.add_emails)
+        values += _extended("PHONE", phones, action.add_phones, is_less=bool(action.remove_phones))
+        values += _extended("EMAIL", emails, action.add_emails, is_less=bool(action.remove_emails))
         return _without_empty(
             {
                 "id": _id(write.refs.get("contact")),
@@ -82,6 +82,7 @@ class Bodies:
                 "responsible_user_id": _user(write.user),
                 "custom_fields_values": values,
                 "tags_to_add": self._tags(action.add_tags),
+                "tags_to_delete": self._tags(action.remove_tags),
             }
         )
 
@@ -323,10 +324,14 @@ def _multitext(code: str, values: Iterable[str]) -> list[Item]:
     return [{"field_code": code, "values": items}] if items else []
 
 
-def _extended(code: str, held: Sequence[Item], added: Sequence[Phone] | Sequence[str]) -> list[Item]:
-    if not added:
+def _extended(
+    code: str, held: Sequence[Item], added: Sequence[Phone] | Sequence[str], *, is_less: bool = False
+) -> list[Item]:
+    """The whole field anew; ``is_less``: ``held`` is what is left of it, and null clears it (6.1)."""
+    if not (added or is_less):
         return []
-    return [{"field_code": code, "values": [*held, *({"value": value, "enum_code": "WORK"} for value in added)]}]
+    values = [*held, *({"value": value, "enum_code": "WORK"} for value in added)]
+    return [{"field_code": code, "values": values or None}]
 
 
 def _decimal(text: str) -> float | str:

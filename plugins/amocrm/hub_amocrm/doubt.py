@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from hub.core.plan import (
@@ -255,6 +255,13 @@ class Doubt:
     def _has_change(self, write: Write, item: Found) -> bool:
         match write.action, item:
             case UpdateContact() as action, wire.Contact():
+                if set(action.remove_phones) & set(self.records.reader.phones(item)):
+                    return False
+                if {email.strip().lower() for email in action.remove_emails} & set(emails(item)):
+                    return False
+                if set(action.remove_tags) & set(tags(item)):
+                    return False
+                action = replace(action, remove_phones=(), remove_emails=(), remove_tags=())
                 wanted = self.bodies.changed_contact(write, action, (), ())
                 has_phones = set(action.add_phones) <= set(self.records.reader.phones(item))
                 has_emails = {email.strip().lower() for email in action.add_emails} <= set(emails(item))

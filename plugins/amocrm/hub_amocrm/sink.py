@@ -54,6 +54,7 @@ class AmoCrmSink:
             has_companies=True,
             has_unsorted=True,
             can_merge=False,
+            can_take_back=True,
             barrier_kinds=frozenset({RecordKind.CONTACT, RecordKind.COMPANY, RecordKind.DEAL, RecordKind.TASK}),
         )
 

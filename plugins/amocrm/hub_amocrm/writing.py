@@ -248,7 +248,7 @@ class Writer:
         wanted = [
             ref
             for write in writes
-            if isinstance(write.action, UpdateContact) and (write.action.add_phones or write.action.add_emails)
+            if isinstance(write.action, UpdateContact) and _touches_numbers(write.action)
             if (ref := write.refs.get("contact")) is not None
         ]
         held = {str(c.id): c for c in await self.records.contacts(list(dict.fromkeys(ref.id for ref in wanted)))}
@@ -267,6 +267,16 @@ class Writer:
             # a second update of the same card in this batch must not write back what the first one read
             own_phones, own_emails = phones.setdefault(ref.id, []), emails.setdefault(ref.id, [])
             reader = self.records.reader
+            gone_phones, gone_emails = set(action.remove_phones), {one.strip().lower() for one in action.remove_emails}
+            before = len(own_phones), len(own_emails)
+            own_phones[:] = [one for one in own_phones if reader.phone(str(one.get("value", ""))) not in gone_phones]
+            own_emails[:] = [one for one in own_emails if str(one.get("value", "")).strip().lower() not in gone_emails]
+            # what a person has removed already is no change
+            action = replace(
+                action,
+                remove_phones=action.remove_phones if len(own_phones) < before[0] else (),
+                remove_emails=action.remove_emails if len(own_emails) < before[1] else (),
+            )
             known = {reader.phone(str(item.get("value", ""))) for item in own_phones}
             new_phones = tuple(phone for phone in action.add_phones if phone not in known)
             lower = {str(item.get("value", "")).strip().lower() for item in own_emails}
@@ -408,6 +418,8 @@ def _join(first: Item, second: Item) -> Item:
         )
     if "tags_to_add" in first and "tags_to_add" in second:
         joined["tags_to_add"] = [*first["tags_to_add"], *second["tags_to_add"]]
+    if "tags_to_delete" in first and "tags_to_delete" in second:
+        joined["tags_to_delete"] = [*first["tags_to_delete"], *second["tags_to_delete"]]
     return joined
 
 
@@ -419,3 +431,7 @@ async def _in_doubt_if_it_fails(request: Awaitable[object]) -> None:
         raise
     except VendorError as err:
         raise Unavailable(f"created, but not finished: {err}", operation=err.operation) from err
+
+
+def _touches_numbers(action: UpdateContact) -> bool:
+    return bool(action.add_phones or action.add_emails or action.remove_phones or action.remove_emails)
