@@ -113,7 +113,7 @@ class Facts:
     is_unclaimed: bool
     #: who answered such a client first, and becomes the responsible
     claimed_by: EmployeeId | None
-    may_write: bool
+    policy: Policy
 
     kind: ClassVar[_Told[str]] = _Told("kind", "")
     source: ClassVar[_Told[str]] = _Told("source", "")
@@ -131,6 +131,21 @@ class Facts:
     form_name: ClassVar[_Told[str]] = _Told("form_name", "")
     page: ClassVar[_Told[str]] = _Told("page", "")
     parameters: ClassVar[_Told[Mapping[str, str]]] = _Told("parameters", {})
+
+    @property
+    def whose(self) -> Whose:
+        """Whose client it is, for rights (W4)."""
+        return Whose(
+            channel=self.channel,
+            responsible=self.responsible,
+            is_unclaimed=self.is_unclaimed,
+            is_new=self.is_new_client,
+        )
+
+    @property
+    def may_write(self) -> bool:
+        """True if who acted may write to the client by their role, and if nobody of us did (W4)."""
+        return self.employee is None or may(self.employee, "write", self.whose, self.policy, self.now)
 
     @property
     def is_voicemail(self) -> bool:
@@ -337,8 +352,10 @@ def establish(interaction: Interaction, snapshot: Snapshot, policy: Policy, now:
     if is_unclaimed:
         # nobody's yet, whomever the CRM shows meanwhile (W2)
         responsible = deal_responsible = contact_responsible = None
-    is_new = client.contact is None and client.company is None
-    whose = Whose(channel=channel, responsible=responsible, is_unclaimed=is_unclaimed, is_new=is_new)
+    is_new, claimed_by = client.contact is None and client.company is None, None
+    if is_unclaimed and is_reached and employee:
+        may_take = may(employee, "take", Whose(channel=channel, is_unclaimed=True), policy, now)
+        claimed_by = employee if may_take else None
     return Facts(
         interaction=interaction,
         snapshot=before,
@@ -388,10 +405,8 @@ def establish(interaction: Interaction, snapshot: Snapshot, policy: Policy, now:
         keep_responsible=settings.keep_responsible,
         is_unsorted=settings.is_unsorted,
         is_unclaimed=is_unclaimed,
-        claimed_by=employee
-        if is_unclaimed and is_reached and employee and may(employee, "take", whose, policy, now)
-        else None,
-        may_write=employee is None or may(employee, "write", whose, policy, now),
+        claimed_by=claimed_by,
+        policy=policy,
     )
 
 

@@ -14,19 +14,33 @@ from hub.clock import Clock
 from hub.core.chat import ChatFragment, ClientChanged
 from hub.core.folding import folded
 from hub.core.further import with_further_keys
-from hub.core.interaction import Call, Chat, Form, Identity, Interaction, InteractionId, Message, ProjectId
+from hub.core.interaction import Call, Chat, ClientId, Form, Identity, Interaction, InteractionId, Message, ProjectId
 from hub.core.merge import CallFragment, Moment
 from hub.core.outgoing import Delivery, Receipt
 from hub.core.policy import Policy
 from hub.core.remark import remark
+from hub.core.waiting import waiting_key
 from hub.engine.checkpoints import checkpoint
 from hub.engine.projects import LiveProject, Projects
 from hub.errors import AccessError, ConfigurationError, PayloadError
 from hub.plugins import Plugins
 from hub.ports import Ignored, Parsed
 from hub.runtime.forms import parse_form
-from hub.store import clients, events, identifier, inbox, interactions, neighbour, outgoing, projects, waiting, work
+from hub.store import (
+    clients,
+    dues,
+    events,
+    identifier,
+    inbox,
+    interactions,
+    neighbour,
+    outgoing,
+    projects,
+    waiting,
+    work,
+)
 from hub.store.clients import JoinRules
+from hub.store.dues import Due
 from hub.store.engine import Store
 from hub.store.inbox import InboxStatus, Received
 from hub.store.interactions import Stored
@@ -148,7 +162,9 @@ def store_parsed(
     )
     names = tuple(connection.name for connection in project.connections)
     if stored.decide_at is not None and stored.is_changed:
-        waiting.follow(conn, interaction, resolved.client_id)
+        begins_anew = waiting.follow(conn, interaction, resolved.client_id)
+        if begins_anew is not None:
+            _look_again(conn, project.name, resolved.client_id, begins_anew.id, now)
         neighbour.note_keys(
             conn, project.name, interaction_id, _keys_of(interaction.client), join_rules(project.policy)
         )
@@ -162,6 +178,13 @@ def store_parsed(
             now=now,
         )
     return Arrived(stored=stored, fragment=fragment, connections=names)
+
+
+def _look_again(conn: Connection, project: str, client_id: ClientId, id: InteractionId, now: datetime) -> None:
+    """A late answer showed that the client waits for another one: if the look at that is over, it comes again (W6)."""
+    key = waiting_key(client_id, id)
+    if all(found.key != key for found in dues.list_of_client(conn, project, client_id)):
+        dues.put(conn, Due(project=project, client_id=client_id, key=key, at=now))
 
 
 def _take_receipt(conn: Connection, project: str, channel: str, receipt: Receipt, now: datetime) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
@@ -36,7 +36,7 @@ from hub.store.holdings import assemble
 from hub.store.inbox import InboxStatus, Received
 from hub.store.steps import Step
 from hub.store.unclaimed import unclaimed_deals
-from hub.store.work import Work, WorkState
+from hub.store.work import Lane, Work, WorkState
 
 __all__ = ["Timers"]
 
@@ -46,15 +46,6 @@ log = logging.getLogger(__name__)
 _AGAIN = timedelta(seconds=30)
 #: a client who is nobody's yet is looked at again after a twentieth of the time that they wait, within these
 _OWNERLESS = timedelta(minutes=1), timedelta(hours=1)
-
-
-#: in which states of its interaction a look comes too early: what a message makes must hang on the deal that the
-#: message itself is still making
-_BUSY: Mapping[str, Collection[WorkState]] = {
-    "overdue": {WorkState.OPEN},
-    "unanswered": {WorkState.OPEN, WorkState.WRITING},
-    "no_reply_needed": {WorkState.OPEN, WorkState.WRITING},
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +155,8 @@ class Timers:
             step = _step_of(conn, project.name, connection.name, look)
             if item is None or (look.what == "overdue" and step is None):
                 continue
-            if item.state in _BUSY[look.what] or (step is not None and step.state.is_outstanding):
+            is_on_its_way = item.state is WorkState.OPEN or (step is not None and step.state.is_outstanding)
+            if is_on_its_way or (look.what != "overdue" and _is_busy(conn, project.name, connection.name, look)):
                 outcome.again = look.at + _AGAIN
                 continue
             if step is not None and step.state is not StepState.DONE:
@@ -278,6 +270,12 @@ def _decide(look: _Look, interaction: Interaction, snapshot: Snapshot, project: 
             return remind(interaction, snapshot, project.policy, look.at, client_id=look.client_id)
         case "no_reply_needed":
             return dismiss(look.opener, snapshot, project.policy)
+
+
+def _is_busy(conn: Connection, project: str, connection: str, look: _Look) -> bool:
+    """True while something of the client is being written: what a message makes hangs on the deal that the message
+    itself makes, and an answer may be closing the very task that would be found open."""
+    return work.head(conn, Lane(client_id=look.client_id, connection=connection, project=project)) is not None
 
 
 def _step_of(conn: Connection, project: str, connection: str, look: _Look) -> Step | None:

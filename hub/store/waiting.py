@@ -47,25 +47,28 @@ def _waiting(row: Any) -> Waiting:
     )
 
 
-def follow(conn: Connection, found: Interaction, client_id: ClientId) -> None:
+def follow(conn: Connection, found: Interaction, client_id: ClientId) -> Interaction | None:
     """Take in an interaction that is over: an answer ends the waiting, a question begins it unless it was overtaken.
 
     The order of arrival does not matter: an answer ends only what was asked before it, and of several questions the
-    first one counts.
+    first one counts. Returns an earlier arrived question from which on the client waits now: the look at it may have
+    come already, while it was not the first.
     """
     if answers(found):
         before = (waiting.c.client_id == client_id) & (waiting.c.since <= found.moment)
         if conn.execute(delete(waiting).where(before)).rowcount:
             further = [one for one in _later(conn, found, client_id) if asks(one)]
-            _begin(conn, min(further, key=lambda one: one.moment, default=None), client_id)
+            first = min(further, key=lambda one: one.moment, default=None)
+            if first is not None:
+                _begin(conn, first, client_id)
+            return first
     elif asks(found) and not any(answers(one) for one in _later(conn, found, client_id)):
         conn.execute(delete(waiting).where(waiting.c.client_id == client_id, waiting.c.since > found.moment))
         _begin(conn, found, client_id)
+    return None
 
 
-def _begin(conn: Connection, found: Interaction | None, client_id: ClientId) -> None:
-    if found is None:
-        return
+def _begin(conn: Connection, found: Interaction, client_id: ClientId) -> None:
     values = {
         "project": found.project,
         "client_id": client_id,

@@ -66,6 +66,21 @@ async def test_an_unanswered_message_makes_one_task_and_the_reply_closes_it(
         assert tasks(company) == [(IRINA, True)]
 
 
+async def test_a_late_answer_leaves_the_later_question_its_task(tmp_path: Path, amocrm: tuple[Sandbox, str]) -> None:
+    """W6: the second question's own look came while the first one waited; the answer to the first arrives last."""
+    async with world(tmp_path, *amocrm, policy=AT_ONCE) as company:
+        await pigeon.open_channel(company)
+        begin = company.hub.services.clock.now() - timedelta(minutes=10)
+        moments = [(begin + timedelta(minutes=minute)).isoformat() for minute in range(3)]
+        await send(company, "1", phone=PHONE, text="Is it in stock?", at=moments[0])
+        await company.until(lambda: tasks(company) == [(IRINA, False)])
+        await send(company, "3", phone=PHONE, text="And the price?", at=moments[2])
+        await company.settled(2)
+        await company.until(lambda: not due_keys(company) and not company.unread())
+        await send(company, "2", phone=PHONE, by="examplecom_irina", text="Yes", at=moments[1])
+        await company.until(lambda: tasks(company) == [(IRINA, True), (IRINA, False)])
+
+
 def due_keys(company: World) -> list[str]:
     """Looks that are still to come, but those at tasks that are overdue."""
 

@@ -68,6 +68,16 @@ def test_the_first_question_after_the_last_answer_waits_whatever_came_first(
         assert found == (f"{waits_since}-{number}" if waits_since else ""), [one.id for one in order]
 
 
+def test_a_late_answer_tells_from_which_question_on_the_client_waits_now(store: Store) -> None:
+    def follow(conn: Connection, told: Interaction) -> Interaction | None:
+        interactions.put(conn, told, client_id=ONE, received_at=NOW, decide_at=NOW)
+        return waiting.follow(conn, told, ONE)
+
+    for told in (ASKS, ASKS_AGAIN):
+        assert store.write_now(lambda conn, told=told: follow(conn, told)) is None  # type: ignore[misc]
+    assert store.write_now(lambda conn: follow(conn, ANSWERS)) == ASKS_AGAIN
+
+
 def renamed(told: Interaction, number: int) -> Interaction:
     name = f"{told.id}-{number}"
     return replace(told, id=InteractionId(name), external_id=name)
