@@ -37,6 +37,7 @@ __all__ = [
     "WON",
     "Reader",
     "emails",
+    "field_texts",
     "tags",
     "to_custom_field",
     "to_moment",
@@ -194,6 +195,11 @@ def emails(entity: wire.Entity) -> tuple[str, ...]:
 
 def _emails(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([text.strip().lower() for text in texts if text.strip()]))
+
+
+def field_texts(entity: wire.Entity) -> frozenset[str]:
+    """The values of all custom fields: one of them may identify the client (J4)."""
+    return frozenset(text.strip() for text in _Values(entity).fields.values())
 
 
 def tags(entity: wire.Entity) -> tuple[str, ...]:

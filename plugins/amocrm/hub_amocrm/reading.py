@@ -14,7 +14,7 @@ from hub.ports import Changes
 from hub_amocrm import wire
 from hub_amocrm.client import AmoCrmClient, Page, Params
 from hub_amocrm.config import AmoCrmSettings
-from hub_amocrm.mapping import Reader, emails
+from hub_amocrm.mapping import Reader, emails, field_texts
 from hub_amocrm.wire import Card
 
 __all__ = ["COLLECTIONS", "Collected", "Found", "Listed", "Records", "Sweep", "chunks", "to_changes"]
@@ -311,6 +311,10 @@ class Records:
         for email in sorted(wanted):
             for card in await self._query(email):
                 if email in emails(card):
+                    found.add([card])
+        for value in sorted({value.strip() for value in identity.fields.values()} - {""}):
+            for card in await self._query(value):
+                if value in field_texts(card):
                     found.add([card])
         await self.add_open_work(found)
         return to_changes(found, self.reader)

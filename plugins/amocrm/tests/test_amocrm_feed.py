@@ -347,3 +347,22 @@ async def test_search_compares_numbers_itself_and_brings_open_work(office: Any) 
     assert [found.id for found in seen.deals] == [str(lead)]
     assert [found.id for found in seen.tasks] == [str(task)]
     assert seen.tasks[0].on == RecordRef(kind=RecordKind.DEAL, id=str(lead))
+
+
+async def test_search_finds_by_a_further_field_and_compares_it_itself(office: Any) -> None:
+    """J4: contacts and companies; a query also hits numbers that merely end alike, and values that only contain it."""
+
+    def tax(entity: str) -> int:
+        return int(office.sandbox.add_field(entity=entity, name="ИНН", type="text").id)
+
+    def held(field_id: int, value: str) -> list[dict[str, Any]]:
+        return [{"field_id": field_id, "values": [{"value": value}]}]
+
+    person, firm = tax("contacts"), tax("companies")
+    contact = office.person("create_contact", name="Ольга", custom_fields_values=held(person, "7701234567"))
+    company = office.person("create_company", name="ТОВ Чай", custom_fields_values=held(firm, "7701234567"))
+    office.person("create_contact", name="Иван", custom_fields_values=held(person, "9901234567"))
+    office.person("create_contact", name="Пётр", phone="+380671234567")
+    seen = await office.session.search(Identity(fields={"ИНН": "7701234567", "token": ""}))
+    assert [found.id for found in seen.contacts] == [str(contact)]
+    assert [found.id for found in seen.companies] == [str(company)]

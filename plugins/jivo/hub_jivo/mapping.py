@@ -123,6 +123,9 @@ def _attribution(event: wire.Event) -> Attribution:
         ga_client_id=event.analytics.ga,
         landing_page=event.page.url,
         ip=session.ip_addr,
+        country=session.geoip.country_code,
+        region=session.geoip.region,
+        city=session.geoip.city,
     )
 
 

@@ -59,6 +59,9 @@ def test_accepted_chat_tells_client_operator_page_and_where_the_client_came_from
         ga_client_id="1122334455.1785310000",
         landing_page="https://shop.example.org/p/1",
         ip="192.0.2.15",
+        country="UA",
+        region="Kyiv",
+        city="Kyiv",
     )
     assert found.page == "https://shop.example.org/p/1"
     assert found.parameters["city"] == "Kyiv", "the client's location is a condition (J2)"
