@@ -25,6 +25,8 @@ __all__ = ["TOKEN_PATH", "Credentials", "Tokens", "ask_token"]
 TOKEN_PATH = "/oauth/v2/token"  # noqa: S105 - a path
 _LOCK = "oauth"
 _THROTTLED_FOR = timedelta(minutes=2)
+#: after a failed refresh the old token goes on while it lives; asking at once again would only spend requests
+_REFRESH_PAUSE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +108,7 @@ class Credentials(httpx.Auth):
         self._context = context
         self._settings = settings
         self._tokens: Tokens | None = None
+        self._not_before: datetime | None = None
 
     async def api(self) -> str:
         """Where the API lives, without a trailing slash. Raises NeedsCredentials if not connected."""
@@ -169,13 +172,18 @@ class Credentials(httpx.Auth):
     async def _fresh(self) -> Tokens:
         """Tokens with time left; a failed refresh is met by the old one as long as it lives."""
         tokens = await self._current()
+        now = self._context.clock.now()
         if not self._is_due(tokens):
+            return tokens
+        is_alive = bool(tokens.access) and tokens.expires_at > now
+        if is_alive and self._not_before is not None and now < self._not_before:
             return tokens
         try:
             return await self._renew(tokens)
         except (Throttled, Unavailable):
-            if not tokens.access or tokens.expires_at <= self._context.clock.now():
+            if not is_alive:
                 raise
+            self._not_before = now + _REFRESH_PAUSE
             return tokens
 
     async def _renew(self, used: Tokens, *, is_forced: bool = False) -> Tokens:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hub.clock import Clock
-from hub.core.records import RecordRef
+from hub.core.records import RecordKind, RecordRef
 from hub.ports import Changes
 from hub_zoho.config import ZohoSettings
 from hub_zoho.mapping import LEADS, refs_of
@@ -17,6 +17,11 @@ from hub_zoho.reading import Records
 from hub_zoho.wire import Row
 
 __all__ = ["Feed", "Position"]
+
+#: modules whose records can be merged
+_CARDS = ("Contacts", "Accounts")
+#: changed cards that are remembered from one poll to the next
+_RECENT = 200
 
 
 class Position(BaseModel):
@@ -30,6 +35,8 @@ class Position(BaseModel):
     #: the newest deletion seen, by module, and the ids told of the moments before it
     bins: dict[str, int] = {}
     gone: dict[str, dict[str, int]] = {}
+    #: cards that the last poll told of, by module
+    recent: dict[str, list[str]] = {}
 
     @classmethod
     def parse(cls, cursor: str) -> Position | None:
@@ -62,7 +69,9 @@ class Feed:
         """See `hub.ports.SinkSession.changes`; a page for each page of news, then the deletions.
 
         The bin is read first: a record that a list shows afterwards was restored. A converted lead is told as
-        deleted, what it became as touched, with the tasks that went along without a change of their own.
+        deleted, what it became as touched, with the tasks that went along without a change of their own. A merged
+        card is told as deleted; what hung on it moves to the survivor, which has changed, without a change of its own
+        (?), so the deals and tasks of cards that changed just now are read again.
         """
         began = self.clock.now()
         position = Position.parse(cursor)
@@ -72,11 +81,18 @@ class Feed:
             return
         gone = [ref for module in self.records.modules for ref in await self._gone(module, position)]
         listed: set[RecordRef] = set()
+        cards = {module: list(position.recent.get(module, ())) for module in _CARDS}
+        position.recent = {}
         for module in self.records.modules:
             async for rows in self._fresh(module, position):
+                if module in _CARDS:
+                    cards[module] += [row.id for row in rows]
+                    position.recent[module] = [*position.recent.get(module, ()), *(row.id for row in rows)][-_RECENT:]
                 changes = self.records.reader.changes(rows, cursor=position.model_dump_json())
                 listed |= {ref for row in rows for ref in refs_of(module, row.id)}
                 yield await self._with_moved_tasks(changes, rows)
+        if any(ref.kind in (RecordKind.CONTACT, RecordKind.COMPANY) for ref in gone):
+            yield self.records.reader.changes(await self._hanging_on(cards), cursor=position.model_dump_json())
         yield Changes(
             deleted=tuple(ref for ref in dict.fromkeys(gone) if ref not in listed),
             cursor=position.model_dump_json(),
@@ -113,6 +129,14 @@ class Feed:
         kept = {one.id: one.at for one in found if one.at >= mark - self._overlap}
         position.gone[module] = kept
         return [ref for one in news for ref in refs_of(module, one.id)]
+
+    async def _hanging_on(self, cards: Mapping[str, Sequence[str]]) -> list[Row]:
+        """The deals and open tasks of ``cards``."""
+        contacts, accounts = (list(dict.fromkeys(cards[module])) for module in _CARDS)
+        rows = await self.records.pointing("Deals", "Contact_Name", contacts)
+        rows += await self.records.pointing("Deals", "Account_Name", accounts)
+        deals = list(dict.fromkeys(row.id for row in rows))
+        return [*rows, *await self.records.open_tasks(contacts, [*accounts, *deals])]
 
     async def _with_moved_tasks(self, changes: Changes, rows: list[Row]) -> Changes:
         """Tasks of converted leads hang on the contact and the deal since."""

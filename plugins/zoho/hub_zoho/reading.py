@@ -107,7 +107,9 @@ class Records:
             newest = page.rows[-1].changed_at
             at_newest = frozenset((row.id, row.changed_at) for row in page.rows if row.changed_at == newest)
             if newest > mark:
-                mark, number, token, edge = newest, 1, "", at_newest
+                # a page of one second is the first page of what comes next, so go on with its second
+                number = 2 if page.rows[0].changed_at == newest else 1
+                mark, token, edge = newest, "", at_newest
             else:  # more in one second than a page holds: an import or a mass update of somebody's
                 edge |= at_newest
                 number, token = (number + 1, "") if number < _MOST_PAGES else (0, page.next_token)
