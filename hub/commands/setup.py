@@ -147,9 +147,9 @@ def _ask_settings(model: type[BaseModel]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, field in model.model_fields.items():
         default = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
-        if default != "" or (field.description or "").startswith("Filled in"):
+        if not field.is_required() and (default != "" or (field.description or "").startswith("Filled in")):
             continue
-        is_secret = isinstance(field.default, SecretStr)
+        is_secret = field.annotation is SecretStr
         console.print(f"{field.title or name}  [dim]{field.description or ''}[/dim]")
         text = Prompt.ask("  ", default="", password=is_secret, show_default=False, console=console)
         if text:

@@ -118,7 +118,7 @@ class RetailCrmSettings(BaseModel):
         "silent.",
     )
     call_batch_size: int = Field(default=50, ge=1, le=50, title="Calls in one request", description="50 is the most.")
-    page_size: Literal[20, 50, 100] = Field(default=100, title="Records on a page", description="20, 50 or 100.")
+    page_size: int = Field(default=100, title="Records on a page", description="20, 50 or 100.")
     search_digits: int = Field(
         default=10,
         ge=6,
@@ -156,6 +156,13 @@ class RetailCrmSettings(BaseModel):
             raise ValueError("an address such as https://yourcompany.retailcrm.ru")
         if parts.path:
             raise ValueError("the address ends after the host: https://yourcompany.retailcrm.ru")
+        return value
+
+    @field_validator("page_size")
+    @classmethod
+    def _is_page_size(cls, value: int) -> int:
+        if value not in (20, 50, 100):
+            raise ValueError("RetailCRM knows pages of 20, 50 and 100")
         return value
 
     @field_validator("api_key")
