@@ -31,6 +31,10 @@ def told(pages: list[Changes]) -> set[RecordRef]:
     return found - {one for page in pages for one in page.deleted}
 
 
+def gone(pages: list[Changes]) -> set[RecordRef]:
+    return {one for page in pages for one in page.deleted}
+
+
 def records_of(page: Changes) -> list[Contact | Company | Deal | Task]:
     return [*page.contacts, *page.companies, *page.deals, *page.tasks]
 
