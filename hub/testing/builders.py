@@ -353,6 +353,7 @@ class MemoryCrm:
     """Does what plans say, step keys and all, as a faithful host and CRM together would."""
 
     rules: Policy
+    client: ClientId = CLIENT
     known: Snapshot = NEW_CLIENT
     #: what each done step made
     done: dict[StepKey, RecordRef] = field(default_factory=dict)
@@ -371,7 +372,7 @@ class MemoryCrm:
         )
         made = decide(
             interaction, self.seen_by(interaction.id), Rota(turns=self.turns), self.rules,
-            now or interaction.moment, client_id=CLIENT,
+            now or interaction.moment, client_id=self.client,
         )  # fmt: skip
         for action in made.actions:
             self.apply(action, interaction)
