@@ -148,6 +148,21 @@ def rehearse(
     )
 
 
+@app.command()
+def shadow(
+    since: Annotated[str, typer.Option(help="Decided since: 30d, 12h, 2026-11-21, '2026-11-21 14:30'.")] = "7d",
+    until: Annotated[str, typer.Option(help="Up to then; left out: up to now.")] = "",
+    channel: Annotated[str, typer.Option(help="Only what came by this channel.")] = "",
+    language: Annotated[Literal["ru", "uk", "en"], typer.Option(help="Of the text.")] = "en",
+    project: ProjectOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """What a project in shadow decided, beside what another integration did in the CRM (X2)."""
+    from hub.commands.rehearse import run_shadow
+
+    run_shadow(since=since, until=until, channel=channel, language=language, project=project, as_json=as_json)
+
+
 @app.command(name="test-call")
 def try_call_now(
     number: Annotated[str, typer.Argument(help="The caller, typed as you like.")],

@@ -21,6 +21,8 @@ from hub.core.plan import Action
 from hub.core.records import RecordKind
 from hub.core.rehearsal import Unknown
 from hub.core.revise import StepState
+from hub.core.shadow import ASPECTS
+from hub.core.shadow import DIFFERENCES as SHADOW_DIFFERENCES
 from hub.core.text import Language
 from hub.language import LANGUAGES, as_language, keys_of, translator
 from hub.store.inbox import InboxStatus
@@ -59,6 +61,9 @@ FAMILIES = {
     "preset": [path.stem for path in HUB.joinpath("presets").glob("*.toml")],
     "differs": list(DIFFERENCES),
     "unknown": [reason.value for reason in Unknown],
+    "shadow_aspect": list(ASPECTS),
+    "shadow_differs": list(SHADOW_DIFFERENCES),
+    "shadow_unknown": ["anonymous", "not_read_since", "importing", "task_gone"],
     "task_part": ["text", "deadline", "place"],
     "unit": ["days", "hours", "minutes", "seconds", "milliseconds"],
 }

@@ -1,4 +1,4 @@
-"""``hub rehearse``: what a changed policy would have done in a past time, before it is published (X2)."""
+"""``hub rehearse`` and ``hub shadow``: what would have been decided, beside what was and what happened (X2)."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from hub.language import translator
 from hub.runtime.rehearse import Wanted, rehearse
 from hub.runtime.rehearsed import Speaker, report_json, report_text
 from hub.runtime.services import Services
+from hub.runtime.shadow import compare_shadow
+from hub.runtime.shadowed import comparison_json, comparison_text
 
-__all__ = ["period", "run_rehearsal", "show", "speaker_of"]
+__all__ = ["period", "run_rehearsal", "run_shadow", "show", "speaker_of"]
 
 
 def run_rehearsal(
@@ -75,6 +77,30 @@ def period(services: Services, policy: Policy, since: str, until: str = "", chan
     if begin >= end:
         raise ConfigurationError(f"the period ends ({end:%Y-%m-%d %H:%M}) before it begins", path="--since")
     return Wanted(since=begin, until=end, channel=channel)
+
+
+def run_shadow(*, since: str, until: str, channel: str, language: Language, project: str, as_json: bool) -> None:
+    """Print how what was decided in shadow compares with what happened in the CRM (X2)."""
+    with opened() as services:
+        live = services.projects.get(the_project(services, project))
+        if live.policy is None:
+            raise ConfigurationError(live.problem, path=f"project {live.name}")
+        wanted = period(services, live.policy, since, until, channel)
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=errors, disable=as_json or not errors.is_terminal, transient=True) as shown:
+            task = shown.add_task("Comparing", total=1.0)
+            found = compare_shadow(
+                services.store,
+                services.directory,
+                live,
+                wanted,
+                progress=lambda share: shown.update(task, completed=share),
+            )
+        speaker = speaker_of(live, live.policy, language)
+        if as_json:
+            print_json(comparison_json(found, wanted, speaker))
+        else:
+            console.print(comparison_text(found, wanted, speaker), markup=False, highlight=False)
 
 
 def speaker_of(live: LiveProject, trial: Policy, language: Language) -> Speaker:

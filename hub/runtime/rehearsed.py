@@ -20,7 +20,15 @@ from hub.runtime.rehearse import Wanted
 from hub.runtime.story import Person, StoryAction
 from hub.runtime.telling import action_text, headline, reason_text, row_title, trial_text
 
-__all__ = ["Speaker", "difference_text", "report_json", "report_text"]
+__all__ = [
+    "Speaker",
+    "actions_text",
+    "because_text",
+    "client_text",
+    "difference_text",
+    "report_json",
+    "report_text",
+]
 
 #: groups that are told; the rest are counted
 SHOWN = 20
@@ -178,25 +186,26 @@ def _employees(report: Report) -> list[EmployeeId]:
 
 def _example(example: Example, speaker: Speaker) -> Iterator[str]:
     t = speaker.t
-    who = _client(example.interaction, speaker)
+    who = client_text(example.interaction)
     talker = speaker.person(example.before.talked) if example.before.talked else ""
     yield f"{t.minute(example.interaction.started_at, speaker.zone)}: {headline(example.interaction, who, t, talker)}"
-    yield f"  {t('rehearse.then')}: {_because(example.before, speaker)}"
-    yield from (f"    · {line}" for line in _actions(example.before, speaker))
-    yield f"  {t('rehearse.now')}: {_because(example.after, speaker)}"
-    yield from (f"    · {line}" for line in _actions(example.after, speaker))
+    yield f"  {t('rehearse.then')}: {because_text(example.before, speaker)}"
+    yield from (f"    · {line}" for line in actions_text(example.before, speaker))
+    yield f"  {t('rehearse.now')}: {because_text(example.after, speaker)}"
+    yield from (f"    · {line}" for line in actions_text(example.after, speaker))
     before, after = row_of(example.before), row_of(example.after)
     passed = next((trial for trial in example.after.explanation.trials if trial.name == before), None)
     if before != after and passed is not None and not passed.has_won:
         yield f"    {t('rehearse.passed', row=before, why=trial_text(passed, t, speaker.names))}"
 
 
-def _client(interaction: Interaction, speaker: Speaker) -> str:
+def client_text(interaction: Interaction) -> str:
+    """Name, else number, else e-mail; "" for somebody who cannot be recognised."""
     known = interaction.client
     return next((text for text in (known.name, *known.phones, *known.emails) if text), "")
 
 
-def _because(plan: Plan, speaker: Speaker) -> str:
+def because_text(plan: Plan, speaker: Speaker) -> str:
     """The row, the rules, and who is responsible and why."""
     t, row = speaker.t, row_of(plan)
     title = speaker.titles.get(row, "")
@@ -211,7 +220,8 @@ def _because(plan: Plan, speaker: Speaker) -> str:
     return "; ".join(parts)
 
 
-def _actions(plan: Plan, speaker: Speaker) -> list[str]:
+def actions_text(plan: Plan, speaker: Speaker) -> list[str]:
+    """Each action of ``plan`` as a sentence."""
     t, zone, names = speaker.t, speaker.zone, speaker.names
     told = [StoryAction(action=action, state=None, person=_whose(action, speaker)) for action in plan.actions]
     return [action_text(one, t, zone, names) for one in told]
@@ -290,6 +300,6 @@ def _plan_json(plan: Plan, speaker: Speaker) -> dict[str, Any]:
         "row": row_of(plan),
         "rules": list(rules_of(plan)),
         "responsible": plan.responsible,
-        "because": _because(plan, speaker),
-        "actions": _actions(plan, speaker),
+        "because": because_text(plan, speaker),
+        "actions": actions_text(plan, speaker),
     }
