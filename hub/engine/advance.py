@@ -388,7 +388,8 @@ class Advance:
         own = steps.of_interaction(conn, found.interaction_id, lane.connection)
         if is_held(conn, found) or any(step.state.value in _ON_THE_WAY for step in own):
             return Kept.LOST
-        if plan.turns and not rota.advance(conn, lane.project, plan.turns, seen.rota_version):
+        # a plan tells only the groups that took a turn; the others' turns stay
+        if plan.turns and not rota.advance(conn, lane.project, {**seen.rota.turns, **plan.turns}, seen.rota_version):
             return Kept.LOST
         is_writing = project.is_writing
         decisions.add(
