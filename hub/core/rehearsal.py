@@ -286,7 +286,11 @@ class Rehearsal:
         talk = self._talk.get(past.client_id)
         if talk is not None:
             laid = _with_talk(laid, talk)
-        rota = Rota(turns=self._turns, chosen=self._chosen.get(interaction.id, {}))
+        rota = Rota(
+            turns=self._turns,
+            loads=_loads_told(past.plan) if self._has_capacity else {},
+            chosen=self._chosen.get(interaction.id, {}),
+        )
         trial = decide(interaction, laid, rota, self.policy, past.decided_at, client_id=past.client_id)
         if trial.turns:
             self._turns.update(trial.turns)
@@ -419,6 +423,15 @@ class Rehearsal:
             self.unknown[Unknown.CAPACITY] += 1
         if self._new_keys and any(interaction.client.fields.get(key.partition(":")[2]) for key in self._new_keys):
             self.unknown[Unknown.NEVER_LOOKED_UP] += 1
+
+
+def _loads_told(real: Plan) -> dict[EmployeeId, int]:
+    """How busy those were who were passed over for it; who was not, had room then."""
+    return {
+        one.employee: int(load)
+        for one in real.explanation.candidates
+        if one.reason.code == "at_capacity" and (load := one.reason.values.get("detail", "")).isdigit()
+    }
 
 
 def _with_talk(seen: Snapshot, talk: _Talk) -> Snapshot:

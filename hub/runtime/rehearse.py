@@ -92,7 +92,7 @@ def _take(
         try:
             rehearsal.take(one)
         except ValueError:
-            # pydantic's and zstd's complaints about bytes that an older or broken release left
+            # bytes that an older or broken release left
             rehearsal.unknown[Unknown.UNREADABLE] += one.is_counted
             continue
         versions[one.policy_version] += one.is_counted and one.is_last and not one.is_begun

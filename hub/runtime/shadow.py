@@ -30,8 +30,6 @@ __all__ = ["Comparison", "ShadowExample", "ShadowGroup", "compare_shadow"]
 #: examples kept of each group
 EXAMPLES = 3
 
-_Pending: TypeAlias = "dict[tuple[str, str], ShadowExample]"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShadowExample:
@@ -50,6 +48,10 @@ class ShadowGroup:
     finding: Finding
     count: int = 0
     examples: list[ShadowExample] = field(default_factory=list)
+
+
+#: the decisions that wait for their client's next snapshot, by client and connection
+_Pending: TypeAlias = dict[tuple[str, str], ShadowExample]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -94,7 +96,8 @@ def compare_shadow(
     progress: Callable[[float], None] = lambda share: None,
 ) -> Comparison:
     """Every decision that was made in shadow in the period, beside what the CRM shows of its client afterwards."""
-    found, pending = Comparison(), _Pending()
+    found = Comparison()
+    pending: _Pending = {}
     period = store.read_now(lambda conn: past.find_period(conn, live.name, wanted.since, wanted.until))
     after, size = period.first - 1, max(1, period.last + 1 - period.first)
     while True:

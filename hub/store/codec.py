@@ -96,11 +96,14 @@ def compress(data: bytes) -> bytes:
 
 
 def decompress(data: bytes) -> bytes:
-    """What `compress` was given."""
+    """What `compress` was given. Raises ValueError for bytes that it never made."""
     decompressor: zstandard.ZstdDecompressor | None = getattr(_local, "decompressor", None)
     if decompressor is None:
         decompressor = _local.decompressor = zstandard.ZstdDecompressor()
-    return decompressor.decompress(data)
+    try:
+        return decompressor.decompress(data)
+    except zstandard.ZstdError as err:
+        raise ValueError(f"these bytes cannot be unpacked: {err}") from err
 
 
 class Codec(Generic[T]):
