@@ -15,11 +15,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Connection, Table, delete, exists, or_, select, update
 
 from hub.clock import Clock
+from hub.core.outgoing import OutgoingState
 from hub.engine.projects import Projects
 from hub.store import events
 from hub.store.engine import Store
 from hub.store.inbox import InboxStatus
-from hub.store.messenger_schema import waiting
+from hub.store.messenger_schema import outgoing, shared, waiting
 from hub.store.schema import (
     client,
     client_join,
@@ -56,6 +57,8 @@ class Removed:
     interactions: int = 0
     clients: int = 0
     answers: int = 0
+    #: messages that went out
+    messages: int = 0
 
 
 class Retention:
@@ -79,6 +82,9 @@ class Retention:
                 ),
                 interactions=await self._repeat(
                     lambda conn, name=project.name, at=now - kept.interactions: _forget_interactions(conn, name, at)  # type: ignore[misc]
+                ),
+                messages=await self._repeat(
+                    lambda conn, name=project.name, at=now - kept.interactions: _forget_outgoing(conn, name, at)  # type: ignore[misc]
                 ),
                 clients=await self._repeat(
                     lambda conn, name=project.name, at=now - kept.interactions: _forget_clients(conn, name, at)  # type: ignore[misc]
@@ -174,12 +180,33 @@ def _forget_interactions(conn: Connection, project: str, before: datetime) -> in
     return len(ids)
 
 
+def _forget_outgoing(conn: Connection, project: str, before: datetime) -> int:
+    """Remove old messages of ours of which it is known what became."""
+    is_over = outgoing.c.state.in_([OutgoingState.DONE.value, OutgoingState.REJECTED.value])
+    old = (
+        select(outgoing.c.sequence)
+        .where(outgoing.c.project == project, outgoing.c.created_at < before, is_over)
+        .limit(SLICE)
+    )
+    return conn.execute(delete(outgoing).where(outgoing.c.sequence.in_(old))).rowcount
+
+
 def _forget_clients(conn: Connection, project: str, before: datetime) -> int:
     """Remove clients of whom nothing is left, with their keys, and steps that were kept for them."""
     has_any = exists(select(interaction.c.id).where(interaction.c.client_id == client.c.id))
+    # a vendor knows them under this id as long as their card is in the CRM
+    is_shared = exists(
+        select(shared.c.id).where(shared.c.project == project, shared.c.kind == "contacts", shared.c.id == client.c.id)
+    )
     old = (
         select(client.c.id)
-        .where(client.c.project == project, client.c.created_at < before, client.c.merged_into.is_(None), ~has_any)
+        .where(
+            client.c.project == project,
+            client.c.created_at < before,
+            client.c.merged_into.is_(None),
+            ~has_any,
+            ~is_shared,
+        )
         .limit(SLICE)
     )
     ids = [row[0] for row in conn.execute(old)]
@@ -191,6 +218,7 @@ def _forget_clients(conn: Connection, project: str, before: datetime) -> int:
         (step, step.c.client_id),
         (due, due.c.client_id),
         (waiting, waiting.c.client_id),
+        (outgoing, outgoing.c.client_id),
         (client_key, client_key.c.client_id),
         (client, client.c.id),
     ]

@@ -117,6 +117,8 @@ class Sharing:
         #: two runs at once would tell everything twice
         self._turn = asyncio.Lock()
         self._away: set[tuple[str, str]] = set()
+        #: the last join of clients that was followed, by channel
+        self._joins: dict[tuple[str, str], int] = {}
         #: by channel, connection and kind: at which count of writes, and when, nothing was left to tell
         self._quiet: dict[tuple[str, ...], tuple[int, float]] = {}
 
@@ -153,6 +155,8 @@ class Sharing:
             await self._say(project, channel, source, await self._changed_users(project, channel, users))
         if "pipelines" in wanted:
             await self._say(project, channel, source, await self._changed_pipelines(project, channel))
+        if "contacts" in wanted:
+            await self._follow_joins(project, channel, source, users)
         # contacts before deals: a deal names its contacts
         for kind in (RecordKind.CONTACT, RecordKind.DEAL):
             if f"{kind.value}s" in wanted:
@@ -195,6 +199,38 @@ class Sharing:
             told.pipelines = found
             told.rows["pipelines"] = [row]
         return told
+
+    # --- clients who turned out to be one -----------------------------------------------------------------------
+
+    async def _follow_joins(
+        self, project: LiveProject, channel: ChannelConfig, source: SyncsEntities, users: Mapping[str, SharedUser]
+    ) -> None:
+        """Of two clients that were joined the vendor keeps the one that the hub keeps, with the chats of both (X12)."""
+        key = (project.name, channel.name)
+        after = self._joins.get(key, 0)
+        last, gone, records = await self._services.store.read(lambda conn: shared.joined_since(conn, *key, after))
+        if gone:
+            await self._say(project, channel, source, _Told(removed={"contacts": gone}))
+            for connection in project.connections:
+                cards = self._cards(project, connection, records)
+                await self._say(
+                    project, channel, source, await self._contacts(project, channel, connection, cards, users)
+                )
+                deals = self._deals_on(project, connection, cards)
+                await self._say(project, channel, source, await self._deals(project, channel, connection, deals, users))
+        self._joins[key] = last
+
+    def _cards(self, project: LiveProject, connection: LiveConnection, records: Iterable[str]) -> list[_Change]:
+        beginning = shared.record_key(connection.name, "")
+        ids = [record.removeprefix(beginning) for record in records if record.startswith(beginning)]
+        return [self._now(project, connection, RecordRef(kind=RecordKind.CONTACT, id=id)) for id in ids]
+
+    def _deals_on(self, project: LiveProject, connection: LiveConnection, cards: Iterable[_Change]) -> list[_Change]:
+        ids = [id for card in cards if isinstance(card.record, Contact) for id in card.record.deal_ids]
+        return [self._now(project, connection, RecordRef(kind=RecordKind.DEAL, id=id)) for id in dict.fromkeys(ids)]
+
+    def _now(self, project: LiveProject, connection: LiveConnection, ref: RecordRef) -> _Change:
+        return _Change(id=ref.id, seen=0, record=self._services.directory.get(project.name, connection.name, ref))
 
     # --- contacts and deals -------------------------------------------------------------------------------------
 
@@ -257,7 +293,7 @@ class Sharing:
         now = self._services.clock.now()
         gone = {shared.record_key(connection.name, change.id) for change in page if change.record is None}
 
-        def whose(conn: Connection) -> tuple[dict[str, ClientId], dict[str, Shared], dict[ClientId, _Keys], list[str]]:
+        def whose(conn: Connection) -> tuple[dict[str, ClientId], dict[str, Shared], dict[ClientId, _Keys]]:
             found: dict[str, ClientId] = {}
             keys: dict[ClientId, _Keys] = {}
             for change in page:
@@ -267,11 +303,11 @@ class Sharing:
                         found[change.id] = id
                         keys[id] = acquaintance.identity_of(conn, id).handles
             known = shared.list_some(conn, project.name, channel.name, "contacts", found.values(), gone)
-            return found, known, keys, acquaintance.joined(conn, known)
+            return found, known, keys
 
-        clients, known, keys, joined = await self._services.store.write(whose)
+        clients, known, keys = await self._services.store.write(whose)
         told = _Told()
-        told.removed["contacts"] = sorted({id for id, row in known.items() if row.record in gone} | set(joined))
+        told.removed["contacts"] = sorted(id for id, row in known.items() if row.record in gone)
         said: set[str] = set()
         for change in page:
             contact, id = change.record, clients.get(change.id)

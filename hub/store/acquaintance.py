@@ -6,7 +6,7 @@ is all that leads from the second message to the contact of the first (J4).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, or_, select
@@ -19,7 +19,7 @@ from hub.store import clients
 from hub.store.prepared import Prepared
 from hub.store.schema import client, client_key, step
 
-__all__ = ["client_of_contact", "find_client", "identity_of", "joined", "made_contacts", "without_keys"]
+__all__ = ["client_of_contact", "find_client", "identity_of", "made_contacts", "without_keys"]
 
 _IS_THEIRS = or_(client.c.id == bindparam("of_client"), client.c.merged_into == bindparam("of_client"))
 _MADE = Prepared(
@@ -91,12 +91,6 @@ def client_of_contact(
         return None
     first = Identity(phones=contact.phones[:1], emails=() if contact.phones else contact.emails[:1], name=contact.name)
     return clients.resolve(conn, project, first, clients.JoinRules(), now=now).client_id
-
-
-def joined(conn: Connection, ids: Iterable[str]) -> list[str]:
-    """Those of ``ids`` who were joined into another client."""
-    rows = conn.execute(select(client.c.id).where(client.c.id.in_(sorted(ids)), client.c.merged_into.is_not(None)))
-    return [str(row[0]) for row in rows]
 
 
 def _kept(conn: Connection, id: ClientId) -> ClientId:

@@ -13,6 +13,7 @@ from hub.core.interaction import ClientId, InteractionId
 from hub.core.plan import StepKey
 from hub.core.tasks import parse_task_key
 from hub.store import codec, waiting
+from hub.store.messenger_schema import outgoing
 from hub.store.prepared import Prepared
 from hub.store.schema import client, client_join, client_key, due, interaction, step, work
 
@@ -63,6 +64,7 @@ def join(conn: Connection, project: str, *, kept: ClientId, joined: ClientId, re
         update(client).where(or_(client.c.id == joined, client.c.merged_into == joined)).values(merged_into=kept)
     )
     waiting.move(conn, origin=joined, to=kept)
+    conn.execute(update(outgoing).where(outgoing.c.client_id == joined).values(client_id=kept))
     values: dict[str, object] = {}
     earlier_talk = before.last_talked_at
     if other.last_talked is not None and (earlier_talk is None or earlier_talk < other.last_talked_at):

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, delete, insert, select
 from hub.core.interaction import ClientId
 from hub.store.dialect import insert_or
 from hub.store.messenger_schema import shared
+from hub.store.schema import client_join
 
 __all__ = [
     "Shared",
@@ -98,6 +99,24 @@ def forget(conn: Connection, project: str, channel: str, kind: str, ids: Collect
                 shared.c.id.in_(sorted(ids)),
             )
         )
+
+
+def joined_since(conn: Connection, project: str, channel: str, after: int) -> tuple[int, list[str], dict[str, None]]:
+    """What joins of clients beyond the join ``after`` change: the newest join, contacts that are to go, their records.
+
+    The records are those of the clients who went and of those who stayed.
+    """
+    rows = conn.execute(
+        select(client_join.c.id, client_join.c.kept, client_join.c.joined)
+        .where(client_join.c.project == project, client_join.c.id > after, client_join.c.undone_at.is_(None))
+        .order_by(client_join.c.id)
+    ).all()
+    if not rows:
+        return after, [], {}
+    went, stayed = {row.joined for row in rows}, {row.kept for row in rows}
+    known = list_some(conn, project, channel, "contacts", went | stayed, ())
+    records = {row.record: None for row in known.values() if row.record}
+    return rows[-1].id, sorted(went & known.keys()), records
 
 
 def promise_deal(conn: Connection, project: str, channel: str, client_id: ClientId, now: datetime) -> str:

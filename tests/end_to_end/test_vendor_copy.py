@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from hub_amocrm.sandbox import Sandbox
+from hub_wazzup.sandbox import ChannelState
 from hub_wazzup.sandbox import Sandbox as Wazzup
 
 from hub.core.phone import Phone
@@ -130,6 +131,30 @@ async def test_a_vendor_that_refuses_one_record_is_told_of_the_others(
         know(company, contacts=(dataclasses.replace(people[1], name="Renamed"),))
         await share(company)
         assert len(company.vendor.account.contacts) == 3
+
+
+async def test_two_clients_who_turn_out_to_be_one_are_one_contact_with_both_chats(
+    tmp_path: Path, amocrm: tuple[Sandbox, str], wazzup: tuple[Wazzup, str]
+) -> None:
+    """X12, in the vendor's copy."""
+    async with messenger_world(tmp_path, amocrm, wazzup) as company:
+        people, account = company.vendor.people, company.vendor.account
+        telegram = ChannelState(transport="tgapi", pipeline="1")
+        account.channels.append(telegram)
+        await people.client_writes(CLIENT, "Hello", name="Olena")
+        await people.client_writes("5551234", "Hello too", channel=telegram, chat_type="telegram", name="Olena K.")
+        await company.settled(2)
+        await share(company)
+        assert len([id for id in account.contacts if account.contacts[id].get("uri", "").startswith("http")]) == 2
+        # she shows her number in Telegram: one enquiry with keys of both
+        await people.client_writes("5551234", "It is me", channel=telegram, chat_type="telegram", phone=CLIENT)
+        await company.settled(3)
+        await share(company)
+        [contact] = account.contacts.values()
+        assert {(one["chatType"], one["chatId"]) for one in contact["contactData"]} == {
+            ("whatsapp", CLIENT),
+            ("telegram", "5551234"),
+        }
 
 
 async def test_a_project_in_shadow_tells_the_vendor_nothing(

@@ -12,8 +12,9 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from hub.clock import FakeClock
 from hub.compose import build_services
-from hub.core.interaction import Disposition, Identity
+from hub.core.interaction import ClientId, Disposition, Identity
 from hub.core.merge import CallFragment, Moment
+from hub.core.outgoing import Outgoing, OutgoingState
 from hub.core.phone import Phone
 from hub.core.plan import AddNote, CreateTask, Reason, StepKey
 from hub.core.records import EmployeeId, RecordKind, RecordRef
@@ -22,10 +23,12 @@ from hub.runtime.ingest import store_parsed
 from hub.runtime.retention import Retention
 from hub.runtime.services import Services
 from hub.settings import Settings
-from hub.store import inbox, interactions, policies, projects, steps
+from hub.store import inbox, interactions, outgoing, policies, projects, steps
 from hub.store.inbox import InboxStatus
 from hub.store.interactions import Stored
 from hub.store.schema import client, client_key, session, step, work
+from hub.store.shared import Shared
+from hub.store.shared import put as put_shared
 from hub.store.work import WorkState
 
 PROJECT, CHANNEL, CRM = "shop", "ringostat", "amocrm"
@@ -188,3 +191,45 @@ async def test_sessions_that_are_over_end(shop: Shop) -> None:
     shop.services.store.write_now(start)
     assert await shop.retention.end_sessions() == 1
     assert shop.count(session) == 1
+
+
+def send(shop: Shop, id: str, at: datetime, state: OutgoingState) -> None:
+    """A message of ours to the client of that id, and what became of it."""
+
+    def put(conn: Connection) -> None:
+        message = Outgoing(
+            id=id,
+            project=PROJECT,
+            channel=CHANNEL,
+            client_id=ClientId(f"client-{id}"),
+            chat=("whatsapp", "380501112233"),
+            account="a",
+            text="Hello",
+            created_at=at,
+        )
+        sequence = outgoing.add(conn, message)
+        assert sequence is not None
+        outgoing.end(conn, sequence, state, at)
+
+    shop.services.store.write_now(put)
+
+
+async def test_old_messages_of_ours_go_unless_somebody_has_to_look_at_them(shop: Shop) -> None:
+    send(shop, "old", OLD, OutgoingState.DONE)
+    send(shop, "doubtful", OLD, OutgoingState.IN_DOUBT)
+    send(shop, "fresh", FRESH, OutgoingState.DONE)
+    assert (await shop.retention.clean())[PROJECT].messages == 1
+    left = [shop.services.store.read_now(lambda conn, id=id: outgoing.find(conn, PROJECT, id)) for id in  # type: ignore[misc]
+            ("old", "doubtful", "fresh")]  # fmt: skip
+    assert [found is not None for found in left] == [False, True, True]
+
+
+async def test_a_client_whom_a_vendor_was_told_of_keeps_the_id(shop: Shop) -> None:
+    """DESIGN 7: the vendor knows them under it as long as their card is in the CRM."""
+    gone, known = shop.call("1", "+380501112233", OLD), shop.call("2", "+380671112233", OLD)
+    row = Shared(id=known.client_id, digest="d", record="amocrm/77")
+    shop.services.store.write_now(lambda conn: put_shared(conn, PROJECT, "chats", "contacts", [row], OLD))
+    await shop.retention.clean()
+    ids = shop.services.store.read_now(lambda conn: {row[0] for row in conn.execute(select(client.c.id))})
+    assert known.client_id in ids
+    assert gone.client_id not in ids
