@@ -17,6 +17,7 @@ from hub.clock import Clock
 from hub.compose import Hub
 from hub.core.interaction import Direction, Message
 from hub.engine.projects import LiveProject
+from hub.engine.schedule import Scheduler
 from hub.runtime.importer import mark_imported
 from hub.settings import Settings
 from hub.store import interactions, outgoing, policies, projects, work
@@ -136,6 +137,8 @@ async def messenger_world(
     crm, crm_address = amocrm
     played, api_base = vendor
     hub = Hub(Settings(environment="development", data_directory=tmp_path / "var"), clock)
+    # a test says itself when the clock's jobs run
+    hub.scheduler = Scheduler(hub.services.store, hub.services.clock, ())
     of_channel = {"api_base": api_base, "api_key": played.account.api_key, **(settings or {})}
     text = policy or preset("wazzup-messengers")
     secret = _prepare(hub, crm_address, crm.long_lived_token(), text, of_channel, mode)
