@@ -57,7 +57,7 @@ def _complete_contact(making: Making) -> None:
     wanted = taken_over or making.outcome.contact_tags or making.outcome.contact_fields
     if not from_outside and not wanted and all(phone in contact.phones for phone in facts.phones):
         return
-    others = _same_person(contact, facts.client.duplicates) if making.policy.identity.carry_over else ()
+    others = _same_person(making, contact) if making.policy.identity.carry_over else ()
     phones = [*facts.phones, *(phone for other in others for phone in other.phones)]
     emails = [*facts.emails, *(email for other in others for email in other.emails)]
     known = {email.casefold() for email in contact.emails}
@@ -112,12 +112,21 @@ def _of_company(company: Company, making: Making) -> EmployeeId | None:
     return making.people.responsible if own is None or own in making.facts.snapshot.inactive else own
 
 
-def _same_person(contact: Contact, duplicates: Sequence[Contact]) -> tuple[Contact, ...]:
-    """Those of ``duplicates`` that bear the same name, or where one bears none: a family's number joins nobody."""
+def _same_person(making: Making, contact: Contact) -> tuple[Contact, ...]:
+    """Duplicates that bear the same name, or where one bears none: a family's number joins nobody.
+
+    Somebody whose number or e-mail a person had taken off the contact is another, whatever the name (X12).
+    """
+    refused = making.facts.snapshot.history.refused
+
+    def was_parted(other: Contact) -> bool:
+        return any(f"{contact.id}/{value.casefold()}" in refused for value in (*other.phones, *other.emails))
+
     return tuple(
         other
-        for other in duplicates
-        if not other.name or not contact.name or other.name.casefold() == contact.name.casefold()
+        for other in making.facts.client.duplicates
+        if (not other.name or not contact.name or other.name.casefold() == contact.name.casefold())
+        and not (refused and was_parted(other))
     )
 
 

@@ -119,7 +119,8 @@ def take_off_carried(step: DoneStep, own: Iterable[str], contact: Contact | None
     emails = tuple(email for email in action.add_emails if email.casefold() not in mine)
     if not (phones or emails):
         return None
-    return TakeOff(contact=contact.ref, by=step, phones=phones, emails=emails)
+    # a tag that a rule of the policy wants comes back with the next interaction, a duplicate's does not
+    return TakeOff(contact=contact.ref, by=step, phones=phones, emails=emails, tags=action.add_tags)
 
 
 def _contact_of(step: DoneStep) -> str | None:

@@ -10,6 +10,7 @@ import pytest
 
 from hub.core.forwarding import Holder, HolderDeal, answer
 from hub.core.interaction import Attribution, Destination, Disposition, Identity, Interaction, InteractionId, Leg
+from hub.core.parting import DoneStep, take_off_carried
 from hub.core.phone import Phone
 from hub.core.plan import AddNote, CreateDeal, CreateTask, Notify, RecordCall, UpdateContact
 from hub.core.records import Catalogue, Contact, CustomField, Deal, RecordKind, RecordRef
@@ -294,6 +295,21 @@ def test_a9_the_explanation_tells_which_contact_won_and_why_the_others_did_not()
         ("full", False, "contact_not_of_deal", "4"),
     ]
     assert told(old) == []
+
+
+def test_x12_nothing_is_carried_over_from_a_duplicate_that_a_person_parted() -> None:
+    """A9: neither the number that was taken off, nor what else it brought; and undoing takes the tags along."""
+    full = Contact(id="full", name="Petro", phones=(PHONE,), emails=("p@example.com",), responsible=OWNER)
+    other = Contact(id="other", name="Petro", phones=(PHONE, Phone("+380671234567")), tags=("fleet",))
+    known = replace(NEW_CLIENT, contacts=(full, other))
+    carried = plan(missed(), known, DEALER).actions[0]
+    assert isinstance(carried, UpdateContact)
+    step = DoneStep(key=carried.key, interaction_id=InteractionId("call-1"), action=carried, record=full.ref)
+    off = take_off_carried(step, [PHONE], full)
+    assert off is not None
+    assert (off.phones, off.tags) == ((Phone("+380671234567"),), ("fleet",))
+    parted = replace(known, history=History(refused=frozenset({"full/+380671234567"})))
+    assert not any(isinstance(action, UpdateContact) for action in plan(missed(), parted, DEALER).actions)
 
 
 def test_a9_a_strangers_data_is_not_carried_over() -> None:
