@@ -17,7 +17,7 @@ from hub.core.snapshot import History
 if TYPE_CHECKING:
     from hub.core.policy import Policy
 
-__all__ = ["Answer", "Holder", "HolderDeal", "answer"]
+__all__ = ["Answer", "Holder", "HolderDeal", "answer", "is_owned"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +90,14 @@ def answer(caller: Phone | None, holders: Sequence[Holder], history: History, po
     if not holders and history.last_talked is None:
         return Answer(age=age)
     return Answer(candidates=tuple(candidates), reason=_NOBODY, age=age)
+
+
+def is_owned(holders: Sequence[Holder]) -> bool:
+    """Whether anybody is responsible for one of ``holders`` or their open deals."""
+    return any(
+        holder.responsible is not None or any(deal.responsible is not None for deal in holder.open_deals)
+        for holder in holders
+    )
 
 
 def _age(holders: Sequence[Holder], now: datetime) -> timedelta | None:

@@ -103,7 +103,8 @@ def _open_deal(id: str, body: bytes, whose: Whose) -> tuple[HolderDeal, ...]:
     deal = orjson.loads(body)
     if not deal.get("is_open", True):
         return ()
-    updated_at = deal.get("updated_at")
+    # a CRM that tells no time of change tells when it was made (A14)
+    updated_at = deal.get("updated_at") or deal.get("created_at")
     return (
         HolderDeal(
             id=id,

@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 from starlette.types import Receive, Scope, Send
 
-from hub.core.forwarding import Answer, Holder, answer
+from hub.core.forwarding import Answer, Holder, answer, is_owned
 from hub.core.interaction import Identity
 from hub.core.phone import Phone
 from hub.core.plan import Reason
@@ -220,7 +220,10 @@ class Forwarding:
         return told
 
     def _decide(self, project: LiveProject, policy: Policy, caller: Phone | None, now: datetime) -> _Told:
-        """The answer from what is known here, of the first CRM that knows the caller (C8); microseconds."""
+        """The answer from what is known here; microseconds.
+
+        Of several CRMs the first counts in which the caller is somebody's, else the first that knows them (C8).
+        """
         told_by, is_importing = "", False
         holders: tuple[Holder, ...] = ()
         seen: int | None = None
@@ -230,10 +233,16 @@ class Forwarding:
             name = project.row.name
             for connection in project.connections:
                 row = connection.row
-                holders, seen_at = holders_of(name, row.name, caller, self._whose(connection))
-                if holders:
-                    told_by, seen = row.name, seen_at
-                    break
+                found_here, seen_at = holders_of(name, row.name, caller, self._whose(connection))
+                if found_here:
+                    has_owner = is_owned(found_here)
+                    if has_owner or not told_by:
+                        holders, told_by, seen = found_here, row.name, seen_at
+                    if has_owner:
+                        break
+                    continue
+                if told_by:
+                    continue
                 if row.imported_at is None:
                     is_importing = True
                 if seen_at is not None and (seen is None or seen_at < seen):

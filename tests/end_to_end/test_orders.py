@@ -94,9 +94,11 @@ async def test_existing_order_is_neither_moved_nor_doubled(tmp_path: Path, retai
 
 
 async def test_caller_goes_to_the_responsible_of_the_open_order(tmp_path: Path, retail: Crm) -> None:
-    """C2, C3, C4: the order's responsible, else the customer's; whoever is new goes on by the scheme."""
+    """C2, C3, C4, A14: the newest open order's responsible, else the customer's; a new caller goes on by the scheme."""
     customer = retail.sandbox.person("create_customer", firstName="Ольга", phone="098 111-22-33", managerId=23)
     other = retail.sandbox.person("create_customer", firstName="Пётр", phone="+380 98 444 55 66", managerId=23)
+    earlier = "2026-07-01 10:00:00"
+    retail.sandbox.person("create_order", customer_id=customer["id"], managerId=21, createdAt=earlier)
     retail.sandbox.person("create_order", customer_id=customer["id"], status="client-confirmed", managerId=22)
     retail.sandbox.person("create_order", customer_id=other["id"], status="complete", managerId=22)
     async with shop(tmp_path, retail, imports=True) as company:

@@ -100,11 +100,14 @@ def call_id(call: dict[str, Any]) -> str:
 
 
 async def test_forwarding_asks_the_crms_in_the_policys_order(tmp_path: Path, both: tuple[Crm, Crm]) -> None:
-    """C8, R2: the first that knows the caller answers; one that the first does not know is looked for in the next."""
+    """C8, R2: the first in which the caller is somebody's answers; whom it does not know the next one may."""
     amo, retail = both
     amo.sandbox.person("create_contact", name="Ольга", phone="050 111 22 33", responsible_user_id=8800102)
     retail.sandbox.person("create_customer", firstName="Ольга", phone="380501112233", managerId=23)
     retail.sandbox.person("create_customer", firstName="Пётр", phone="380501112244", managerId=23)
+    # known to both, and nobody's in RetailCRM
+    amo.sandbox.person("create_contact", name="Вера", phone="380501112255", responsible_user_id=8800102)
+    retail.sandbox.person("create_customer", firstName="Вера", phone="380501112255")
     for name, order, expected in (
         ("first", (amo, retail), "examplecom_oleg"),
         ("second", (retail, amo), "examplecom_anna"),
@@ -112,6 +115,7 @@ async def test_forwarding_asks_the_crms_in_the_policys_order(tmp_path: Path, bot
         async with shop(tmp_path / name, *order, imports=True) as company:
             assert await company.forwards("380501112233") == expected
             assert await company.forwards("380501112244") == "examplecom_anna"
+            assert await company.forwards("380501112255") == "examplecom_oleg"
             order[0].sandbox.switch(down=True)
             assert await company.forwards("380501112233") == expected
             order[0].sandbox.switch(down=False)
