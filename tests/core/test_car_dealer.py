@@ -155,6 +155,19 @@ def test_a3_a_second_missed_call_adds_a_note_and_leaves_the_deadline() -> None:
     assert crm.known.tasks == before
 
 
+def test_a3_a_call_back_that_was_moved_to_somebody_else_is_still_the_one_that_is_open() -> None:
+    """X10: the same tasks all the way, never one more per missed call."""
+    crm = MemoryCrm(rules=DEALER, known=WITH_DEAL)
+    crm.take(missed())
+    hers = next(task for task in crm.known.tasks if task.responsible == OWNER)
+    moved = tuple(replace(task, responsible=COLLEAGUE) if task is hers else task for task in crm.known.tasks)
+    crm.known = replace(crm.known, tasks=moved)
+    again = crm.take(missed(id=InteractionId("call-2"), ended_at=NOW + timedelta(minutes=5)))
+    assert outline(again) == ["note on deal", "record of olena on contact", "tell andrii, olena"]
+    reached = crm.take(answered(by=COLLEAGUE, id=InteractionId("call-3")))
+    assert f"{hers.id} is done" in outline(reached)
+
+
 def test_a3_the_same_call_decided_again_keeps_its_own_tasks() -> None:
     """DESIGN 2: a revision sees the client as the first decision did."""
     crm = MemoryCrm(rules=DEALER)

@@ -43,6 +43,8 @@ POLICIES = (
     policy("car-dealer"),
     policy("car-dealer", replacing=[('existing_answered = "keep"', 'existing_answered = "answerer"')]),
     policy("zoho-standard", team=""),
+    policy("wazzup-messengers"),
+    policy("wazzup-messengers", "[channels.phone]\nunsorted = true\nkeep_responsible = true\n"),
 )
 PHONES = st.sampled_from([PHONE, Phone("+380672222222"), Phone("+380509999999"), Phone("+12025550123")])
 WHO = st.sampled_from([None, *map(EmployeeId, ("olena", "ivan", "serhii", "andrii", "@77"))])
@@ -113,7 +115,7 @@ snapshots = st.builds(
     companies=st.lists(companies, max_size=1).map(tuple), deals=st.lists(deals, max_size=2).map(tuple),
     tasks=st.lists(tasks, max_size=2).map(tuple), seen_at=st.none() | MOMENTS,
     inactive=st.frozensets(st.sampled_from([EmployeeId("olena"), EmployeeId("serhii")]), max_size=2),
-    history=st.builds(History, last_talked=WHO),
+    history=st.builds(History, last_talked=WHO, unclaimed=st.frozensets(st.sampled_from("12"), max_size=1)),
 )  # fmt: skip
 
 
