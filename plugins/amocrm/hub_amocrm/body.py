@@ -115,30 +115,41 @@ class Bodies:
         embedded = lead.pop("_embedded", {})
         pipeline_id = lead.pop("pipeline_id", None)
         lead.pop("status_id", None)  # incoming leads stand in the pipeline's own stage, not set by hand (22.5)
+        return _without_empty(
+            {
+                "source_uid": write.hub_id,
+                "source_name": self.settings.service_name,
+                "pipeline_id": pipeline_id,
+                "created_at": int(now.timestamp()),
+                "metadata": self._incoming(write, now),
+                "_embedded": {"leads": [lead], **embedded},
+            }
+        )
+
+    def incoming_of(self, write: Write, action: CreateDeal, now: datetime) -> Item:
+        """An incoming lead of a contact that is there already: ``leads/complex`` with metadata (9.1)."""
+        lead = self.deal(write, action)
+        lead.pop("status_id", None)
+        source = {"category": "sip", "source_uid": write.hub_id, "source_name": self.settings.service_name}
+        lead["_embedded"] = {**lead.get("_embedded", {}), "metadata": {**source, **self._incoming(write, now)}}
+        return lead
+
+    def _incoming(self, write: Write, now: datetime) -> Item:
+        """What tells where an incoming lead came from; ``uniq`` finds it again (10.2)."""
         contact = write.new_contact
         phone = contact.phones[0].lstrip("+") if contact and contact.phones else ""
-        moment = int(now.timestamp())
         metadata = {
             "phone": phone,
             "from": phone,
             "call_responsible": _user(write.user),
-            "called_at": moment,
+            "called_at": int(now.timestamp()),
             "duration": 0,
             "link": "",
             "service_code": self.settings.service_name,
             "uniq": write.hub_id,
             "is_call_event_needed": False,
         }
-        return _without_empty(
-            {
-                "source_uid": write.hub_id,
-                "source_name": self.settings.service_name,
-                "pipeline_id": pipeline_id,
-                "created_at": moment,
-                "metadata": {name: value for name, value in metadata.items() if value is not None},
-                "_embedded": {"leads": [lead], **embedded},
-            }
-        )
+        return {name: value for name, value in metadata.items() if value is not None}
 
     def changed_deal(self, write: Write, action: UpdateDeal) -> Item:
         return _without_empty(

@@ -56,7 +56,8 @@ def request_group(write: Write) -> str:
     """Writes of one kind and one group share a request; several groups in one `apply` cost a request each."""
     match write.action:
         case CreateDeal(is_unsorted=True):
-            return "unsorted"
+            # the list of incoming leads takes new contacts only; a known one is named in a complex request
+            return "unsorted known" if "contact" in write.refs else "unsorted"
         case UpdateDeal(accepts=True):
             return "accept"
         case CreateDeal():
@@ -148,6 +149,10 @@ class Writer:
             items = [self.bodies.incoming(w, w.action, now) for w in writes if isinstance(w.action, CreateDeal)]
             sent = _number("POST leads/unsorted/sip", writes, items)
             return _match_incoming(await self.client.create_incoming(items, sent), writes, sent)
+        if group == "unsorted known":
+            items = [self.bodies.incoming_of(w, w.action, now) for w in writes if isinstance(w.action, CreateDeal)]
+            sent = _number("POST leads/complex", writes, items)
+            return _match_complex(await self.client.create_complex(items, sent), writes, sent)
         items = [self.bodies.deal(w, w.action) for w in writes if isinstance(w.action, CreateDeal)]
         if group == "leads":
             return await self._create("leads", RecordKind.DEAL, writes, items)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hub.core.plan import CreateDeal, Reason, UpdateDeal
-from hub.core.records import RecordRef, UserId
+from hub.core.records import RecordKind, RecordRef, UserId
 from hub.errors import Unavailable
 from hub.ports import Done, Refused, Write
 
@@ -46,6 +46,24 @@ async def test_the_first_to_answer_gets_the_deal_and_its_contact_in_the_named_st
     assert sorted(leads(office)) == [(8800101, 9100012), (8800102, 9100012)]
     assert {contact["responsible_user_id"] for contact in office.records("contacts")} == {8800101, 8800102}
     assert len(office.asked("GET", "unsorted")) == 1, "the inbox is read once for all of them"
+
+
+async def test_a_known_client_comes_in_with_the_contact_that_is_there(office: Any) -> None:
+    """W5: as if a new client, and yet the same person; after a lost answer too (X5)."""
+    await office.session.connect()
+    known = RecordRef(kind=RecordKind.CONTACT, id=str(office.person("create_contact", name="Иван")))
+    action = CreateDeal(key=office.key("deal"), name="Заявка", is_unsorted=True, reason=WHY)
+    write = office.write(action, refs={"contact": known}, pipeline_id="9100001")
+    office.sandbox.fail_next("POST", "/api/v4/leads/complex", kind="disconnect", applied=True)
+    with pytest.raises(Unavailable):
+        await office.session.apply([write])
+    found = (await office.session.find_done([write]))[write.key]
+    assert found.record is not None
+    (item,) = office.records("unsorted")
+    assert (item["state"], item["_embedded"]["contacts"][0]["id"]) == ("waiting", int(known.id))
+    assert [contact["id"] for contact in office.records("contacts")] == [int(known.id)]
+    await office.session.apply([claim(office, found.record)])
+    assert leads(office) == [(8800102, 9100012)]
 
 
 async def test_a_lost_answer_is_found_and_claiming_again_changes_nothing(office: Any) -> None:
