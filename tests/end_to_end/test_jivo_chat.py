@@ -17,7 +17,7 @@ from hub.compose import Hub
 from hub.store import projects
 from hub.web.app import build_app
 from hub.web.server import serve_forever
-from tests.end_to_end.world import EMPLOYEES, PROJECT, World, world
+from tests.end_to_end.world import EMPLOYEES, PROJECT, World, preset, world
 
 OLEG = Agent(id=3141, name="Олег Громов", email="oleg@nordtea.example")
 ANNA = Agent(id=3142, name="Анна Котова", email="anna@nordtea.example")
@@ -70,9 +70,11 @@ class Shop:
 
 
 @asynccontextmanager
-async def shop(tmp_path: Path, amocrm: tuple[Sandbox, str], **settings: str) -> AsyncIterator[Shop]:
+async def shop(
+    tmp_path: Path, amocrm: tuple[Sandbox, str], *, policy: str = POLICY, **settings: str
+) -> AsyncIterator[Shop]:
     """The hub over HTTP, with a Jivo channel whose cabinet knows the address."""
-    async with world(tmp_path, *amocrm, policy=POLICY) as company:
+    async with world(tmp_path, *amocrm, policy=policy) as company:
         hook = await _open_channel(company.hub, settings)
         found: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         server = asyncio.create_task(
@@ -200,3 +202,20 @@ async def test_new_kind_of_event_is_kept_and_answered(tmp_path: Path, amocrm: tu
         assert reply == {"result": "ok"}
         await scene.company.until(lambda: scene.company.unread() == 0)
         assert scene.cabinet.problems == []
+
+
+async def test_preset_of_the_shop_keeps_the_whole_chat_as_a_note_of_the_deal_that_its_beginning_made(
+    tmp_path: Path, amocrm: tuple[Sandbox, str]
+) -> None:
+    """J1, J9, X3: jivo-shop as it ships; the operator's click makes contact and deal, the end brings the transcript."""
+    async with shop(tmp_path, amocrm, policy=preset("jivo-shop")) as scene:
+        story = scene.cabinet.open(MARIA, "Есть в наличии?", utm={"source": "google", "medium": "cpc"})
+        await scene.cabinet.accept(story, OLEG)
+        await scene.company.settled(1)
+        assert [deal["responsible_user_id"] for deal in scene.deals] == [8800102]
+        scene.cabinet.write(story, OLEG, "Да, две")
+        await scene.cabinet.finish(story)
+        await scene.company.until(lambda: any("Да, две" in note for note in scene.notes))
+        [note] = [text for text in scene.notes if "Да, две" in text]
+        assert [line[6:] for line in note.splitlines()] == ["Мария: Есть в наличии?", "Олег Громов: Да, две"]
+        assert (len(scene.contacts), len(scene.deals)) == (1, 1)
