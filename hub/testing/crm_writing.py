@@ -6,12 +6,10 @@ import random
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 
-import httpx
-
 from hub.core.phone import Phone
 from hub.core.plan import Reason, StepKey, UpdateContact
 from hub.core.records import RecordKind, RecordRef
-from hub.errors import Rejected, Stale, Throttled, Unavailable, VendorError
+from hub.errors import Rejected, Throttled, Unavailable, VendorError
 from hub.ports import Done, Refused, Sink, Write
 from hub.testing.check import Checks, Several, expect, fail, told
 from hub.testing.crm_bench import CrmBench
@@ -19,7 +17,7 @@ from hub.testing.crm_steps import CREATING, KINDS, Step, each, new_contact, sent
 from hub.testing.outfit import Fault
 from hub.testing.source_checks import settings_are_explained
 
-__all__ = ["CHECKS"]
+__all__ = ["CHECKS", "ids", "unavailable"]
 
 CHECKS: Checks[CrmBench] = Checks()
 
@@ -81,17 +79,20 @@ async def every_declared_action_is_applied(bench: CrmBench) -> None:
             before = bench.refs()
             done = await bench.done(write)
             if kind == "notify":
+                left = ids(bench.refs() - before)
+                expect(left == "none", f"a popup is shown, it leaves nothing on cards; it made {left}")
                 continue
             if done.record is None:
                 fail("the answer does not name the record")
             stands(bench, write, done.record)
             fresh = {ref for ref in bench.refs() - before if ref.kind is done.record.kind}
             wanted = {done.record} if kind in CREATING else set()
-            expect(fresh == wanted, f"it made {len(fresh)} records, not {len(wanted)}: {_ids(fresh)}")
+            expect(fresh == wanted, f"it made {len(fresh)} records, not {len(wanted)}: {ids(fresh)}")
     several.report()
 
 
-def _ids(refs: Collection[RecordRef]) -> str:
+def ids(refs: Collection[RecordRef]) -> str:
+    """The records in words."""
     return ", ".join(sorted(f"{ref.kind} {ref.id}" for ref in refs)) or "none"
 
 
@@ -120,7 +121,7 @@ async def a_contact_made_with_its_deal_is_answered_too(bench: CrmBench) -> None:
 # --- doubt ------------------------------------------------------------------------------------------------------
 
 
-async def _unavailable(bench: CrmBench, write: Write) -> Unavailable:
+async def unavailable(bench: CrmBench, write: Write) -> Unavailable:
     """`apply` whose answer does not come."""
     met: Unavailable | None = None
     try:
@@ -151,13 +152,13 @@ async def what_the_vendor_deduplicates_may_be_sent_again(bench: CrmBench) -> Non
             write = step.make(bench)
             before = bench.refs()
             bench.stage.fail_next(write, Fault.LOST)
-            error = await _unavailable(bench, write)
+            error = await unavailable(bench, write)
             expect(error.maybe_applied, "a lost answer leaves a write in doubt (Unavailable.maybe_applied)")
             first, second = await bench.done(write), await bench.done(sent_again(write, bench.clock.now()))
             expect(first.record == second.record, f"sent again it is {second.record}, not {first.record}")
             if kind in CREATING and first.record is not None:
                 fresh = {ref for ref in bench.refs() - before if ref.kind is first.record.kind}
-                expect(fresh == {first.record}, f"sent three times it made {_ids(fresh)}")
+                expect(fresh == {first.record}, f"sent three times it made {ids(fresh)}")
     several.report()
 
 
@@ -185,12 +186,12 @@ async def a_lost_answer_is_found_again_and_only_if_it_was_applied(bench: CrmBenc
             write = step.make(bench)
             before = bench.refs()
             bench.stage.fail_next(write, Fault.FAILED)
-            error = await _unavailable(bench, write)
+            error = await unavailable(bench, write)
             expect(error.maybe_applied, "a failure of the vendor leaves a write in doubt (Unavailable.maybe_applied)")
             found = await bench.find_done([write])
             expect(not found, f"find_done found what was never applied: {dict(found)}")
             bench.stage.fail_next(write, Fault.LOST)
-            error = await _unavailable(bench, write)
+            error = await unavailable(bench, write)
             expect(error.maybe_applied, "a lost answer leaves a write in doubt (Unavailable.maybe_applied)")
             found = await bench.find_done([write])
             done = found.get(write.key)
@@ -199,7 +200,7 @@ async def a_lost_answer_is_found_again_and_only_if_it_was_applied(bench: CrmBenc
             stands(bench, write, done.record)
             if kind in CREATING:
                 fresh = {ref for ref in bench.refs() - before if ref.kind is done.record.kind}
-                expect(fresh == {done.record}, f"find_done names {done.record.id} out of {_ids(fresh)}")
+                expect(fresh == {done.record}, f"find_done names {done.record.id} out of {ids(fresh)}")
     several.report()
 
 
@@ -263,126 +264,7 @@ async def _until_done(bench: CrmBench, make: Callable[[CrmBench], Write], size: 
     refs = {done.record for done in made.values() if done.record is not None}
     kinds = {ref.kind for ref in refs}
     fresh = {ref for ref in bench.refs() - before if ref.kind in kinds}
-    expect(fresh == refs, f"the CRM holds {_ids(fresh)}; done are {_ids(refs)}")
-
-
-# --- errors -----------------------------------------------------------------------------------------------------
-
-
-@CHECKS.add()
-async def being_throttled_is_told_and_passes(bench: CrmBench) -> None:
-    """Throttled, nothing applied; the same step then goes through."""
-    several = Several()
-    for kind, step in each(bench):
-        with several.case(step.name):
-            write = step.make(bench)
-            before = bench.refs()
-            bench.stage.fail_next(write, Fault.THROTTLED)
-            try:
-                await bench.session.apply([write])
-            except Throttled:
-                pass
-            except Exception as err:  # noqa: BLE001 - as above
-                fail(f"the vendor asked to slow down, and apply raised {told(err)} instead of Throttled", err)
-            else:
-                fail("the vendor asked to slow down, and nobody noticed")
-            expect(kind not in CREATING or bench.refs() == before, "something was applied all the same")
-            await bench.done(write)
-    several.report()
-
-
-@CHECKS.add()
-async def a_refused_connection_leaves_nothing_in_doubt(bench: CrmBench) -> None:
-    """`Unavailable.maybe_applied` is False only if the request never reached the vendor, and True if it may have."""
-    write = new_contact(bench)
-
-    def refuse(request: httpx.Request) -> httpx.Response:
-        raise httpx.ConnectError("connection refused", request=request)
-
-    def hang(request: httpx.Request) -> httpx.Response:
-        raise httpx.ReadTimeout("no answer", request=request)
-
-    for answer, maybe in ((refuse, False), (hang, True)):
-        bench.wire.answer = answer
-        error = await _unavailable(bench, write)
-        bench.wire.answer = None
-        how = "refused connection" if answer is refuse else "timeout"
-        expect(error.maybe_applied is maybe, f"after a {how} maybe_applied is {error.maybe_applied}")
-    await bench.done(write)
-
-
-_ODD_ANSWERS = (
-    (200, "text/html", b"<html>We will be back soon</html>"),
-    (200, "application/json", b"[]"),
-    (200, "application/json", b"{}"),
-    (200, "application/json", b"null"),
-    (200, "application/json", b'{"_embedded": 5, "data": 5, "success": 5, "id": {}}'),
-    (200, "application/json", b'{"_embedded": {"contacts": [{}]}, "data": [{}], "success": true}'),
-    (204, "", b""),
-    (302, "text/html", b""),
-    (400, "application/json", b"[]"),
-    (400, "text/html", b"Bad Request"),
-    (404, "text/html", b"Not Found"),
-    (409, "application/json", b"{"),
-    (422, "application/json", b'{"errors": 7}'),
-    (500, "text/html", b"\xff\xfe"),
-    (502, "text/html", b"Bad Gateway"),
-    (503, "", b""),
-)
-
-
-@CHECKS.add()
-async def whatever_the_vendor_answers_is_a_vendor_error(bench: CrmBench) -> None:
-    """Every status and body becomes a type of hub.errors, which says what follows; nothing is believed to be done."""
-    several = Several()
-    for status, kind_of_body, body in _ODD_ANSWERS:
-
-        def answer(request: httpx.Request, s: int = status, k: str = kind_of_body, b: bytes = body) -> httpx.Response:
-            headers = {"content-type": k} if k else {}
-            return httpx.Response(s, headers=headers, content=b, request=request)
-
-        for kind, step in each(bench):
-            write = step.make(bench)
-            with several.case(f"{step.name} answered with {status} {body[:40]!r}"):
-                bench.wire.answer = answer
-                try:
-                    made = await bench.session.apply([write])
-                except VendorError:
-                    continue
-                except Exception as err:  # noqa: BLE001 - as above
-                    fail(f"apply raised {told(err)}", err)
-                finally:
-                    bench.wire.answer = None
-                believed = kind in CREATING and isinstance(made.get(write.key), Done)
-                expect(not believed, f"it is believed to be done: {made.get(write.key)}")
-    several.report()
-
-
-@CHECKS.add()
-async def changing_what_is_gone_is_stale(bench: CrmBench) -> None:
-    """A record that somebody deleted: decide again (`Refused.is_stale` or Stale), never a success."""
-    if "delete" not in bench.stage.deeds:
-        return
-    several = Several()
-    for kind, step in each(bench, ("update_contact", "update_deal")):
-        with several.case(step.name):
-            write = step.make(bench)
-            bench.stage.delete(write.refs["contact" if kind == "update_contact" else "deal"])
-            try:
-                answer = (await bench.session.apply([write])).get(write.key)
-            except Stale:
-                continue
-            except Rejected as err:
-                codes = [problem.code for found in err.problems.values() for problem in found]
-                expect(
-                    any(code.startswith("stale") for code in codes), f"refused without saying that it is gone: {err}"
-                )
-                continue
-            except Exception as err:  # noqa: BLE001 - as above
-                fail(f"apply raised {told(err)}", err)
-            stale = isinstance(answer, Refused) and answer.is_stale
-            expect(stale, f"the answer is {answer}, not Refused(is_stale=True)")
-    several.report()
+    expect(fresh == refs, f"the CRM holds {ids(fresh)}; done are {ids(refs)}")
 
 
 # --- batches ----------------------------------------------------------------------------------------------------
@@ -467,7 +349,7 @@ async def a_bad_item_takes_nobody_with_it(bench: CrmBench) -> None:
                 refs = {done.record for done in answer.values() if isinstance(done, Done)}
                 kinds = {ref.kind for ref in refs if ref is not None}
                 fresh = {ref for ref in bench.refs() - before if ref.kind in kinds}
-                expect(fresh == refs, f"the CRM holds {_ids(fresh)} for {len(good)} good items")
+                expect(fresh == refs, f"the CRM holds {ids(fresh)} for {len(good)} good items")
     several.report()
 
 

@@ -223,7 +223,7 @@ class CrmStage(Protocol):
         ...
 
     def limit(self) -> None:
-        """Switch the vendor's limit on, as in production."""
+        """Switch the vendor's limit on, as in production; what was asked before does not count."""
         ...
 
     def violations(self) -> int:

@@ -76,7 +76,7 @@ async def deliveries_of_a_whole_day_merge_in_any_order(bench: SourceBench) -> No
 
 
 @CHECKS.add(lambda source: isinstance(source, ListsEmployees))
-async def the_employees_aretold(bench: SourceBench) -> None:
+async def the_employees_are_told(bench: SourceBench) -> None:
     """H12: everybody whom the vendor knows, once."""
 
     async def work(stage: SourceStage) -> None:

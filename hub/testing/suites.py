@@ -16,6 +16,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, ClassVar
 
+import pytest
+
 from hub.testing.conformance import Trial, stage_of, trials
 from hub.testing.outfit import CrmStage, Outfit, RuleOutfit, SinkOutfit, SourceOutfit
 
@@ -61,7 +63,7 @@ def _suite(name: str, outfit: Outfit) -> type:
         test.__doc__ = trial.text
         test.__name__ = test.__qualname__ = f"test_{trial.name}"
         members[test.__name__] = test
-    return type(name, (_Staged,), members)
+    return pytest.mark.conformance(type(name, (_Staged,), members))
 
 
 def _test(trial: Trial) -> Callable[[_Staged], None]:

@@ -1,0 +1,133 @@
+"""What the hub expects of a sink when things go wrong: each answer is the error that says what follows (X4, X5)."""
+
+from __future__ import annotations
+
+import httpx
+
+from hub.errors import Rejected, Stale, Throttled, VendorError
+from hub.ports import Done, Refused
+from hub.testing.check import Checks, Several, expect, fail, told
+from hub.testing.crm_bench import CrmBench
+from hub.testing.crm_steps import CREATING, each, new_contact
+from hub.testing.crm_writing import unavailable
+from hub.testing.outfit import Fault
+
+__all__ = ["CHECKS"]
+
+CHECKS: Checks[CrmBench] = Checks()
+
+
+@CHECKS.add()
+async def being_throttled_is_told_and_passes(bench: CrmBench) -> None:
+    """Throttled, nothing applied; the same step then goes through."""
+    several = Several()
+    for kind, step in each(bench):
+        with several.case(step.name):
+            write = step.make(bench)
+            before = bench.refs()
+            bench.stage.fail_next(write, Fault.THROTTLED)
+            try:
+                await bench.session.apply([write])
+            except Throttled:
+                pass
+            except Exception as err:  # noqa: BLE001 - as above
+                fail(f"the vendor asked to slow down, and apply raised {told(err)} instead of Throttled", err)
+            else:
+                fail("the vendor asked to slow down, and nobody noticed")
+            expect(kind not in CREATING or bench.refs() == before, "something was applied all the same")
+            await bench.done(write)
+    several.report()
+
+
+@CHECKS.add()
+async def a_refused_connection_leaves_nothing_in_doubt(bench: CrmBench) -> None:
+    """`Unavailable.maybe_applied` is False only if the request never reached the vendor, and True if it may have."""
+    write = new_contact(bench)
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("connection refused", request=request)
+
+    def hang(request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadTimeout("no answer", request=request)
+
+    for answer, maybe in ((refuse, False), (hang, True)):
+        bench.wire.answer = answer
+        error = await unavailable(bench, write)
+        bench.wire.answer = None
+        how = "refused connection" if answer is refuse else "timeout"
+        expect(error.maybe_applied is maybe, f"after a {how} maybe_applied is {error.maybe_applied}")
+    await bench.done(write)
+
+
+_ODD_ANSWERS = (
+    (200, "text/html", b"<html>We will be back soon</html>"),
+    (200, "application/json", b"[]"),
+    (200, "application/json", b"{}"),
+    (200, "application/json", b"null"),
+    (200, "application/json", b'{"_embedded": 5, "data": 5, "success": 5, "id": {}}'),
+    (200, "application/json", b'{"_embedded": {"contacts": [{}]}, "data": [{}], "success": true}'),
+    (204, "", b""),
+    (302, "text/html", b""),
+    (400, "application/json", b"[]"),
+    (400, "text/html", b"Bad Request"),
+    (404, "text/html", b"Not Found"),
+    (409, "application/json", b"{"),
+    (422, "application/json", b'{"errors": 7}'),
+    (500, "text/html", b"\xff\xfe"),
+    (502, "text/html", b"Bad Gateway"),
+    (503, "", b""),
+)
+
+
+@CHECKS.add()
+async def whatever_the_vendor_answers_is_a_vendor_error(bench: CrmBench) -> None:
+    """Every status and body becomes a type of hub.errors, which says what follows; nothing is believed to be done."""
+    several = Several()
+    for status, kind_of_body, body in _ODD_ANSWERS:
+
+        def answer(request: httpx.Request, s: int = status, k: str = kind_of_body, b: bytes = body) -> httpx.Response:
+            headers = {"content-type": k} if k else {}
+            return httpx.Response(s, headers=headers, content=b, request=request)
+
+        for kind, step in each(bench):
+            write = step.make(bench)
+            with several.case(f"{step.name} answered with {status} {body[:40]!r}"):
+                bench.wire.answer = answer
+                try:
+                    made = await bench.session.apply([write])
+                except VendorError:
+                    continue
+                except Exception as err:  # noqa: BLE001 - as above
+                    fail(f"apply raised {told(err)}", err)
+                finally:
+                    bench.wire.answer = None
+                believed = kind in CREATING and isinstance(made.get(write.key), Done)
+                expect(not believed, f"it is believed to be done: {made.get(write.key)}")
+    several.report()
+
+
+@CHECKS.add()
+async def changing_what_is_gone_is_stale(bench: CrmBench) -> None:
+    """A record that somebody deleted: decide again (`Refused.is_stale` or Stale), never a success."""
+    if "delete" not in bench.stage.deeds:
+        return
+    several = Several()
+    for kind, step in each(bench, ("update_contact", "update_deal")):
+        with several.case(step.name):
+            write = step.make(bench)
+            bench.stage.delete(write.refs["contact" if kind == "update_contact" else "deal"])
+            try:
+                answer = (await bench.session.apply([write])).get(write.key)
+            except Stale:
+                continue
+            except Rejected as err:
+                codes = [problem.code for found in err.problems.values() for problem in found]
+                expect(
+                    any(code.startswith("stale") for code in codes), f"refused without saying that it is gone: {err}"
+                )
+                continue
+            except Exception as err:  # noqa: BLE001 - as above
+                fail(f"apply raised {told(err)}", err)
+            stale = isinstance(answer, Refused) and answer.is_stale
+            expect(stale, f"the answer is {answer}, not Refused(is_stale=True)")
+    several.report()
