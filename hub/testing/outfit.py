@@ -119,7 +119,7 @@ class SourceOutfit:
     forged: Callable[[RawRequest], RawRequest] | None = None
     #: questions of `AnswersForwarding`, by name, as the vendor asks them
     questions: Mapping[str, RawRequest] = field(default_factory=dict)
-    #: payload files to whose request the response owes data (`hub.messenger.OwesReply`); to the others it owes none
+    #: payload files to whose request the response owes data of the client (`hub.messenger.OwesReply`), no others
     owed: frozenset[str] = frozenset()
     #: serves the sandbox, for what the source asks of its vendor
     open: Callable[[], AbstractAsyncContextManager[SourceStage]] | None = None

@@ -292,7 +292,7 @@ def messenger(source: Messenger) -> SourceOutfit:
 
 
 REPLIES: list[tuple[Any, str, str]] = [
-    (OwesEverybody, "the_replies_that_the_vendor_waits_for_are_given", "a reply is owed that nobody waits for"),
+    (OwesEverybody, "the_replies_that_the_vendor_waits_for_are_given", "where nobody waits for it"),
     (OwesNobody, "the_replies_that_the_vendor_waits_for_are_given", "and none is owed"),
     (TellsNothing, "the_replies_that_the_vendor_waits_for_are_given", "tells nothing of what is known"),
     (TellsOfOthers, "the_replies_that_the_vendor_waits_for_are_given", "tells of another client"),

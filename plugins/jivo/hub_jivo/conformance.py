@@ -11,6 +11,16 @@ __all__ = ["OUTFIT"]
 OUTFIT = SourceOutfit(
     source=JivoSource(),
     payloads=payloads_of(__file__),
+    # the operator who took a chat, or sees it changed, is told who it is; also where the chat itself cannot be read
+    owed=frozenset(
+        {
+            "chat_accepted__full.json",
+            "chat_accepted__no_chat_id.json",
+            "chat_accepted__php_habits.json",
+            "chat_updated__phone_left.json",
+            "chat_updated__without_chat.json",
+        }
+    ),
     refused={
         "chat_accepted__array.json": "body",
         "chat_accepted__no_chat_id.json": "chat_id",
