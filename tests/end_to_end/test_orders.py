@@ -93,6 +93,19 @@ async def test_existing_order_is_neither_moved_nor_doubled(tmp_path: Path, retai
         assert len(company.records()["calls"]) == 1
 
 
+async def test_customer_made_by_hand_a_moment_ago_is_not_doubled(tmp_path: Path, retail: Crm) -> None:
+    """DESIGN 2: absence is proven by the history before anything is made."""
+    async with shop(tmp_path, retail) as company:
+        await company.until(lambda: retail.sandbox.stats()["requests"].get("GET /api/v5/tasks/history", 0) > 0)
+        customer = retail.sandbox.person("create_customer", firstName="Ольга", phone="050 111 22 33", managerId=23)
+        retail.sandbox.person("create_order", customer_id=customer["id"], managerId=23)
+        await company.webhook("after", ANSWERED)
+        await company.settled(1)
+        assert [one["id"] for one in company.records()["customers"]] == [customer["id"]]
+        assert [order["managerId"] for order in orders(company)] == [23]
+        assert len(company.records()["calls"]) == 1
+
+
 async def test_caller_goes_to_the_responsible_of_the_open_order(tmp_path: Path, retail: Crm) -> None:
     """C2, C3, C4, A14: the newest open order's responsible, else the customer's; a new caller goes on by the scheme."""
     customer = retail.sandbox.person("create_customer", firstName="Ольга", phone="098 111-22-33", managerId=23)

@@ -116,6 +116,14 @@ class RetailCrmClient:
         """GET /api/v5/tasks/{id}. Raises Stale if there is none."""
         return _read(wire.Task, (await self._get(f"/api/v5/tasks/{task_id}")).get("task"))
 
+    async def customer_of(self, phone: str) -> int | None:
+        """GET /api/v5/telephony/manager: whose the number is by RetailCRM's own reading of numbers (7)."""
+        params = [("phone", phone), ("details", "1"), ("ignoreStatus", "1")]
+        found = (await self._get("/api/v5/telephony/manager", params)).get("customer")
+        customer_id = found.get("id") if isinstance(found, dict) else None
+        # its numbers come as texts in some versions (1, Ids)
+        return int(customer_id) if isinstance(customer_id, int | str) and str(customer_id).isdigit() else None
+
     # --- writes -------------------------------------------------------------------------------------------------
 
     async def create(self, path: str, name: str, item: Item, site: str, sent: Sent) -> int:

@@ -213,6 +213,18 @@ async def test_search_finds_the_client_however_the_number_was_typed(office: Offi
     assert [one.id for one in found.tasks] == [str(task)]
 
 
+async def test_number_that_the_search_misses_is_found_by_the_telephony(office: Office) -> None:
+    """C4: the vendor reads numbers itself there; a key without that right finds nobody, and says nothing."""
+    customer = office.person("create_customer", firstName="Ольга", phone="050 111-22-33")
+    office.sandbox.switch(search_lag_seconds=60)
+    found = await office.session.search(Identity(phones=(CLIENT,)))
+    assert [contact.id for contact in found.contacts] == [str(customer)]
+    office.sandbox.add_key("plain", scopes=("customer_read", "reference_read", "user_read", "task_read", "order_read"))
+    found = await office.with_settings(api_key="plain").session.search(Identity(phones=(CLIENT,)))
+    office.sandbox.switch(search_lag_seconds=0.0)
+    assert found.contacts == ()
+
+
 async def test_search_by_e_mail_compares_the_whole_address(office: Office) -> None:
     customer = office.person("create_customer", firstName="Ольга", email="Olga@Example.com")
     office.person("create_customer", firstName="Другая", email="not-olga@example.com")
