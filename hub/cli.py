@@ -73,12 +73,20 @@ def demo(
 
 @app.command()
 def explain(
-    interaction: Annotated[str, typer.Argument(help="Interaction id, or the telephony's call id.")],
+    interaction: Annotated[str, typer.Argument(help="Interaction id, or the telephony's call id.")] = "",
+    forwarding: Annotated[
+        str, typer.Option(help="Instead: the forwarding answers to this question, call or number.")
+    ] = "",
     language: Annotated[Literal["ru", "uk", "en"], typer.Option(help="Of the text.")] = "en",
     project: ProjectOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Why here? Facts, candidates, the rule that won, what was sent and what the CRM answered."""
+    if bool(forwarding) == bool(interaction):
+        raise typer.BadParameter("name an interaction, or say --forwarding with a question, call or number")
+    if forwarding:
+        explain_command.explain_forwarding(forwarding, language=language, project=project, as_json=as_json)
+        return
     explain_command.explain(interaction, language=language, project=project, as_json=as_json)
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from zoneinfo import ZoneInfo
+
 from sqlalchemy import Connection, select
 
 from hub.commands.context import console, fail, opened, print_json, the_project
 from hub.core.interaction import InteractionId
-from hub.language import translator
+from hub.language import as_language, translator
+from hub.runtime.answer import answer_json, find_answers
 from hub.runtime.story import load_story, story_json
-from hub.runtime.telling import story_text
+from hub.runtime.telling import answer_text, story_text
 from hub.store.schema import interaction as interaction_table
 
-__all__ = ["explain", "find_interaction"]
+__all__ = ["explain", "explain_forwarding", "find_interaction"]
 
 
 def explain(interaction: str, *, language: str, project: str, as_json: bool) -> None:
@@ -28,6 +31,19 @@ def explain(interaction: str, *, language: str, project: str, as_json: bool) -> 
             print_json(story_json(story))
         else:
             console.print(story_text(story, translator(language)), markup=False, highlight=False)
+
+
+def explain_forwarding(text: str, *, language: str, project: str, as_json: bool) -> None:
+    """Print why the telephony was told what it was told: by the question's id, the call's, or the caller's number."""
+    with opened() as services:
+        live = services.projects.get(the_project(services, project))
+        found = services.store.read_now(lambda conn: find_answers(conn, live, text))
+        if as_json:
+            print_json([answer_json(answer) for answer in found])
+            return
+        t, zone = translator(as_language(language)), live.policy.zone if live.policy else ZoneInfo("UTC")
+        said = "\n\n".join(answer_text(answer, t, zone) for answer in found) or t("answer.none")
+        console.print(said, markup=False, highlight=False)
 
 
 def find_interaction(conn: Connection, project: str, text: str) -> InteractionId | None:

@@ -13,10 +13,10 @@ from sqlalchemy import Connection
 from hub import rules
 from hub.commands.context import Exit, JsonOption, ProjectOption, console, fail, opened, print_json, the_project
 from hub.core.consistency import findings
-from hub.core.example_check import check_examples
-from hub.core.policy import Policy, load_policy, policy_schema
+from hub.core.example_check import load_checked
+from hub.core.policy import Policy, policy_schema
 from hub.errors import ConfigurationError
-from hub.plugins import Plugins, load_plugins
+from hub.plugins import load_plugins
 from hub.runtime.services import Services
 from hub.settings import load_settings
 from hub.store import policies
@@ -44,7 +44,7 @@ def import_file(
     text = file.read_text(encoding="utf-8")
     with opened() as services:
         name = the_project(services, project)
-        policy = _checked(text, str(file), services.plugins)
+        policy = load_checked(text, str(file), rules=services.plugins.rules.values())
         if since:
             _rehearse(services, name, policy, file, since)
         base = based_on if based_on is not None else _base_of(text)
@@ -84,7 +84,7 @@ def check(file: FileArgument, as_json: JsonOption = False) -> None:
     try:
         # rules of plugins may be named in it
         plugins = load_plugins(load_settings().plugins, builtin=(("hub", rules),))
-        policy = _checked(file.read_text(encoding="utf-8"), str(file), plugins)
+        policy = load_checked(file.read_text(encoding="utf-8"), str(file), rules=plugins.rules.values())
     except ConfigurationError as err:
         if as_json:
             print_json({"ok": False, "problem": err.problem, "path": err.path, "line": err.line})
@@ -152,6 +152,8 @@ def rollback(
             head = policies.head(conn, name)
             if head is None:
                 raise ConfigurationError("there is no policy yet", path=f"project {name}")
+            # what was fine then may name a field or a plugin's rule that is gone
+            load_checked(policies.get(conn, name, to).text, f"version {to}", rules=services.plugins.rules.values())
             return policies.rollback(
                 conn, name, to=to, author=getpass.getuser(), based_on=head.version, now=now, reason=reason
             )
@@ -165,14 +167,6 @@ def _rehearse(services: Services, project: str, policy: Policy, file: Path, sinc
 
     show(services, services.projects.get(project), policy, period(services, policy, since), file, policy.language)
     typer.confirm("Publish it?", abort=True)
-
-
-def _checked(text: str, file: str, plugins: Plugins) -> Policy:
-    policy = load_policy(text, file=file, rules=plugins.rules.values())
-    failures = check_examples(policy)
-    if failures:
-        raise ConfigurationError("; ".join(str(failure) for failure in failures), path="example", file=file)
-    return policy
 
 
 def _base_of(text: str) -> int | None:

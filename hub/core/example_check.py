@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from hub.core.decide import decide
 from hub.core.employee import Employee
@@ -29,14 +29,14 @@ from hub.core.interaction import (
 )
 from hub.core.phone import Phone
 from hub.core.plan import CreateDeal, CreateTask, Nothing, Plan
+from hub.core.policy import Policy, load_policy
 from hub.core.records import Contact, Deal, EmployeeId, Task
 from hub.core.rota import NO_TURNS
+from hub.core.rules import Considers
 from hub.core.snapshot import History, Snapshot
+from hub.errors import ConfigurationError
 
-if TYPE_CHECKING:
-    from hub.core.policy import Policy
-
-__all__ = ["ExampleFailure", "check_examples"]
+__all__ = ["ExampleFailure", "check_examples", "load_checked"]
 
 #: a Monday morning on which no country that we know rests
 _ANY_MOMENT = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
@@ -56,6 +56,15 @@ class ExampleFailure:
 
     def __str__(self) -> str:
         return f"{self.example}: {self.what} should be {self.expected}, is {self.found}"
+
+
+def load_checked(text: str, file: str = "", *, rules: Iterable[Considers] = ()) -> Policy:
+    """The policy that may be published: it can be read, and its own examples hold (X3). Raises ConfigurationError."""
+    policy = load_policy(text, file, rules=rules)
+    failures = check_examples(policy)
+    if failures:
+        raise ConfigurationError("; ".join(str(failure) for failure in failures), path="example", file=file)
+    return policy
 
 
 def check_examples(policy: Policy) -> list[ExampleFailure]:

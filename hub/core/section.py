@@ -134,8 +134,6 @@ class IdentityRules(Part):
     carry_over: bool = True
     #: numbers of families and office exchanges: they identify nobody (X12)
     shared_numbers: tuple[str, ...] = ()
-    #: merging in a CRM that cannot undo it
-    allow_irreversible: bool = False
 
 
 class Classify(Part):

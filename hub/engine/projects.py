@@ -135,6 +135,7 @@ class Projects:
                 channels[channel.name] = self._channel(channel, policy)
             except (ConfigurationError, ValueError) as err:
                 problems[channel.name] = str(err)
+        problems |= self._disagreements(conn, row.name, policy) if policy else {}
         order = [] if policy is None else [found.name for found in policy.crm]
         connections = sorted(
             projects.list_connections(conn, self._cipher, row.name),
@@ -149,6 +150,24 @@ class Projects:
             problems=problems,
             connections=tuple(self._connection(conn, found, policy) for found in connections),
         )
+
+    def _disagreements(self, conn: Connection, project: str, policy: Policy) -> dict[str, str]:
+        """Where the policy names another plugin or a CRM user than there is: told, while the set-up's choice works."""
+        found: dict[str, str] = {}
+        for channel in projects.list_channels(conn, self._cipher, project):
+            said = policy.channels.get(channel.name)
+            if said is not None and said.source not in ("", channel.source):
+                found[f"channels.{channel.name}.source"] = f"the set-up has {channel.source!r}, not {said.source!r}"
+        plugins = {one.name: one.plugin for one in policy.crm}
+        for connection in projects.list_connections(conn, self._cipher, project):
+            if plugins.get(connection.name, "") not in ("", connection.sink):
+                said_plugin = plugins[connection.name]
+                found[f"crm.{connection.name}.plugin"] = f"the set-up has {connection.sink!r}, not {said_plugin!r}"
+            for employee in policy.employees if connection.catalogue else ():
+                user = employee.crm_users.get(connection.name, "")
+                if user and _find_user(connection.catalogue, user) is None:
+                    found[f"employees.{employee.id}.crm_users"] = f"{connection.name} has no user {user!r}"
+        return found
 
     def _compile(self, project: str, version: int, text: str) -> Policy | ConfigurationError:
         key = (project, version)
@@ -185,6 +204,12 @@ class Projects:
 
     def _connection(self, conn: Connection, row: CrmConnection, policy: Policy | None) -> LiveConnection:
         employees = dict(bindings.employees_by_user(conn, row.project, row.name))
+        for one in policy.employees if policy else ():
+            # what the policy says goes before what the set-up matched (H12)
+            chosen = _find_user(row.catalogue, one.crm_users.get(row.name, ""))
+            if chosen is not None:
+                employees = {user: who for user, who in employees.items() if who != one.id}
+                employees[chosen.id] = EmployeeId(one.id)
         users = {employee: user for user, employee in employees.items()}
         by_id: dict[UserId, CrmUser] = {user.id: user for user in (row.catalogue or Catalogue()).users}
         names = {crm_user(user.id): user.name for user in by_id.values()}
@@ -222,3 +247,16 @@ class Projects:
             bound=bound,
             names=names,
         )
+
+
+def _find_user(catalogue: Catalogue | None, said: str) -> CrmUser | None:
+    """The CRM's user whose id, e-mail or name is ``said``; None if nobody is, or it could be two."""
+    low = said.strip().casefold()
+    if not low or catalogue is None:
+        return None
+    signs = [(user, (user.id.casefold(), user.email.casefold(), user.name.casefold())) for user in catalogue.users]
+    for place in range(3):
+        fits = [user for user, sign in signs if sign[place] == low]
+        if len(fits) == 1:
+            return fits[0]
+    return None

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ValidationError
 from sqlalchemy import Connection
 from tomlkit.items import Table
 
-from hub.core.policy import load_policy
+from hub.core.example_check import load_checked
 from hub.core.records import Catalogue
 from hub.core.text import Language
 from hub.engine.projects import LiveConnection, LiveProject
@@ -190,7 +190,7 @@ async def create_project(
     table = document.setdefault("project", tomlkit.table())
     table["language"], table["region"], table["time_zone"] = language, region.strip().upper(), time_zone.strip()
     text = tomlkit.dumps(document)
-    load_policy(text, rules=services.plugins.rules.values())
+    load_checked(text, rules=services.plugins.rules.values())
     now = services.clock.now()
 
     def add(conn: Connection) -> None:
@@ -204,7 +204,7 @@ async def create_project(
 
 async def publish(services: Services, project: str, text: str, *, author: str, reason: str) -> None:
     """Put a changed text in force. Raises ConfigurationError if it does not hold together, and changes nothing."""
-    load_policy(text, rules=services.plugins.rules.values())
+    load_checked(text, rules=services.plugins.rules.values())
     now = services.clock.now()
 
     def put(conn: Connection) -> None:

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pydantic import TypeAdapter
 from sqlalchemy import Connection
 
 from hub.core.facts import legs_of
@@ -21,6 +20,8 @@ from hub.core.plan import Action, Candidate, Fact, Reason, Trial
 from hub.core.records import EmployeeId, RecordRef
 from hub.core.revise import StepState
 from hub.engine.projects import LiveProject
+from hub.runtime.answer import StoryAnswer, answer_json, story_answer
+from hub.runtime.person import Person, names_of_project
 from hub.store import clients, codec, decisions, forwarding_log, inbox, interactions, policies, steps, work
 from hub.store.decisions import Decision
 from hub.store.forwarding_log import ForwardingEntry
@@ -44,28 +45,6 @@ __all__ = [
 
 #: the address of a record's card: (connection, record) -> URL, "" if it is not known
 CardLink = Callable[[str, RecordRef], str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Explained:
-    """What the forwarding journal keeps beside the answer; older rows may lack parts of it."""
-
-    reason: Reason | None = None
-    candidates: tuple[Candidate, ...] = ()
-    policy_version: int = 0
-    is_importing: bool = False
-    asked_crm: bool = False
-
-
-_EXPLAINED = TypeAdapter(_Explained)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
-    """An employee as people know them; ``name`` is the id where nobody told the name."""
-
-    id: EmployeeId
-    name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,24 +166,6 @@ class Chapter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoryAnswer:
-    """One forwarding answer that was given for this call (R2, X9)."""
-
-    asked_at: datetime
-    destination: str
-    person: Person | None
-    took: timedelta
-    age: timedelta | None
-    #: why the answer is what it is
-    reason: Reason | None = None
-    candidates: tuple[Candidate, ...] = ()
-    policy_version: int = 0
-    #: the first import was still running: an unknown caller may be known to the CRM
-    is_importing: bool = False
-    names: Mapping[EmployeeId, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
     """One interaction: what happened, what was seen, what was decided and why, what came of it."""
 
@@ -248,7 +209,7 @@ def load_story(conn: Connection, live: LiveProject, id: InteractionId, link: Car
     if stored is None or stored.interaction.project != live.name:
         return None
     found = stored.interaction
-    names = _names(live)
+    names = names_of_project(live)
     works = {item.connection: item for item in work.list_work(conn, id)}
     order = [item.name for item in live.connections if item.name in works]
     order += sorted(set(works) - set(order))
@@ -261,19 +222,10 @@ def load_story(conn: Connection, live: LiveProject, id: InteractionId, link: Car
         revision=stored.revision,
         legs=_legs(found, live, names),
         chapters=tuple(_chapter(conn, live, works[name], names, link) for name in order),
-        answers=tuple(_answer(entry, names) for entry in _entries(conn, live.name, found)),
+        answers=tuple(story_answer(entry, names) for entry in _entries(conn, live.name, found)),
         received=tuple(reversed(inbox.list_received(conn, project=live.name, interaction_id=id))),
         earlier=interactions.count_of_client(conn, stored.client_id, before=stored.sequence),
     )
-
-
-def _names(live: LiveProject) -> dict[EmployeeId, str]:
-    names: dict[EmployeeId, str] = {}
-    for connection in reversed(live.connections):
-        names.update({employee: name for employee, name in connection.names.items() if name})
-    if live.policy:
-        names.update(live.policy.names)
-    return names
 
 
 def _client(conn: Connection, stored: interactions.Stored) -> StoryClient:
@@ -315,23 +267,6 @@ def _place(at: Destination) -> str:
 
 def _entries(conn: Connection, project: str, found: Interaction) -> list[ForwardingEntry]:
     return forwarding_log.find_by_call(conn, project, found.external_id) if found.kind == "call" else []
-
-
-def _answer(entry: ForwardingEntry, names: Mapping[EmployeeId, str]) -> StoryAnswer:
-    employee = EmployeeId(entry.employee)
-    told = _EXPLAINED.validate_json(entry.explanation)
-    return StoryAnswer(
-        asked_at=entry.asked_at,
-        destination=entry.destination,
-        person=Person(id=employee, name=names.get(employee, employee)) if employee else None,
-        took=entry.took,
-        age=entry.age,
-        reason=told.reason,
-        candidates=told.candidates,
-        policy_version=told.policy_version,
-        is_importing=told.is_importing,
-        names=names,
-    )
 
 
 def _chapter(
@@ -444,20 +379,7 @@ def _plain(story: Story) -> dict[str, Any]:
         "earlier": story.earlier,
         "requests": story.requests,
         "legs": story.legs,
-        "answers": [
-            {
-                "asked_at": answer.asked_at,
-                "destination": answer.destination,
-                "employee": answer.person.id if answer.person else None,
-                "took_microseconds": answer.took // timedelta(microseconds=1),
-                "age_milliseconds": None if answer.age is None else answer.age // timedelta(milliseconds=1),
-                "reason": answer.reason,
-                "candidates": answer.candidates,
-                "policy_version": answer.policy_version,
-                "is_importing": answer.is_importing,
-            }
-            for answer in story.answers
-        ],
+        "answers": [answer_json(answer) for answer in story.answers],
         "chapters": story.chapters,
         "received": [item.id for item in story.received],
     }

@@ -16,11 +16,13 @@ from hub.core.records import EmployeeId
 from hub.core.remark import remarks
 from hub.core.revise import StepState
 from hub.language import Translator
+from hub.runtime.answer import StoryAnswer
 from hub.runtime.story import Chapter, Story, StoryAction
 from hub.store.work import WorkState
 
 __all__ = [
     "action_text",
+    "answer_text",
     "check_text",
     "fact_name",
     "fact_value",
@@ -340,14 +342,34 @@ def _lines(story: Story, t: Translator) -> Iterator[str]:
     for answer in story.answers:
         yield ""
         yield t("story.forwarding")
-        yield f"  {answer_line(answer.destination, answer.person.name if answer.person else '', t)}"
-        yield f"  {t('answer.took', took=t.duration(answer.took))}; {age_text(answer.age, t)}"
-        if answer.reason:
-            yield f"  {reason_text(answer.reason, t, answer.names)}"
-        yield from _explained(answer.candidates, t, answer.names)
+        yield from _answer_lines(answer, t)
     for chapter in story.chapters:
         yield ""
         yield from _chapter(chapter, story, t)
+
+
+def answer_text(answer: StoryAnswer, t: Translator, zone: ZoneInfo) -> str:
+    """One forwarding answer by itself, as plain text for ``hub explain --forwarding``."""
+    caller = answer.caller or t("client.hidden")
+    asked = t("answer.asked", at=t.moment(answer.asked_at, zone), caller=caller, line=answer.line or "–")
+    return "\n".join((asked, *_answer_lines(answer, t)))
+
+
+def _answer_lines(answer: StoryAnswer, t: Translator) -> Iterator[str]:
+    yield f"  {answer_line(answer.destination, answer.person.name if answer.person else '', t)}"
+    if answer.reason:
+        yield f"  {reason_text(answer.reason, t, answer.names)}"
+    yield from _explained(answer.candidates, t, answer.names)
+    if answer.is_importing:
+        yield f"  {t('story.importing')}"
+    if answer.is_repeated:
+        yield f"  {t('answer.repeated')}"
+    if answer.asked_crm:
+        yield f"  {t('answer.crm_' + answer.asked_crm.replace(' ', '_'))}"
+    told = [t("answer.took", took=t.duration(answer.took)), age_text(answer.age, t)]
+    if answer.policy_version:
+        told.append(t("answer.policy", version=answer.policy_version))
+    yield f"  {'; '.join(told)}"
 
 
 def answer_line(destination: str, who: str, t: Translator) -> str:

@@ -13,7 +13,7 @@ from hub.core.phone import Phone
 from hub.store.engine import driver_connection
 from hub.store.schema import forwarding_log, microseconds
 
-__all__ = ["ForwardingEntry", "append_many", "find_by_call", "find_by_uuid", "list_entries"]
+__all__ = ["ForwardingEntry", "append_many", "find", "find_by_call", "find_by_uuid", "list_entries"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -133,6 +133,22 @@ def find_by_call(conn: Connection, project: str, call_id: str) -> list[Forwardin
         select(forwarding_log)
         .where(forwarding_log.c.project == project, forwarding_log.c.call_id == call_id)
         .order_by(forwarding_log.c.id)
+    )
+    return [_entry(row) for row in rows]
+
+
+def find(
+    conn: Connection, project: str, text: str, *, caller: Phone | None = None, limit: int = 10
+) -> list[ForwardingEntry]:
+    """Answers to the question or the call with this id, or to ``caller``, the newest first."""
+    named = (forwarding_log.c.uuid == text) | (forwarding_log.c.call_id == text)
+    if caller is not None:
+        named |= forwarding_log.c.caller == caller
+    rows = conn.execute(
+        select(forwarding_log)
+        .where(forwarding_log.c.project == project, named)
+        .order_by(forwarding_log.c.id.desc())
+        .limit(limit)
     )
     return [_entry(row) for row in rows]
 

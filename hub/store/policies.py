@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from hub.errors import ConfigurationError
 from hub.store.schema import policy_version
@@ -99,17 +100,21 @@ def publish(
         )
     version = (present.version if present else 0) + 1
     # two processes that passed the check at once: the primary key lets one of them through
-    conn.execute(
-        insert(policy_version).values(
-            project=project,
-            version=version,
-            text=text,
-            author=author,
-            reason=reason,
-            based_on=based_on,
-            published_at=now,
-        )
+    statement = insert(policy_version).values(
+        project=project,
+        version=version,
+        text=text,
+        author=author,
+        reason=reason,
+        based_on=based_on,
+        published_at=now,
     )
+    try:
+        conn.execute(statement)
+    except IntegrityError as err:
+        raise ConfigurationError(
+            "the policy changed meanwhile: read it again and repeat the change", path=f"project {project}"
+        ) from err
     return get(conn, project, version)
 
 

@@ -60,7 +60,9 @@ async def test_a_story_tells_facts_candidates_winner_actions_answers_and_cost(tm
                 employee="",
                 took=timedelta(microseconds=800),
                 age=timedelta(seconds=2),
-                explanation=codec.dump_json({"reason": {"code": "new_client", "requirement": "R5"}}),
+                explanation=codec.dump_json(
+                    {"reason": {"code": "new_client", "requirement": "R5"}, "asked_crm": "too slow"}
+                ),
             )
             found.hub.services.store.write_now(lambda conn: forwarding_log.append_many(conn, [entry]))
             await found.webhook("after", CALL)
