@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from hub.errors import NeedsCredentials, Stale, Throttled, Unavailable
 from hub.ports import ConnectionContext
 from hub_zoho import wire
-from hub_zoho.config import APIS, ZohoSettings
+from hub_zoho.config import ZohoSettings
 from hub_zoho.problem import Sent, raise_for, to_unavailable
 
 __all__ = ["TOKEN_PATH", "Credentials", "Tokens", "ask_token"]
@@ -152,7 +152,7 @@ class Credentials(httpx.Auth):
             refresh=configured,
             expires_at=datetime.fromtimestamp(0, UTC),
             accounts=self._settings.accounts,
-            api=self._settings.api_address or APIS[self._settings.data_centre],
+            api=self._settings.api,
         )
 
     async def _save(self, tokens: Tokens) -> None:

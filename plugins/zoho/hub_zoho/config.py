@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 __all__ = ["ACCOUNTS", "APIS", "SCOPES", "ZohoSettings", "is_loopback"]
 
-DataCentre = Literal["us", "eu", "in", "au", "jp", "cn", "ca", "sa", "uk"]
+DataCentre = Literal["", "us", "eu", "in", "au", "jp", "cn", "ca", "sa", "uk"]
 #: the accounts server of each data centre (1)
 ACCOUNTS: dict[str, str] = {
     "us": "https://accounts.zoho.com",
@@ -59,9 +59,10 @@ class ZohoSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     data_centre: DataCentre = Field(
-        default="eu",
+        default="",
         title="Data centre",
-        description="Where the organisation lives: the end of the address when you are logged in (zoho.eu: eu).",
+        description="Where the organisation lives: the end of the address when you are logged in (zoho.eu: eu, the "
+        "default; zoho.com: us).",
     )
     client_id: str = Field(
         default="", title="Client ID", description="Of the client that you made in Zoho's API console."
@@ -215,7 +216,12 @@ class ZohoSettings(BaseModel):
     @property
     def accounts(self) -> str:
         """The accounts server, without a trailing slash."""
-        return self.accounts_address or ACCOUNTS[self.data_centre]
+        return self.accounts_address or ACCOUNTS[self.data_centre or "eu"]
+
+    @property
+    def api(self) -> str:
+        """The API host, without a trailing slash, before the organisation is connected."""
+        return self.api_address or APIS[self.data_centre or "eu"]
 
     @property
     def site(self) -> str:

@@ -10,7 +10,7 @@ from hub.core.records import RecordKind
 from hub.errors import AccessError, ConfigurationError, NeedsCredentials
 from hub.ports import Changes, ConnectionContext, OAuthGrant, Pace, RawRequest, SinkCapabilities
 from hub_zoho.auth import Credentials, ask_token
-from hub_zoho.config import APIS, ZohoSettings
+from hub_zoho.config import ZohoSettings
 from hub_zoho.session import ZohoSession
 from hub_zoho.webhook import channel_token, read_notification
 from hub_zoho.writing import ACTIONS
@@ -97,7 +97,7 @@ class ZohoSink:
         pair = await ask_token(context.http, accounts, form)
         if not pair.refresh_token:
             raise NeedsCredentials("Zoho gave no refresh token: remove the hub from the connected apps, connect again")
-        api = pair.api_domain.rstrip("/") or own.api_address or APIS[own.data_centre]
+        api = pair.api_domain.rstrip("/") or own.api
         if not own.allows_api(api):
             raise AccessError("the API address in Zoho's answer is not Zoho's", endpoint="oauth callback")
         await Credentials(context, own).store(pair, accounts=accounts, api=api)
