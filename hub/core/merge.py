@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
+from hub.core.inner import without_inner_sides
 from hub.core.interaction import (
     Attribution,
     Call,
@@ -139,7 +140,7 @@ def fold(
     """
     if not fragments:
         raise ValueError("a call cannot be folded from nothing")
-    known = _distinct(fragments)
+    known = without_inner_sides(_distinct(fragments))
     ended = [one for one in known if one.moment is Moment.ENDED]
     disposition = _disposition_of(ended, known)
     answered = disposition is Disposition.ANSWERED or (

@@ -369,3 +369,38 @@ def test_late_rating_changes_nothing_that_was_known(known: list[CallFragment], l
         before.direction,
         before.is_final,
     )
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        Identity(handles=(("sip", "examplecom_olena"),)),
+        Identity(handles=(("extension", "101"),)),
+        Identity(phones=(Phone("+380671110000"),)),
+    ],
+    ids=["login", "extension", "mobile"],
+)
+def test_a_leg_between_employees_belongs_to_the_clients_call(inner: Identity) -> None:
+    """R6: an attended transfer asks the colleague first. Client, direction and number stay the client's."""
+    line = Phone("+380441234567")
+    call = folded(
+        ended(by=PETRO, talk=20, line=line, recording="https://rec.example/a"),
+        ended(by=OLENA, talk=5, line=line),
+        ended(
+            by=IVAN, talk=40, recording="https://rec.example/b", client=inner, direction=Direction.OUTBOUND,
+            line=Phone("+380670000000"),
+        ),
+    )  # fmt: skip
+    assert (call.client, call.direction, call.line) == (CLIENT, Direction.INBOUND, line)
+    assert {(leg.destination, leg.recording) for leg in call.legs} >= {
+        (PETRO, "https://rec.example/a"),
+        (IVAN, "https://rec.example/b"),
+    }
+
+
+def test_a_call_between_employees_alone_stays_one() -> None:
+    inner = Identity(handles=(("sip", "examplecom_olena"),))
+    call = folded(ended(by=IVAN, client=inner), told(Moment.TAKEN, OLENA, 3))
+    assert call.client == CLIENT
+    alone = folded(ended(by=IVAN, client=inner), replace(told(Moment.TAKEN, IVAN, 3), client=inner))
+    assert alone.client == inner

@@ -223,6 +223,16 @@ async def test_lost_answers_double_nothing(tmp_path: Path, retail: Crm, fault: d
         assert [len(found[kind]) for kind in ("customers", "orders", "calls")] == [1, 1, 1]
 
 
+async def test_deactivated_employee_is_replaced_and_nothing_is_lost(tmp_path: Path, retail: Crm) -> None:
+    """A2, A13: RetailCRM refuses the employee; the employees are read again, and the senior gets the order."""
+    async with shop(tmp_path, retail) as company:
+        retail.sandbox.person("change_user", id=22, active=False)
+        await company.webhook("after", ANSWERED)
+        await company.settled(1)
+        assert [(order["managerId"], order["status"]) for order in orders(company)] == [(21, "new")]
+        assert len(company.records()["calls"]) == 1
+
+
 async def test_revoked_key_stops_the_connection_and_loses_nothing(tmp_path: Path, retail: Crm) -> None:
     """H4: needs_credentials in one clear line; with a new key the work goes on by itself."""
     async with shop(tmp_path, retail) as company:

@@ -185,7 +185,7 @@ async def zoho_world(
     await _connect(hub)
     mark_imported(services.directory, PROJECT, CRM, services.clock.now())
     async with hub:
-        company = World(hub=hub, sandbox=sandbox, address=address)  # type: ignore[arg-type]  # only what both have
+        company = World(hub=hub, sandbox=sandbox, address=address)
         world = ZohoWorld(hub, sandbox, company)
         await company.until(lambda: (PROJECT, CRM) in services.feeds)
         await services.feeds[PROJECT, CRM].ensure_started()

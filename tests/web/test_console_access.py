@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import Connection, insert
 from starlette.routing import Mount, Route
 
 from hub.clock import FakeClock
-from hub.store import users
+from hub.core.interaction import ClientId, ProjectId
+from hub.core.waiting import dismissal_key
+from hub.store import dues, interactions, schema, users, waiting
 from hub.store.crypto import hash_password
+from hub.testing.messages import message
 from hub.web.console.routes import ROUTES
 from hub.web.console.security import GuessLimit
 from tests.web.conftest import PROJECT, Web
@@ -76,6 +81,30 @@ async def test_the_right_password_opens_a_session_and_its_cookie_is_kept_from_sc
     page = await browser.get(f"/console/{PROJECT}/journal")
     assert page.status_code == 200
     assert 'lang="uk"' in page.text
+
+
+async def test_no_reply_needed_is_one_button_where_the_client_waits(browser: httpx.AsyncClient, web: Web) -> None:
+    """W6: and it asks for nothing where nobody waits, or in another project's name."""
+    store, now = web.services.store, web.services.clock.now()
+    told = replace(message(), project=ProjectId(PROJECT), started_at=now)
+    client = ClientId("c1")
+
+    def arrive(conn: Connection) -> None:
+        conn.execute(insert(schema.client).values(id=client, project=PROJECT, created_at=now))
+        interactions.put(conn, told, client_id=client, received_at=now, decide_at=None)
+        waiting.follow(conn, told, client)
+
+    await store.write(arrive)
+    await _log_in(browser)
+    address = f"/console/{PROJECT}/interactions/{told.id}"
+    page = await browser.get(address)
+    assert f'action="{address}/no-reply"' in page.text
+    answer = await browser.post(f"{address}/no-reply", data={"csrf": _token(page.text)})
+    assert (answer.status_code, answer.headers["location"]) == (303, address)
+    (look,) = store.read_now(lambda conn: dues.list_of_client(conn, PROJECT, client))
+    assert look.key == dismissal_key(client, told.id)
+    await store.write(lambda conn: waiting.end(conn, client, told.id))
+    assert "no-reply" not in (await browser.get(address)).text
 
 
 def _stored(folder: Path) -> bytes:

@@ -7,20 +7,21 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from hub.core.interaction import InteractionId
+from hub.core.interaction import ClientId, InteractionId
 from hub.core.records import RecordRef
 from hub.core.revise import StepState
+from hub.runtime.no_reply import dismiss
 from hub.runtime.services import Services
 from hub.runtime.story import CardLink, Story, load_story
 from hub.runtime.telling import outcome_kind, summary
-from hub.store import work
+from hub.store import interactions, waiting, work
 from hub.store.inbox import Received
 from hub.store.work import WorkState
 from hub.web.console.journal import COLOURS
 from hub.web.console.page import page
 from hub.web.console.visit import Visit, to
 
-__all__ = ["RawShown", "card_link", "interaction_page", "raw_shown", "replay"]
+__all__ = ["RawShown", "card_link", "interaction_page", "no_reply_needed", "raw_shown", "replay"]
 
 #: how much of a raw request is shown
 RAW_LIMIT = 20_000
@@ -61,6 +62,8 @@ class InteractionPage:
     colours: dict[str, str]
     #: what a person can do about it: connections whose work is ended and can be decided anew
     replayable: tuple[str, ...]
+    #: the client wrote and nobody has answered (W6)
+    is_waiting: bool
 
 
 def card_link(services: Services, project: str) -> CardLink:
@@ -94,6 +97,7 @@ async def interaction_page(visit: Visit) -> Response:
     frame = await visit.frame("journal")
     if story is None:
         return page("console/problem.html", frame, visit.t("problem.no_interaction"), status=404)
+    waits = await visit.services.store.read(lambda conn: waiting.get(conn, ClientId(story.client.id)))
     ended = outcome_kind(story.interaction)
     model = InteractionPage(
         story=story,
@@ -108,8 +112,18 @@ async def interaction_page(visit: Visit) -> Response:
             for chapter in story.chapters
             if chapter.state in (WorkState.FINISHED, WorkState.ATTENTION)
         ),
+        is_waiting=waits is not None,
     )
     return page("console/interaction.html", frame, model)
+
+
+async def no_reply_needed(visit: Visit) -> Response:
+    """POST /console/{project}/interactions/{id}/no-reply: what the client's messages made is closed (W6)."""
+    live, id = visit.project, InteractionId(visit.request.path_params["id"])
+    stored = await visit.services.store.read(lambda conn: interactions.find(conn, id))
+    if stored is not None and stored.interaction.project == live.name:
+        await dismiss(visit.services, stored.client_id)
+    return to(f"/console/{live.name}/interactions/{id}")
 
 
 async def replay(visit: Visit) -> Response:

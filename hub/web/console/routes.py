@@ -52,6 +52,7 @@ ROUTES: list[BaseRoute] = [
             _get("/{project}/events", journal.journal_events),
             _get("/{project}/interactions/{id}", interaction.interaction_page),
             _post("/{project}/interactions/{id}/replay", interaction.replay),
+            _post("/{project}/interactions/{id}/no-reply", interaction.no_reply_needed),
             _get("/{project}/attention", attention.attention),
             _post("/{project}/attention/read-again", attention.read_again),
             _post("/{project}/attention/replay", attention.replay_all),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from hub.core.interaction import Identity
@@ -34,6 +34,8 @@ class _Parts:
     doubt: Doubt
     feed: Feed
     importing: Import
+    #: every status that the account knew when we looked
+    statuses: frozenset[str]
 
 
 class RetailCrmSession:
@@ -44,6 +46,7 @@ class RetailCrmSession:
         self._client = RetailCrmClient(context.http, settings)
         self._account = Account(client=self._client, settings=settings, context=context)
         self._parts: _Parts | None = None
+        self._strange: frozenset[str] = frozenset()
 
     async def close(self) -> None:
         """Nothing is held: the HTTP client is the hub's."""
@@ -82,9 +85,22 @@ class RetailCrmSession:
         return found.changes(parts.records.reader, deleted=gone, as_of=began)
 
     async def changes(self, cursor: str) -> AsyncIterator[Changes]:
-        """Polls the histories; four requests when nothing happened."""
+        """Polls the histories; four requests when nothing happened.
+
+        An order in a status that was made since we looked at the account is read again once its group is known:
+        whether it is open depends on that.
+        """
         async for page in (await self._get()).feed.changes(cursor):
-            yield page
+            known = (await self._get()).statuses | self._strange
+            strange = [deal for deal in page.deals if deal.stage_id not in known]
+            if not strange:
+                yield page
+                continue
+            await self._survey(is_setup=False)
+            # one that is in no reference stays as it is, and is not asked for again
+            self._strange |= {deal.stage_id for deal in strange} - (await self._get()).statuses
+            rest = tuple(deal for deal in page.deals if deal not in strange)
+            yield replace(page, deals=rest, touched=(*page.touched, *(deal.ref for deal in strange)))
 
     async def import_all(self, cursor: str) -> AsyncIterator[Changes]:
         """Open orders with their customers first; ends with what changed while it ran."""
@@ -141,4 +157,11 @@ class RetailCrmSession:
         writer = Writer(client=self._client, settings=settings, bodies=bodies, records=records, url_of=self.record_url)
         feed = Feed(client=self._client, settings=settings, records=records, clock=context.clock)
         importing = Import(settings=settings, records=records, feed=feed, open_statuses=profile.open)
-        self._parts = _Parts(records=records, writer=writer, doubt=Doubt(writer=writer), feed=feed, importing=importing)
+        self._parts = _Parts(
+            records=records,
+            writer=writer,
+            doubt=Doubt(writer=writer),
+            feed=feed,
+            importing=importing,
+            statuses=frozenset({*profile.open, *profile.won, *profile.lost}),
+        )

@@ -98,6 +98,26 @@ async def test_what_is_made_and_deleted_between_two_polls_is_gone(office: Office
     assert ref(RecordKind.DEAL, order) not in told(pages)
 
 
+async def test_order_in_a_new_status_is_read_once_its_group_is_known(office: Office) -> None:
+    """4: closed is decided by group; a status that is in no reference costs one look, not one at each poll."""
+    cursor = await started(office)
+    statuses = office.sandbox.world.account.statuses
+    statuses.append({**statuses[-1], "code": "refused", "name": "Отказ", "group": "cancel", "active": True})
+    order = office.person("create_order", phone="0501112233", status="refused")
+    pages = await office.changes(cursor)
+    deal = ref(RecordKind.DEAL, order)
+    assert [page.touched for page in pages if page.touched] == [(deal,)]
+    assert [one.is_open for one in (await office.session.read([deal])).deals] == [False]
+    statuses.pop()
+    office.sandbox.world.account.statuses.append({**statuses[0], "code": "vanished"})
+    office.person("edit_order", id=order, status="vanished")
+    office.sandbox.world.account.statuses.pop()
+    await office.changes(pages[-1].cursor)
+    office.sandbox.reset_stats()
+    assert told(await office.changes(pages[-1].cursor)) == {deal}
+    assert "GET /reference/statuses" not in office.asked()
+
+
 async def test_long_history_is_read_to_its_end_by_since_id(office: Office) -> None:
     """5: never by page number; every record once."""
     office = office.with_settings(page_size=20)
