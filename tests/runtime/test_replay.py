@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hub_amocrm.sandbox import Sandbox
 from sqlalchemy import select
+from typer.testing import CliRunner
 
+from hub.cli import app
 from hub.core.interaction import InteractionId
 from hub.runtime.replay import Replays, Report, Rules, Wanted, offline_advance, report_json
 from hub.store import decisions, policies, schema, steps, work
@@ -282,3 +287,41 @@ async def test_thousands_of_replays_go_behind_what_is_fresh(tmp_path: Path, amoc
         assert max(moment for moment in ended if moment) < bulk[0]
         assert replay(company).to_do == []
         assert company.sandbox.stats()["violations"] == 0
+
+
+def test_the_command_shows_first_and_names_what_it_cannot_read(
+    tmp_path: Path, amocrm: tuple[Sandbox, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """X13, H11: dry run, then --write, in the reader's language; a word that names nothing is refused by its option."""
+    sandbox, address = amocrm
+
+    async def prepare() -> None:
+        async with world(tmp_path, sandbox, address, policy=POLICY) as company:
+            sandbox.fail_next("POST", "/api/v4/tasks", status=400)
+            await company.webhook("after", DAY[2])
+            await company.settled(1)
+
+    asyncio.run(prepare())
+    monkeypatch.setenv("HUB_ENVIRONMENT", "development")
+    monkeypatch.setenv("HUB_DATA_DIRECTORY", str(tmp_path / "var"))
+    monkeypatch.setenv("COLUMNS", "300")
+
+    def hub(*words: str, code: int = 0) -> str:
+        found = CliRunner().invoke(app, ["replay", *words])
+        assert found.exit_code == code, found.output
+        return found.output
+
+    dry = json.loads(hub("--json"))
+    assert (dry["written"], dry["to_do"], dry["actions"]) == (False, 1, {"create_task": 1})
+    assert [found["row"] for found in dry["groups"]] == ["A2"]
+    said = hub("--since", "2026-07-29", "--language", "ru")
+    assert "Решение изменится: 1" in said
+    assert "ещё раз: Задача" in said
+    assert "добавьте --write" in said
+    assert json.loads(hub("--disposition", "missed", "--json"))["looked_at"] == 0
+    assert json.loads(hub("ua0_-3", "--rules", "then", "--json"))["to_do"] == 1
+    for words in (["--channel", "x"], ["--employee", "x"], ["--client", "x"], ["--since", "soon"]):
+        assert words[0] in hub(*words, code=2)
+    assert "--until" in hub("--since", "2026-07-29", "--until", "2026-07-28", code=2)
+    assert json.loads(hub("--write", "--json"))["opened"] == 1
+    assert json.loads(hub("--write", "--json"))["to_do"] == 0
