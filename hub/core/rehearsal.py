@@ -17,13 +17,16 @@ from typing import Protocol
 from hub.core.aftermath import Words
 from hub.core.decide import decide
 from hub.core.difference import KINDS, Difference, differences
+from hub.core.facts import establish
 from hub.core.interaction import ClientId, Direction, Interaction, InteractionId
+from hub.core.load import Gist, Load, Side, gist_of
 from hub.core.overlay import Overlay
-from hub.core.plan import CompleteTask, CreateContact, CreateDeal, CreateTask, Plan, StepKey
+from hub.core.plan import Plan, StepKey
 from hub.core.policy import Policy
 from hub.core.records import Catalogue, EmployeeId, RecordRef
 from hub.core.rota import Rota
 from hub.core.snapshot import Snapshot
+from hub.core.verdict import Verdict, judge
 
 __all__ = ["Crm", "Example", "Group", "Load", "Past", "Rehearsal", "Report", "Unknown"]
 
@@ -74,6 +77,13 @@ class Past(Protocol):
     def plan(self) -> Plan: ...
 
     @property
+    def gist(self) -> Gist:
+        """Of `plan`, what counts towards loads; cheaper to read."""
+
+    @property
+    def policy_version(self) -> int: ...
+
+    @property
     def made(self) -> Mapping[StepKey, RecordRef]:
         """The records that the interaction's steps made."""
 
@@ -104,18 +114,6 @@ class Crm:
     catalogue: Catalogue = Catalogue()
     names: Mapping[EmployeeId, str] = field(default_factory=dict)
     words: Words = field(default_factory=lambda: Words())
-
-
-@dataclass(slots=True)
-class Load:
-    """What one employee has in the period."""
-
-    interactions: int = 0
-    deals: int = 0
-    #: tasks that were made for them
-    tasks: int = 0
-    #: of these, the ones that nothing in the period closed by itself
-    open_tasks: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,61 +151,6 @@ class Group:
         elif not is_follow_up and False in self.is_plain:
             place = self.is_plain.index(False)
             self.examples[place], self.is_plain[place] = example(), True
-
-
-@dataclass(slots=True, kw_only=True)
-class Side:
-    """One of the two worlds: what the employees have there."""
-
-    loads: dict[EmployeeId, Load] = field(default_factory=dict)
-    #: tasks that the period made, with whose they are, and tasks that it completed
-    open: dict[StepKey, EmployeeId | None] = field(default_factory=dict)
-    closed: set[str] = field(default_factory=set)
-    #: decisions that make something for nobody
-    unowned: int = 0
-
-    def load(self, employee: EmployeeId) -> Load:
-        """The employee's load; made when first asked for."""
-        found = self.loads.get(employee)
-        if found is None:
-            found = self.loads[employee] = Load()
-        return found
-
-    def close(self, plan: Plan, seen: Snapshot) -> None:
-        """Note which tasks ``plan`` completes: by each decision, for later ones no longer see them open."""
-        for action in plan.actions:
-            if isinstance(action, CompleteTask) and isinstance(action.task, RecordRef):
-                self.closed |= {key for key, id in seen.history.open_task_keys.items() if id == action.task.id}
-
-    def count(self, plan: Plan) -> bool:
-        """Take ``plan`` in, the last about its interaction; True if it makes something that nobody owns."""
-        if plan.responsible is not None:
-            self.load(plan.responsible).interactions += 1
-        is_unowned = False
-        for action in plan.actions:
-            if isinstance(action, CreateTask):
-                if action.completed_at is None:
-                    self.open[action.key] = action.assignee
-                    if action.assignee is None:
-                        is_unowned = True
-                    else:
-                        self.load(action.assignee).tasks += 1
-            elif isinstance(action, CreateDeal):
-                if action.responsible is None:
-                    is_unowned = True
-                else:
-                    self.load(action.responsible).deals += 1
-            elif isinstance(action, CreateContact):
-                is_unowned |= action.responsible is None
-        self.unowned += is_unowned
-        return is_unowned
-
-    def settle(self) -> dict[EmployeeId, Load]:
-        """The loads, with what is still open."""
-        for key, employee in self.open.items():
-            if employee is not None and key not in self.closed:
-                self.load(employee).open_tasks += 1
-        return self.loads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,9 +200,18 @@ class Rehearsal:
         turns: Mapping[str, Mapping[str, str]],
         crms: Mapping[str, Crm],
         asked_keys: Collection[str] = ("phone", "email"),
+        earlier: Mapping[int, Policy] | None = None,
     ) -> None:
-        """``turns`` is whose turn it was when the period began; ``asked_keys`` are the identity keys looked up then."""
+        """``turns`` is whose turn it was when the period began; ``asked_keys`` are the identity keys looked up then.
+
+        ``earlier`` are the versions of the policy that decided in the period, as far as they can still be read: what
+        a change cannot reach needs no plan of its own.
+        """
         self.policy = policy
+        self._earlier = {
+            version: found for version, found in (earlier or {}).items() if _same_but_wishes(found, policy)
+        }  # fmt: skip
+        self._alike: dict[tuple[int, int], tuple[bool, Verdict, Verdict]] = {}
         self._turns: dict[str, Mapping[str, str]] = dict(turns)
         self._crms = crms
         self._new_keys = [key for key in policy.identity.keys if ":" in key and key not in asked_keys]
@@ -274,7 +226,7 @@ class Rehearsal:
         self._decisions = self._changed = self._other_reason = self._follow_ups = self._begun = 0
 
     def take(self, past: Past) -> Plan | None:
-        """Decide ``past`` again and count what differs; the trial's plan, None where none can be made."""
+        """Decide ``past`` again and count what differs; the trial's plan, None where none can or need be made."""
         interaction = past.interaction
         if past.is_begun or interaction is None:
             self._leave(past)
@@ -286,6 +238,12 @@ class Rehearsal:
         talk = self._talk.get(past.client_id)
         if talk is not None:
             laid = _with_talk(laid, talk)
+        elif not is_follow_up and self._is_beyond_reach(past, interaction, seen):
+            gist = past.gist
+            if not gist.takes_turn:
+                self._agree(past, gist, seen)
+                self._doubt(past, interaction, gist.takes_turn, overlay)
+                return None
         rota = Rota(
             turns=self._turns,
             loads=_loads_told(past.plan) if self._has_capacity else {},
@@ -307,11 +265,16 @@ class Rehearsal:
             )  # fmt: skip
         if talk is not None or real.talked != trial.talked:
             self._hear(past.client_id, interaction, real, trial, laid)
-        self._then.close(real, seen)
-        self._now.close(trial, laid)
+        was, is_now = gist_of(real), gist_of(trial)
+        self._then.close(was, seen)
+        self._now.close(is_now, laid)
         if past.is_last and past.is_counted:
-            self._count(past, interaction, real, trial, found, seen, is_follow_up=is_follow_up)
-            self._doubt(interaction, trial, overlay)
+            self._decisions += 1
+            self._then.count(was)
+            self._now.count(is_now)
+            is_orphaned = is_now.is_unowned and not was.is_unowned
+            self._differ(past, interaction, real, trial, found, seen, is_follow_up, is_orphaned)
+        self._doubt(past, interaction, is_now.takes_turn, overlay)
         return trial
 
     def report(self, versions: Mapping[int, int] | None = None) -> Report:
@@ -378,7 +341,16 @@ class Rehearsal:
 
     # --- adding up ----------------------------------------------------------------------------------------------
 
-    def _count(
+    def _agree(self, past: Past, gist: Gist, seen: Snapshot) -> None:
+        """Both worlds do the same."""
+        self._then.close(gist, seen)
+        self._now.close(gist, seen)
+        if past.is_last and past.is_counted:
+            self._decisions += 1
+            self._then.count(gist)
+            self._now.count(gist)
+
+    def _differ(
         self,
         past: Past,
         interaction: Interaction,
@@ -386,12 +358,9 @@ class Rehearsal:
         trial: Plan,
         found: Iterable[Difference],
         seen: Snapshot,
-        *,
         is_follow_up: bool,
+        is_orphaned: bool,
     ) -> None:
-        self._decisions += 1
-        was_unowned, is_unowned = self._then.count(real), self._now.count(trial)
-
         def example() -> Example:
             return Example(
                 interaction=interaction,
@@ -403,7 +372,7 @@ class Rehearsal:
                 after=trial,
             )
 
-        if is_unowned and not was_unowned and len(self._newly_unowned) < EXAMPLES:
+        if is_orphaned and len(self._newly_unowned) < EXAMPLES:
             self._newly_unowned.append(example())
         is_effect = is_any = False
         for one in found:
@@ -416,13 +385,61 @@ class Rehearsal:
         self._other_reason += is_any and not is_effect
         self._follow_ups += is_effect and is_follow_up
 
-    def _doubt(self, interaction: Interaction, trial: Plan, overlay: Overlay | None) -> None:
+    def _doubt(self, past: Past, interaction: Interaction, takes_turn: bool, overlay: Overlay | None) -> None:
+        if not (past.is_last and past.is_counted):
+            return
         if overlay is not None and overlay.is_unsure:
             self.unknown[Unknown.PEOPLE] += 1
-        if self._has_capacity and trial.chosen:
+        if self._has_capacity and takes_turn:
             self.unknown[Unknown.CAPACITY] += 1
         if self._new_keys and any(interaction.client.fields.get(key.partition(":")[2]) for key in self._new_keys):
             self.unknown[Unknown.NEVER_LOOKED_UP] += 1
+
+    # --- what a change cannot reach -----------------------------------------------------------------------------
+
+    def _is_beyond_reach(self, past: Past, interaction: Interaction, seen: Snapshot) -> bool:
+        """True if the policy of then and the trial want the same for the same reasons; all else they have in common."""
+        then = self._earlier.get(past.policy_version)
+        if then is None:
+            return False
+        facts = establish(interaction, seen, self.policy, past.decided_at)
+        was, is_now = judge(facts, then), judge(facts, self.policy)
+        # verdicts are remembered by their policies, so that the same two meet again and again
+        key = id(was), id(is_now)
+        known = self._alike.get(key)
+        if known is None or known[1] is not was or known[2] is not is_now:
+            known = _is_alike(was, is_now), was, is_now
+            if len(self._alike) >= _REMEMBERED:
+                self._alike.clear()
+            self._alike[key] = known
+        return known[0]
+
+
+#: pairs of verdicts remembered
+_REMEMBERED = 4096
+#: the parts of a policy that say what is wanted; the others say what is seen, who is who and how it is done
+_WISHES = {"matrix", "rules", "stop_at_first_rule", "example"}
+
+
+def _same_but_wishes(one: Policy, other: Policy) -> bool:
+    """True if they see the same and do the same the same way."""
+    parts = (name for name in type(one).model_fields if name not in _WISHES)
+    # whether anything may lie unclaimed is told by rows and rules too (W2)
+    return one.uses_unsorted == other.uses_unsorted and all(
+        getattr(one, part) == getattr(other, part) for part in parts
+    )
+
+
+def _is_alike(was: Verdict, is_now: Verdict) -> bool:
+    def won(verdict: Verdict) -> list[str]:
+        return [trial.name for trial in verdict.trials if trial.has_won]
+
+    return (
+        was.outcome == is_now.outcome
+        and was.because == is_now.because
+        and was.warnings == is_now.warnings
+        and won(was) == won(is_now)
+    )
 
 
 def _loads_told(real: Plan) -> dict[EmployeeId, int]:

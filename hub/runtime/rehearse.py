@@ -7,7 +7,7 @@ not disturbed; `hub.core.rehearsal` does the thinking. The command line and the 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -60,11 +60,13 @@ def rehearse(
 
     def begin(conn: Connection) -> tuple[past.Period, Rehearsal, int]:
         period = past.find_period(conn, live.name, wanted.since, wanted.until)
+        in_force = _in_force(conn, live.name, wanted, trial)
         rehearsal = Rehearsal(
             trial,
             turns=past.turns_before(conn, period, trial.assignment.groups),
             crms={connection.name: crm_of(connection) for connection in live.connections},
-            asked_keys=_asked_keys(conn, live.name, wanted),
+            asked_keys=_asked_keys(in_force.values()),
+            earlier={version: policy for version, policy in in_force.items() if policy is not None},
         )
         return period, rehearsal, past.undecided(conn, period)
 
@@ -122,21 +124,22 @@ def crm_of(connection: LiveConnection) -> Crm:
     return Crm(catalogue=connection.catalogue, names=connection.names, words=Words(stand=stand, fields=fields))
 
 
-def _asked_keys(conn: Connection, project: str, wanted: Wanted) -> Collection[str]:
-    """The identity keys by which clients were looked up during the whole period (J4)."""
-    in_force: list[policies.PolicyVersion] = []
+def _in_force(conn: Connection, project: str, wanted: Wanted, trial: Policy) -> dict[int, Policy | None]:
+    """The versions of the policy that were in force in the period; None for one that cannot be read any more."""
+    found: dict[int, Policy | None] = {}
     for version in policies.list_versions(conn, project):  # the newest first
         if version.published_at >= wanted.until:
             continue
-        in_force.append(version)
+        try:
+            found[version.version] = load_policy(version.text, rules=trial.offered.values())
+        except ConfigurationError:
+            found[version.version] = None
         if version.published_at <= wanted.since:
             break
-    keys: set[str] | None = None
-    for version in in_force:
-        try:
-            found = set(load_policy(version.text).identity.keys)
-        except ConfigurationError:
-            # a version that this release cannot read any more says nothing: none of its keys are relied on
-            found = set()
-        keys = found if keys is None else keys & found
-    return keys or set()
+    return found
+
+
+def _asked_keys(in_force: Iterable[Policy | None]) -> set[str]:
+    """By which keys clients were looked up all the time (J4); a version that cannot be read vouches for none."""
+    keys = [set(policy.identity.keys) if policy is not None else set[str]() for policy in in_force]
+    return set.intersection(*keys) if keys else set()

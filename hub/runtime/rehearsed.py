@@ -12,9 +12,10 @@ from zoneinfo import ZoneInfo
 
 from hub.core.difference import Difference, row_of, rules_of
 from hub.core.interaction import Interaction
+from hub.core.load import Load
 from hub.core.plan import Action, Plan
 from hub.core.records import EmployeeId
-from hub.core.rehearsal import Example, Load, Report
+from hub.core.rehearsal import Example, Report
 from hub.language import Translator
 from hub.runtime.rehearse import Wanted
 from hub.runtime.story import Person, StoryAction

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
+from hub.core.load import Load
 from hub.core.plan import Action, CompleteTask, CreateDeal, CreateTask, Nothing, Plan
 from hub.core.policy import load_policy
 from hub.core.records import RecordRef
-from hub.core.rehearsal import Load, Rehearsal, Report, Unknown
+from hub.core.rehearsal import Rehearsal, Report, Unknown
 from hub.runtime.rehearse import Wanted, crm_of, rehearse
 from hub.store import engine, past
 from hub.testing import builders

@@ -63,9 +63,13 @@ def aside(lived: Life) -> Iterator[sqlite3.Connection]:
     copy.close()
 
 
-def test_the_same_policy_rehearsed_changes_nothing(lived: Life) -> None:
-    """Late recordings are revisions, and turns of two groups go on, in both worlds alike."""
-    report = rehearsed(lived, TWO_GROUPS)
+@pytest.mark.parametrize("more", ["", '[retention]\nraw = "3 days"\n'], ids=["to the letter", "but for retention"])
+def test_the_same_policy_rehearsed_changes_nothing(more: str, lived: Life) -> None:
+    """Late recordings are revisions, and turns of two groups go on, in both worlds alike.
+
+    Where only wishes differ, what they cannot reach is not planned anew; the second policy is planned for throughout.
+    """
+    report = rehearsed(lived, TWO_GROUPS + more)
     assert (report.changed, report.other_reason, report.groups, report.unknown) == (0, 0, (), {})
     assert report.decisions == len({event.fragment.external_id for event in EVENTS if event.fragment})
     assert report.then == report.now
