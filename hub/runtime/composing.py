@@ -65,7 +65,7 @@ class Composer:
         wake: Callable[[], None],
         links: ShortLinks | None = None,
     ) -> None:
-        self._services, self._http, self._wake = services, http, wake
+        self._services, self.http, self.wake = services, http, wake
         self._links = links or ShortLinks()
 
     async def queue(self, project: LiveProject, wanted: Wanted) -> Outgoing:
@@ -99,7 +99,7 @@ class Composer:
         )
         self._sender(way.channel).check(message, way.channel)
         await self._services.store.write(lambda conn: outgoing.add(conn, message))
-        self._wake()
+        self.wake()
         return message
 
     async def _whom(self, project: LiveProject, wanted: Wanted) -> tuple[ClientId, Identity]:
@@ -153,7 +153,7 @@ class Composer:
             sender = self._services.plugins.sources.get(channel.source)
             if not isinstance(sender, SendsMessages):
                 continue
-            for account in await sender.list_accounts(channel, self._http(channel)):
+            for account in await sender.list_accounts(channel, self.http(channel)):
                 if account.is_active:
                     name = policy.channel_of(channel.name, account.id)
                     found.append(_Way(channel=channel, account=account, name=name))

@@ -50,6 +50,11 @@ class Queued:
     ended_at: datetime | None
     note: str
 
+    @property
+    def is_troubled(self) -> bool:
+        """True if a person has to look at it."""
+        return self.state in (OutgoingState.REJECTED, OutgoingState.IN_DOUBT) or self.delivery is Delivery.FAILED
+
 
 def new_outgoing_id() -> str:
     """An id that no other hub gives: the vendor keeps it beside those of other integrations of the account."""
@@ -170,17 +175,29 @@ def end(
 
 
 def settle(conn: Connection, project: str, id: str, *, again: bool, now: datetime) -> bool:
-    """A person decides about a message in doubt or refused: send it ``again``, or take it as sent; False if too late.
+    """A person decides about a message of `list_troubled`: send it ``again``, or let it rest; False if too late.
 
     Sent again it is a first attempt: the vendor may have forgotten the one before.
     """
     known = find(conn, project, id)
-    if known is None or known.state not in (OutgoingState.IN_DOUBT, OutgoingState.REJECTED):
+    if known is None or not known.is_troubled:
         return False
+    values: dict[str, Any] = {
+        "state": OutgoingState.DONE.value,
+        "ended_at": now,
+        "delivery": "",
+        "note": "left as it is",
+    }
     if again:
-        values: dict[str, Any] = {"state": OutgoingState.WAITING.value, "sent_at": None, "ended_at": None, "note": ""}
-    else:
-        values = {"state": OutgoingState.DONE.value, "ended_at": now, "note": "taken as sent by a person"}
+        values = {
+            "state": OutgoingState.WAITING.value,
+            "sent_at": None,
+            "ended_at": None,
+            "not_before": None,
+            "delivery": "",
+            "external_id": "",
+            "note": "",
+        }
     conn.execute(update(outgoing).where(outgoing.c.sequence == known.sequence).values(**values))
     return True
 

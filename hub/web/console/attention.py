@@ -9,15 +9,16 @@ from starlette.responses import Response
 
 from hub.runtime.replay import replay_urgency
 from hub.runtime.story import StoryAction, load_story
-from hub.store import figures, inbox, work
+from hub.store import figures, inbox, outgoing, work
 from hub.store.inbox import InboxStatus, Received
+from hub.store.outgoing import Queued
 from hub.store.work import WorkState
 from hub.web.console.interaction import RawShown, card_link, raw_shown
 from hub.web.console.journal import Line, line_of_story
 from hub.web.console.page import page
 from hub.web.console.visit import Visit, to
 
-__all__ = ["attention", "read_again", "replay_all"]
+__all__ = ["attention", "read_again", "replay_all", "settle_message"]
 
 #: how many of each kind are shown
 LIMIT = 100
@@ -41,12 +42,14 @@ class Attention:
     refused: tuple[Refused, ...]
     unreadable: tuple[tuple[Received, RawShown], ...]
     unconnected: tuple[Line, ...]
+    #: messages of ours that were refused, may not have left, or did not arrive
+    messages: tuple[Queued, ...]
     #: what cannot work at all: the policy, channels, connections
     problems: tuple[tuple[str, str], ...]
 
     @property
     def is_empty(self) -> bool:
-        return not (self.refused or self.unreadable or self.unconnected or self.problems)
+        return not (self.refused or self.unreadable or self.unconnected or self.messages or self.problems)
 
 
 async def attention(visit: Visit) -> Response:
@@ -78,6 +81,7 @@ async def attention(visit: Visit) -> Response:
             refused=tuple(refused),
             unreadable=tuple((item, raw_shown(item)) for item in failed),
             unconnected=tuple(line_of_story(story, t) for story in lone if story is not None),
+            messages=tuple(outgoing.list_troubled(conn, live.name, LIMIT)),
             problems=(*problems, *live.problems.items()),
         )
 
@@ -117,4 +121,14 @@ async def replay_all(visit: Visit) -> Response:
 
     await visit.services.store.write(reopen)
     visit.services.sweep()
+    return to(f"/console/{live.name}/attention")
+
+
+async def settle_message(visit: Visit) -> Response:
+    """POST /console/{project}/attention/messages: send a message again, or let it rest (W9)."""
+    live, id, now = visit.project, visit.field("id"), visit.services.clock.now()
+    again = visit.field("what") == "again"
+    await visit.services.store.write(lambda conn: outgoing.settle(conn, live.name, id, again=again, now=now))
+    if visit.services.composer is not None:
+        visit.services.composer.wake()
     return to(f"/console/{live.name}/attention")

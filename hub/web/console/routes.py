@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from hub.web.console import attention, connections, dashboard, interaction, journal, login, policy
+from hub.web.console import attention, client, connections, dashboard, interaction, journal, login, policy
 from hub.web.console.security import SecurityHeaders
 from hub.web.console.setup import SETUP
 from hub.web.console.visit import Handler, signed_in, to
@@ -53,7 +53,10 @@ ROUTES: list[BaseRoute] = [
             _get("/{project}/interactions/{id}", interaction.interaction_page),
             _post("/{project}/interactions/{id}/replay", interaction.replay),
             _post("/{project}/interactions/{id}/no-reply", interaction.no_reply_needed),
+            _get("/{project}/clients/{id}", client.client_page),
+            _get("/{project}/clients/{id}/chat", client.chat_of_client),
             _get("/{project}/attention", attention.attention),
+            _post("/{project}/attention/messages", attention.settle_message),
             _post("/{project}/attention/read-again", attention.read_again),
             _post("/{project}/attention/replay", attention.replay_all),
             _get("/{project}/connections", connections.connections),
