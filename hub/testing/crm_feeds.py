@@ -237,17 +237,15 @@ async def _ends_on_repetition(bench: CrmBench, read: Callable[[], AsyncIterator[
         asked += 1
         if asked > MOST:
             raise _Endless
-        if request.method != "GET":
-            return None
-        kept = pages.get(request.url.path)
+        kept = pages.get(f"{request.method} {request.url.path}")
         if kept is None:
             return None
         return httpx.Response(200, headers={"content-type": "application/json"}, content=kept.content, request=request)
 
     def hear(request: httpx.Request, response: httpx.Response) -> None:
         # pages come several to a list; what has one answer only (an account, a single record) is left alone
-        if request.method == "GET" and response.status_code == 200 and _is_list(request, response):
-            pages.setdefault(request.url.path, response)
+        if response.status_code == 200 and _is_list(request):
+            pages.setdefault(f"{request.method} {request.url.path}", response)
 
     bench.wire.answer, bench.wire.heard = repeat, hear
     try:
@@ -271,6 +269,9 @@ class _Endless(BaseException):
     """Breaks out of a loop that no plugin's ``except`` may keep."""
 
 
-def _is_list(request: httpx.Request, response: httpx.Response) -> bool:
-    query = str(request.url.query.decode("utf-8", "replace"))
-    return any(word in query for word in ("page", "limit", "offset", "since", "cursor", "token"))
+def _is_list(request: httpx.Request) -> bool:
+    """Whether the request asks for a page, by its address or (a query language) by its body; only readings are seen."""
+    asked = (request.url.query + b" " + request.content).decode("utf-8", "replace").lower()
+    if "token" in request.url.path or "grant_type" in asked:
+        return False
+    return any(word in asked for word in ("page", "limit", "offset", "since", "cursor", "token"))
