@@ -92,10 +92,10 @@ def changed(record: Made, action: Action, words: Words) -> Made:
             return replace(
                 record,
                 name=action.name or record.name,
-                phones=_more(record.phones, action.add_phones),
-                emails=_more(record.emails, action.add_emails),
+                phones=_more(record.phones, action.add_phones, action.remove_phones),
+                emails=_more(record.emails, action.add_emails, action.remove_emails),
                 responsible=action.responsible or record.responsible,
-                tags=_more(record.tags, action.add_tags),
+                tags=_more(record.tags, action.add_tags, action.remove_tags),
                 fields={**record.fields, **words.fields(RecordKind.CONTACT, action.fields)},
             )
         case Deal(), UpdateDeal():
@@ -119,5 +119,5 @@ def changed(record: Made, action: Action, words: Words) -> Made:
             return record
 
 
-def _more(known: tuple[Any, ...], added: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(dict.fromkeys((*known, *added))) if added else known
+def _more(known: tuple[Any, ...], added: tuple[Any, ...], removed: tuple[Any, ...] = ()) -> tuple[Any, ...]:
+    return tuple(one for one in dict.fromkeys((*known, *added)) if one not in removed)

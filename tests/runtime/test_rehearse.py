@@ -84,7 +84,7 @@ CHANGES = {
 }  # fmt: skip
 
 
-EVENTS = month(seed=4, calls=110, clients=28)
+EVENTS = month(seed=4, calls=80, clients=22)
 BEFORE = text("car-dealer", more=GROUP)
 
 
