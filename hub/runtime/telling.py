@@ -5,7 +5,7 @@ Every function here is pure. Words of a policy (names of rows, tasks, stages) ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
@@ -64,8 +64,21 @@ def summary(story: Story, t: Translator) -> str:
     """What happened and what came of it, in one or two sentences."""
     parts = [headline(story.interaction, story.client.shown, t, _talker(story))]
     if story.main:
-        parts.append(outcome(story.main, t, story.zone))
+        parts.append(outcome(story.main, t, story.zone, beside=_alike(story, t)))
     return " ".join(part for part in parts if part)
+
+
+def _alike(story: Story, t: Translator) -> tuple[str, ...]:
+    """The other CRMs in which the very same was written (C8)."""
+    main = story.main
+    if main is None or main.state is not WorkState.FINISHED or any(found.is_failed for found in main.actions):
+        return ()
+    done = _did(main, t)
+    return tuple(
+        chapter.connection
+        for chapter in story.chapters[1:]
+        if chapter.state is WorkState.FINISHED and not chapter.failed and _did(chapter, t) == done
+    )
 
 
 def outcome_kind(interaction: Interaction) -> str:
@@ -83,6 +96,8 @@ def outcome_kind(interaction: Interaction) -> str:
             return "missed"
         case Chat():
             return "answered" if interaction.is_answered else "missed"
+        case Message(direction=Direction.OUTBOUND):
+            return "sent"
         case _:
             return "received"
 
@@ -100,7 +115,7 @@ def headline(interaction: Interaction, client: str, t: Translator, talker: str =
                 waited=t.duration(interaction.waiting_seconds),
             )
         case Chat():
-            return t("headline.chat", **values)
+            return t("headline.chat_answered" if interaction.is_answered and talker else "headline.chat", **values)
         case Form():
             return t("headline.form", **values, form=interaction.form_name or interaction.page)
         case Message(direction=Direction.INBOUND):
@@ -130,8 +145,9 @@ def _talker(story: Story) -> str:
     return story.legs[0].who if story.legs else ""
 
 
-def outcome(chapter: Chapter, t: Translator, zone: ZoneInfo) -> str:
-    """What came of it in one CRM, in one sentence."""
+def outcome(chapter: Chapter, t: Translator, zone: ZoneInfo, *, beside: Sequence[str] = ()) -> str:
+    """What came of it in one CRM, in one sentence; ``beside`` names those in which the same was done."""
+    crms = ", ".join((chapter.connection, *beside))
     if chapter.decided_at is None:
         if chapter.state is WorkState.ATTENTION:
             return t("outcome.attention", note=note_text(chapter.note, t))
@@ -139,7 +155,7 @@ def outcome(chapter: Chapter, t: Translator, zone: ZoneInfo) -> str:
             return t("outcome.not_over")
         return t("outcome.undecided", at=t.clock(chapter.decide_at, zone))
     nothing = next((found.action for found in chapter.actions if isinstance(found.action, Nothing)), None)
-    if nothing is not None:
+    if nothing is not None and not _did(chapter, t):
         return t("outcome.nothing", reason=reason_text(nothing.reason, t))
     done = _did(chapter, t)
     if chapter.is_shadow:
@@ -153,7 +169,7 @@ def outcome(chapter: Chapter, t: Translator, zone: ZoneInfo) -> str:
     elif any(found.state is not None and found.state.is_outstanding for found in chapter.actions):
         text = t("outcome.writing", done=done, crm=chapter.connection)
     else:
-        text = t("outcome.done", done=done, crm=chapter.connection) if done else t("outcome.no_actions")
+        text = t("outcome.done", done=done, crm=crms) if done else t("outcome.no_actions")
     if chapter.responsible:
         chosen = next((found for found in chapter.candidates if found.is_chosen), None)
         if chosen is None:

@@ -12,9 +12,13 @@ from typing import Any
 
 from hub_amocrm.sandbox import Sandbox
 from hub_jivo.sandbox import Agent, Cabinet, Visitor
+from sqlalchemy import Connection
 
 from hub.compose import Hub
-from hub.store import projects
+from hub.language import translator
+from hub.runtime.story import Story, load_story
+from hub.runtime.telling import summary
+from hub.store import interactions, projects
 from hub.web.app import build_app
 from hub.web.server import serve_forever
 from tests.end_to_end.world import EMPLOYEES, PROJECT, World, preset, world
@@ -63,6 +67,18 @@ class Shop:
     @property
     def contacts(self) -> list[dict[str, Any]]:
         return list(self.company.records()["contacts"])
+
+    def told(self) -> str:
+        """What the journal says of the newest interaction (X1)."""
+        services = self.company.hub.services
+        live = services.projects.get(PROJECT)
+
+        def read(conn: Connection) -> Story | None:
+            return load_story(conn, live, interactions.journal(conn, PROJECT)[0].id)
+
+        story = services.store.read_now(read)
+        assert story is not None
+        return summary(story, translator("ru"))
 
     @property
     def notes(self) -> list[str]:
@@ -120,6 +136,7 @@ async def test_chat_makes_contact_and_deal_when_the_operator_takes_it_and_nothin
         await scene.company.until(lambda: scene.company.unread() == 0)
         await scene.company.settled(1)
         assert (len(scene.contacts), len(scene.deals)) == (1, 1)
+        assert scene.told().startswith("Мария пишет в чате, отвечает Олег Громов.")
         assert scene.cabinet.problems == []
 
 

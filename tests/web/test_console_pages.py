@@ -198,9 +198,10 @@ async def test_the_set_up_leads_from_an_empty_hub_to_the_first_webhook(stage: Sc
     await page.select_option("select[name='field:deal/utm_term']", label="Отдел")
     await page.get_by_role("button", name="Save").click()
     await expect(page.locator("main")).to_contain_text("chosen")
-    # --- the telephony
-    await page.get_by_role("link", name="Go on: Telephony").click()
-    await page.select_option("select[name=plugin]", "ringostat")
+    # --- the channel
+    await page.get_by_role("link", name="Go on: Channel").click()
+    async with page.expect_navigation():
+        await page.select_option("#plugin", "ringostat")
     await page.fill("[name=project_id]", "55555")
     await page.fill("[name=auth_key]", "sandbox-auth-key")
     await page.get_by_text("Further settings").click()

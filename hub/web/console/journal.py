@@ -30,7 +30,7 @@ PAGE = 40
 SCAN = 4000
 
 #: how it ended, then how it stands in the CRMs
-ENDED = ("answered", "missed", "voicemail", "unreached", "pending", "received")
+ENDED = ("answered", "missed", "voicemail", "unreached", "pending", "received", "sent")
 STANDS = ("waiting", "in_doubt", "attention")
 STATUSES = (*ENDED, *STANDS)
 
@@ -42,6 +42,7 @@ COLOURS = {
     "unreached": "warn",
     "pending": "accent",
     "received": "accent",
+    "sent": "accent",
     "open": "accent",
     "writing": "accent",
     "finished": "good",
