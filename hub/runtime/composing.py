@@ -66,7 +66,7 @@ class Composer:
         links: ShortLinks | None = None,
     ) -> None:
         self._services, self.http, self.wake = services, http, wake
-        self._links = links or ShortLinks()
+        self.links = links or ShortLinks()
 
     async def queue(self, project: LiveProject, wanted: Wanted) -> Outgoing:
         """Choose, check and queue; durable when it returns, sent soon after.
@@ -171,7 +171,7 @@ class Composer:
         links: Sequence[str] = short_links(wanted.text, is_automatic=wanted.is_automatic, policy=policy)
         if not links:
             return wanted.text
-        return expanded(wanted.text, await self._links.targets(links))
+        return expanded(wanted.text, await self.links.targets(links))
 
 
 def _last_message(conn: Connection, project: str, client_id: ClientId) -> Message | None:

@@ -49,6 +49,8 @@ class Services:
     importers: dict[tuple[str, str], Importer] = field(default_factory=dict)
     #: queues messages to clients; None in a process that only serves the web
     composer: Composer | None = None
+    #: (project, channel) -> what is wrong with a channel at its vendor's, in a sentence; shown to people
+    channel_problems: dict[tuple[str, str], str] = field(default_factory=dict)
     #: tell the other tasks of this process that projects, channels or connections changed: they are reloaded
     changed: Callable[[], None] = lambda: None
     #: wake the lanes after a replay

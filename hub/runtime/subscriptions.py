@@ -35,8 +35,9 @@ class _Known:
     accounts_at: datetime | None = None
     #: what was told last, so that it is told once
     problem: str = ""
-    #: numbers that are out of order
+    #: numbers that are out of order, and the same for people
     inactive: frozenset[str] = frozenset()
+    lost: str = ""
 
 
 class Subscriptions:
@@ -111,15 +112,26 @@ class Subscriptions:
                     extra={"action": kind})  # fmt: skip
             await self._tell(channel, kind, {"account": id, "name": one.name, "state": one.state})
         known.inactive = inactive
+        known.lost = ", ".join(f"{accounts[id].name}: {accounts[id].state}" for id in sorted(inactive))
+        self._show(channel, known)
 
     async def _problem(self, channel: ChannelConfig, known: _Known, problem: str) -> None:
         """Told once when it comes; its going is told by what works again."""
         if problem == known.problem:
             return
         known.problem = problem
+        self._show(channel, known)
         if problem:
             log.warning("%s/%s: %s", channel.project, channel.name, problem, extra={"action": "channel.problem"})
             await self._tell(channel, "channel.problem", {"reason": problem})
+
+    def _show(self, channel: ChannelConfig, known: _Known) -> None:
+        """On the list of what needs a person, as long as it is so."""
+        text = "; ".join(part for part in (known.problem, known.lost) if part)
+        shown, key = self._services.channel_problems, (channel.project, channel.name)
+        shown.pop(key, None)
+        if text:
+            shown[key] = text
 
     async def _tell(self, channel: ChannelConfig, kind: str, told: dict[str, str]) -> None:
         body, now = {"channel": channel.name, **told}, self._services.clock.now()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +19,7 @@ from hub.core.phone import Phone
 from hub.core.records import EmployeeId
 from hub.errors import ConfigurationError, Rejected
 from hub.runtime.composing import Wanted
+from hub.runtime.links import ShortLinks
 from hub.store import outgoing
 from tests.end_to_end.messenger_world import CHATS, MessengerWorld, messenger_world
 from tests.end_to_end.world import PROJECT, preset
@@ -273,3 +274,35 @@ async def test_a_message_of_no_person_leaves_the_counter(company: MessengerWorld
     await company.until(lambda: chat.unanswered == 0)
     assert datetime.now(UTC) > company.messages(Direction.OUTBOUND)[0].started_at
     assert company.messages(Direction.OUTBOUND)[0].channel == CHATS
+
+
+class _Links(ShortLinks):
+    """Knows one link."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    async def targets(self, links: Sequence[str]) -> Mapping[str, str]:
+        self.asked += links
+        return dict.fromkeys(links, "https://shop.example/table")
+
+
+@pytest.mark.parametrize(("is_on", "is_automatic"), [(True, True), (True, False), (False, True)])
+async def test_a_robots_short_links_are_expanded_by_the_switch_before_a_message_goes_out(
+    tmp_path: Path, amocrm: tuple[Sandbox, str], wazzup: tuple[Wazzup, str], is_on: bool, is_automatic: bool
+) -> None:
+    """W8: off by default; what a person wrote is left as it is."""
+    policy = preset("wazzup-messengers").replace("expand_links = false", f"expand_links = {str(is_on).lower()}")
+    async with messenger_world(tmp_path, amocrm, wazzup, policy=policy) as company:
+        known, composer = _Links(), company.hub.services.composer
+        assert composer is not None
+        composer.links = known
+        await queue(
+            company,
+            Wanted(to=Identity(phones=(NUMBER,)), text="Look: https://amo.sh/Ab1", is_automatic=is_automatic),
+        )
+        await company.until(lambda: len(company.vendor.sent()) == 1)
+        is_expanded = is_on and is_automatic
+        assert texts(company) == ["Look: https://shop.example/table" if is_expanded else "Look: https://amo.sh/Ab1"]
+        assert known.asked == (["https://amo.sh/Ab1"] if is_expanded else [])

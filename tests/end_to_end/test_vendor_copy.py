@@ -17,7 +17,7 @@ from hub.core.phone import Phone
 from hub.core.records import Contact, Deal, RecordKind, RecordRef, crm_user
 from hub.ports import Changes
 from hub.store import events
-from tests.end_to_end.messenger_world import MessengerWorld, messenger_world
+from tests.end_to_end.messenger_world import CHATS, MessengerWorld, messenger_world
 from tests.end_to_end.world import CRM, PROJECT, USERS, preset
 
 CLIENT = "380671234567"
@@ -240,6 +240,7 @@ async def test_the_hub_enters_its_own_address_unless_another_system_stands_there
         if is_taken:
             assert known.uri == "https://other.example/hook"
             assert told(company) == ["channel.problem"]
+            assert "other.example" in company.hub.services.channel_problems[PROJECT, CHATS]
             known.messages_and_statuses = False
             company.hub.chores.subscriptions.forget()
             await look()
@@ -250,6 +251,7 @@ async def test_the_hub_enters_its_own_address_unless_another_system_stands_there
         await look()
         assert company.vendor.api.asked[before:] == []
         assert "channel.subscribed" in told(company)
+        assert company.hub.services.channel_problems == {}
 
 
 async def test_a_number_that_lost_its_telephone_is_an_alarm(
@@ -261,4 +263,6 @@ async def test_a_number_that_lost_its_telephone_is_an_alarm(
             company.vendor.channel.state = state
             subscriptions.ACCOUNTS_EVERY = timedelta(0)
             await subscriptions.look()
+            problems = company.hub.services.channel_problems.values()
+            assert list(problems) == ([] if state == "active" else ["380931112233: qr"])
         assert told(company) == ["channel.account_lost", "channel.account_back"]

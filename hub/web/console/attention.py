@@ -56,6 +56,9 @@ async def attention(visit: Visit) -> Response:
     """GET /console/{project}/attention"""
     live, t = visit.project, visit.t
     link = card_link(visit.services, live.name)
+    at_vendors = [
+        (name, text) for (project, name), text in visit.services.channel_problems.items() if project == live.name
+    ]
 
     def read(conn: Connection) -> Attention:
         refused = []
@@ -82,7 +85,7 @@ async def attention(visit: Visit) -> Response:
             unreadable=tuple((item, raw_shown(item)) for item in failed),
             unconnected=tuple(line_of_story(story, t) for story in lone if story is not None),
             messages=tuple(outgoing.list_troubled(conn, live.name, LIMIT)),
-            problems=(*problems, *live.problems.items()),
+            problems=(*problems, *live.problems.items(), *at_vendors),
         )
 
     model = await visit.services.store.read(read)

@@ -22,7 +22,7 @@ def setup_hints(settings: WazzupSettings, hook_url: str) -> Sequence[SetupHint]:
             where="Webhooks (nothing to enter: the cabinet has no page for it)",
             value=hook_url,
             note="the hub gives Wazzup this address through the API within a minute; if another system stands there "
-            "already, it is named on the page of connections, and «Take the webhooks over» replaces it",
+            "already, it is named under «needs attention», and «Take the webhooks over» replaces it",
         ),
     ]
     if settings.key_kind == "full":
