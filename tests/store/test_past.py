@@ -17,7 +17,7 @@ HOUR = timedelta(hours=1)
 
 
 def lay(
-    conn: Any, number: int, at: Any, *, decided: int = 1, project: str = "p", turns: dict[str, Any] | None = None
+    conn: Any, number: int, at: datetime, *, decided: int = 1, project: str = "p", turns: dict[str, Any] | None = None
 ) -> None:
     """Interaction ``number``, decided so many times from ``at`` on, an hour apart."""
     call = replace(
