@@ -92,6 +92,9 @@ class Feed:
                 listed |= {ref for row in rows for ref in refs_of(module, row.id)}
                 yield await self._with_moved_tasks(changes, rows)
         if any(ref.kind in (RecordKind.CONTACT, RecordKind.COMPANY) for ref in gone):
+            for module in _CARDS:
+                # a merge that adds nothing, in the very second of an edit that was told, is no news of the survivor
+                cards[module] += position.seen.get(module, {})
             yield self.records.reader.changes(await self._hanging_on(cards), cursor=position.model_dump_json())
         yield Changes(
             deleted=tuple(ref for ref in dict.fromkeys(gone) if ref not in listed),

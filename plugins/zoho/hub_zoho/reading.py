@@ -26,6 +26,8 @@ MODULES_OF: dict[RecordKind, tuple[str, ...]] = {
 }
 #: pages that can be asked for by number (3)
 _MOST_PAGES = 10
+#: passes over one second's records before a busy organisation is taken as it is; the next poll tells the rest
+_MOST_ROUNDS = 5
 ItemT = TypeVar("ItemT")
 
 
@@ -61,7 +63,9 @@ class Records:
     async def by_id(self, module: str, ids: Iterable[str]) -> list[Row]:
         """GET /{module}?ids=…: the records of ``ids`` that exist; converted leads too."""
         found: list[Row] = []
-        for chunk in chunks(list(dict.fromkeys(ids)), self.settings.ids_per_request):
+        # a page must hold all that were asked for, or the rest would look deleted
+        size = min(self.settings.ids_per_request, self.settings.page_size)
+        for chunk in chunks(list(dict.fromkeys(ids)), size):
             params = [self._columns(module), ("ids", ",".join(chunk)), ("per_page", str(self.settings.page_size))]
             if module == LEADS:
                 params.append(("converted", "both"))
@@ -89,32 +93,46 @@ class Records:
         """Every record changed at ``since`` (unix seconds) or later, oldest change first, page by page.
 
         Each page begins where the last one ended, by time and not by number: an edit moves a record to the end,
-        where it is met again, and a deletion draws nobody past us.
+        where it is met again, and a deletion draws nobody past us. Only within one second pages have to go by number:
+        such a second is read until a pass over it brings nothing new.
         """
         mark, number, token = since, 1, ""
-        edge: frozenset[tuple[str, int]] = frozenset()
+        seen: set[tuple[str, int]] = set()
         last_page: tuple[Row, ...] = ()
+        has_news, rounds = False, 0
         while True:
             page = await self._changed_page(module, mark, number, token)
             if not page.rows or page.rows == last_page:
                 return  # a page that repeats its predecessor would go on for ever
             last_page = page.rows
-            fresh = tuple(row for row in page.rows if row.changed_at >= mark and (row.id, row.changed_at) not in edge)
+            fresh = tuple(row for row in page.rows if row.changed_at >= mark and (row.id, row.changed_at) not in seen)
+            seen.update((row.id, row.changed_at) for row in fresh)
+            has_news = has_news or bool(fresh)
             if fresh:
                 yield fresh
+            newest = page.rows[-1].changed_at
+            if number == 1 and not token:
+                if not page.has_more:
+                    return
+                # a page of one second is the first page of what comes next, so go on with its second
+                is_one_second = newest <= mark or page.rows[0].changed_at == newest
+                if newest > mark:
+                    mark, rounds, has_news = newest, 0, True
+                    seen = {key for key in seen if key[1] >= newest}
+                number, last_page = (2, last_page) if is_one_second else (1, ())
+                continue
+            # more in one second than a page holds: an import or a mass update of somebody's
+            if page.has_more and newest <= mark:
+                number, token = (number + 1, "") if number < _MOST_PAGES else (number, page.next_token)
+                if number < _MOST_PAGES or token:
+                    continue
+            if has_news and rounds < _MOST_ROUNDS:
+                # an edit meanwhile drew others past us, for here pages are told apart by number
+                number, token, last_page, has_news, rounds = 1, "", (), False, rounds + 1
+                continue
             if not page.has_more:
                 return
-            newest = page.rows[-1].changed_at
-            at_newest = frozenset((row.id, row.changed_at) for row in page.rows if row.changed_at == newest)
-            if newest > mark:
-                # a page of one second is the first page of what comes next, so go on with its second
-                number = 2 if page.rows[0].changed_at == newest else 1
-                mark, token, edge = newest, "", at_newest
-            else:  # more in one second than a page holds: an import or a mass update of somebody's
-                edge |= at_newest
-                number, token = (number + 1, "") if number < _MOST_PAGES else (0, page.next_token)
-                if not number and not token:
-                    return
+            mark, number, token, last_page, has_news, rounds = max(mark + 1, newest), 1, "", (), True, 0
 
     async def _changed_page(self, module: str, mark: int, number: int, token: str) -> Page:
         params = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 
 from hub.core.interaction import Identity
@@ -76,6 +77,30 @@ async def test_more_changes_in_one_second_than_a_page_holds_are_all_told(office:
     pages, cursor = await gathered(small.session.changes(cursor))
     assert {f"contact {one}" for one in ids} <= told(pages)
     assert told((await gathered(small.session.changes(cursor)))[0]) == set()
+
+
+async def test_an_edit_among_records_of_one_second_draws_nobody_past_the_reader(office: Any) -> None:
+    """H6: within one second pages go by number, and whoever leaves the second makes the others move up."""
+    small = office.with_settings(page_size=5)
+    _, cursor = await gathered(small.session.changes(""))
+    ids = [office.someone(phone=f"+38067123{number:04d}") for number in range(23)]
+    contacts = office.sandbox.world.records["Contacts"]
+    for record in contacts.values():
+        record.modified = office.sandbox.world.clock.now()
+    office.sandbox.advance(5)
+    leaving = iter(ids[:6])
+
+    async def edit(request: httpx.Request) -> None:
+        if request.url.path.endswith("/Contacts") and (record_id := next(leaving, None)):
+            office.person("update", module="Contacts", id=record_id, Last_Name="Другая")
+
+    office.context.http.event_hooks["request"].append(edit)
+    pages, cursor = await gathered(small.session.changes(cursor))
+    office.context.http.event_hooks["request"].clear()
+    rest, _ = await gathered(small.session.changes(cursor))
+    names = {one.id: one.name for page in [*pages, *rest] for one in page.contacts}
+    assert set(names) == set(ids)
+    assert [names[one] for one in ids[:6]] == ["Другая"] * 6
 
 
 async def test_a_quiet_poll_costs_two_requests_for_each_module(office: Any) -> None:
