@@ -158,7 +158,7 @@ def _ask_settings(model: type[BaseModel]) -> dict[str, Any]:
 
 
 async def _channel(services: Services, project: str) -> str:
-    _title(5, "The telephony")
+    _title(5, "The channel")
     live = services.projects.get(project)
     if live.channels and not Confirm.ask(
         f"There is {', '.join(live.channels)}. Add another one?", default=False, console=console
@@ -195,17 +195,17 @@ async def _people(services: Services, project: str, connection: str) -> None:
     try:
         matching = await staffing.match_staff(services, project, connection)
     except HubError as err:
-        console.print(f"[yellow]The telephony could not be asked:[/yellow] {err}")
+        console.print(f"[yellow]The channel could not be asked:[/yellow] {err}")
         console.print("Add [[employees]] blocks to the policy by hand: hub policy export, edit, hub policy import.")
         return
-    table = Table("telephony", "CRM user", "matched by")
+    table = Table("in the channel", "CRM user", "matched by")
     for pair in matching.pairs:
         table.add_row(pair.listed.name, pair.user.name, pair.by)
     console.print(table)
     for listed in matching.unmatched:
         console.print(f"[yellow]nobody in the CRM[/yellow] {listed.name} {listed.email}")
     for user in matching.left:
-        console.print(f"nobody in the telephony  {user.name} {user.email}", style="dim")
+        console.print(f"nobody in the channel  {user.name} {user.email}", style="dim")
     if not matching.pairs:
         return
     if Confirm.ask("Write these pairs into the policy?", default=True, console=console):
@@ -219,7 +219,7 @@ async def _people(services: Services, project: str, connection: str) -> None:
 
 
 async def _copy(services: Services, project: str, channel: str) -> None:
-    _title(8, "What to copy into the telephony's cabinet")
+    _title(8, "What to copy into the vendor's cabinet")
     row = await setup.find_channel(services, project, channel)
     base = services.settings.public_url or "https://YOUR-ADDRESS"
     hints = setup.hints(

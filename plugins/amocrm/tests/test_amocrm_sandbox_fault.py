@@ -1,4 +1,4 @@
-"""Limits, faults, latency and late applications of the amoCRM sandbox (reference 2, 3, 23; DESIGN 7)."""
+"""Limits, faults, latency and late applications of the amoCRM sandbox (H10, reference 2, 3, 23; DESIGN 7)."""
 
 from __future__ import annotations
 

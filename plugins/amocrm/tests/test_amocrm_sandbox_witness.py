@@ -1,4 +1,4 @@
-"""Published clients of amoCRM live a whole lead's life against the sandbox (reference 24; issue 2, point 3)."""
+"""Published clients of amoCRM live a whole lead's life against the sandbox (H10, reference 24)."""
 
 from __future__ import annotations
 
