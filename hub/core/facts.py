@@ -416,9 +416,10 @@ def without_own(snapshot: Snapshot) -> Snapshot:
     A revision must see what the first decision saw, or it would find "its" deal and turn a new client into an
     existing one.
     """
-    own, was = snapshot.history.own, snapshot.history.was_responsible
-    if not own:
+    own, was, was_open = snapshot.history.own, snapshot.history.was_responsible, snapshot.history.was_open
+    if not own and not was_open:
         return snapshot
+    still = was_open.union(found.id for found in snapshot.deals if found.is_open)
     made = {(ref.kind, ref.id) for key, ref in own.items() if _creates(key)}
     done = {ref.id for key, ref in own.items() if "/complete/" in key}
     return replace(
@@ -430,7 +431,7 @@ def without_own(snapshot: Snapshot) -> Snapshot:
         ),
         companies=tuple(found for found in snapshot.companies if (RecordKind.COMPANY, found.id) not in made),
         deals=tuple(
-            replace(found, responsible=was.get(f"deal/{found.id}", found.responsible))
+            replace(found, responsible=was.get(f"deal/{found.id}", found.responsible), is_open=found.id in still)
             for found in snapshot.deals
             if (RecordKind.DEAL, found.id) not in made
         ),

@@ -32,6 +32,9 @@ class History:
     own: Mapping[str, RecordRef] = field(default_factory=dict)
     #: the responsible of contacts and deals as this interaction's first decision saw them, by ``kind/id``
     was_responsible: Mapping[str, EmployeeId | None] = field(default_factory=dict)
+    #: ids of the deals that were open when this interaction was first decided: who closed one since has not made the
+    #: client a stranger to it (A14)
+    was_open: frozenset[str] = frozenset()
     #: ``contact id/value``: numbers and e-mails that a person had taken off a contact, never added again (X12)
     refused: frozenset[str] = frozenset()
 

@@ -17,7 +17,7 @@ from hub.core.facts import without_own
 from hub.core.interaction import Direction, Identity, InteractionId
 from hub.core.plan import Action, Nothing, Plan, StepKey
 from hub.core.policy import Policy
-from hub.core.records import EmployeeId, RecordKind, RecordRef
+from hub.core.records import RecordKind, RecordRef
 from hub.core.remark import remark
 from hub.core.revise import Known, StepState, revise
 from hub.core.rota import Rota
@@ -27,7 +27,7 @@ from hub.engine.checkpoints import checkpoint
 from hub.engine.load import Loads
 from hub.engine.projects import LiveConnection, LiveProject, Projects
 from hub.engine.replay import Redecided, redecide
-from hub.engine.seen import HELD_FOR, Kept, Preview, Seen, is_held, then_of, unclaimed_of, with_refused
+from hub.engine.seen import HELD_FOR, Kept, Preview, Seen, first_seen, is_held, then_of, unclaimed_of, with_refused
 from hub.engine.snapshots import digest, is_imported, lean, made_records
 from hub.errors import VendorError
 from hub.store import acquaintance, clients, decisions, dues, events, interactions, refused, rota, steps, waiting, work
@@ -235,19 +235,8 @@ class Advance:
             open_task_keys={str(key): id for key, id in made.items()},
             unclaimed=unclaimed_of(conn, self._projects.find(lane.project), lane),
             own=done,
-            was_responsible=self._first_seen(conn, found) if done else {},
+            **first_seen(conn, found, has_done=bool(done)),
         )
-
-    def _first_seen(self, conn: Connection, found: Work) -> dict[str, EmployeeId | None]:
-        """The responsibles as the interaction's first decision saw them; what it changed since is its own doing."""
-        first = decisions.first(conn, found.interaction_id, found.connection)
-        if first is None:
-            return {}
-        seen = first.snapshot
-        return {
-            **{f"contact/{contact.id}": contact.responsible for contact in seen.contacts},
-            **{f"deal/{deal.id}": deal.responsible for deal in seen.deals},
-        }
 
     async def _snapshot(self, lane: Lane, connection: LiveConnection, seen: Seen, now: datetime) -> Snapshot:
         """The client's records; asks the CRM's search only while the directory is not complete.

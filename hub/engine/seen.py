@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -24,7 +25,7 @@ from hub.store.steps import Step
 from hub.store.unclaimed import unclaimed_deals
 from hub.store.work import Lane, Work
 
-__all__ = ["HELD_FOR", "Kept", "Preview", "Seen", "is_held", "then_of", "unclaimed_of", "with_refused"]
+__all__ = ["HELD_FOR", "Kept", "Preview", "Seen", "first_seen", "is_held", "then_of", "unclaimed_of", "with_refused"]
 
 #: how long a client waits before it is looked whether another who shares a key of theirs is through
 HELD_FOR = timedelta(milliseconds=500)
@@ -92,6 +93,27 @@ def with_refused(conn: Connection, lane: Lane, snapshot: Snapshot) -> Snapshot:
     ids = [contact.id for contact in snapshot.contacts]
     found = refused.of_contacts(conn, lane.project, lane.connection, ids)
     return replace(snapshot, history=replace(snapshot.history, refused=found)) if found else snapshot
+
+
+def first_seen(conn: Connection, found: Work, *, has_done: bool) -> dict[str, Any]:
+    """What a revision takes from the interaction's first decision, as fields of `History`; {} before it.
+
+    The responsibles, if it ``has_done`` anything: what it changed since is its own doing. And which deals were open
+    then: a late rating of a call in a deal that was won meanwhile must not make another (A14). A replay looks at the
+    CRM of today (X13).
+    """
+    first = decisions.first(conn, found.interaction_id, found.connection)
+    if first is None:
+        return {}
+    seen, told = first.snapshot, dict[str, Any]()
+    if has_done:
+        told["was_responsible"] = {
+            **{f"contact/{contact.id}": contact.responsible for contact in seen.contacts},
+            **{f"deal/{deal.id}": deal.responsible for deal in seen.deals},
+        }
+    if not found.is_replay:
+        told["was_open"] = frozenset(deal.id for deal in seen.deals if deal.is_open)
+    return told
 
 
 def then_of(conn: Connection, found: Work) -> Then | None:

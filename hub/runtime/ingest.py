@@ -109,7 +109,9 @@ def store_parsed(
         _take_receipt(conn, project.name, channel, found, now)
         return None
     if isinstance(found, ClientChanged):
-        owner = clients.find_owner(conn, project.name, _keys_of(found.client), join_rules(project.policy))
+        # by what the channel calls them: a number that is new to them may be somebody else's (J4)
+        own = replace(_keys_of(found.client), phones=(), emails=(), fields={})
+        owner = clients.find_owner(conn, project.name, own, join_rules(project.policy))
         chat = None if owner is None else interactions.latest_chat(conn, project.name, channel, owner)
         if chat is None:
             # a client of whom the hub never heard: their first chat will tell

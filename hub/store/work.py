@@ -192,7 +192,12 @@ _HEAD = Prepared(
         work.c.state.in_([WorkState.OPEN.value, WorkState.WRITING.value]),
         interaction.c.decide_at.is_not(None),
     )
-    .order_by((work.c.state != WorkState.WRITING.value), (work.c.urgency > FRESH), work.c.sequence)
+    .order_by(
+        (work.c.state != WorkState.WRITING.value),
+        (work.c.urgency > FRESH),
+        (work.c.decided_revision == 0),
+        work.c.sequence,
+    )
     .limit(1)
 )
 _IS_AWAITED = Prepared(
@@ -215,7 +220,9 @@ def head(conn: Connection, lane: Lane) -> Work | None:
     """The lane's next unfinished work whose interaction is over; None if the lane is idle.
 
     What is being written comes first, then the oldest: when two clients turned out to be one, work of the other may
-    be under way that is younger than what waits here (DESIGN 2.2). What is replayed comes after what is fresh.
+    be under way that is younger than what waits here (DESIGN 2.2). What was begun and is revised comes before what was
+    not begun: its steps still wait, and a decision that rests on them would wait for it for ever. What is replayed
+    comes after what is fresh.
     """
     row = _HEAD.first(conn, of_client=lane.client_id, of_connection=lane.connection)
     return None if row is None else read_work(row)

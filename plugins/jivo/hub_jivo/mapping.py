@@ -45,8 +45,8 @@ EVENTS = tuple(event.value for event in EventName)
 #: the kind of handle under which a visitor is known again, whatever contacts they left
 HANDLE = "jivo"
 
-#: Unix seconds beyond which a number is no moment (the year 9999)
-_LATEST = 253_402_300_799
+#: Unix seconds beyond which a number is no moment of a chat (the year 2200): later ones fall out of the calendar
+_LATEST = 7_258_118_400
 
 
 def to_parsed(event: wire.Event, channel: ChannelConfig, settings: JivoSettings, received_at: datetime) -> Parsed:
