@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from hub.compose import build_services
 from hub.errors import ConfigurationError, HubError
@@ -43,7 +44,7 @@ class Exit(IntEnum):
 
 def fail(problem: str, code: Exit = Exit.USAGE) -> typer.Exit:
     """Say ``problem`` on standard error; raise what this returns."""
-    errors.print(f"[red]error[/red] {problem}", highlight=False)
+    errors.print(f"[red]error[/red] {escape(problem)}", highlight=False)
     return typer.Exit(int(code))
 
 

@@ -40,6 +40,8 @@ from hub.web.server import serve_forever
 __all__ = ["DemoOptions", "DemoSummary", "play"]
 
 LOGIN, PASSWORD = "demo", "demo-password"
+#: seconds without any progress after which something is wrong
+LONGEST_STILL = 180
 _STAGES: Mapping[str, type[CrmStage]] = {stage.name: stage for stage in (AmoCrmStage, ZohoStage, RetailCrmStage)}
 _CHANNEL_TITLES = {"ringostat": "Ringostat", "jivo": "Jivo", "wazzup": "Wazzup"}
 
@@ -246,11 +248,17 @@ async def _settled(hub: Hub, progress: Progress) -> None:
     """Wait until the inbox is read and every interaction is finished or needs attention."""
     services = hub.services
     writing = progress.add_task("Writing to the CRM", total=None)
-    quiet = 0
+    quiet, ended, moved_at = 0, -1, services.clock.monotonic()
     while True:
         states = await services.store.read(lambda conn: work.count_states(conn, PROJECT))
         unread = await services.store.read(lambda conn: inbox.counts(conn, PROJECT).get(InboxStatus.NEW, 0))
-        ended = sum(count for (_, state), count in states.items() if state in ("finished", "attention"))
+        done = sum(count for (_, state), count in states.items() if state in ("finished", "attention"))
+        if done != ended:
+            ended, moved_at = done, services.clock.monotonic()
+        elif services.clock.monotonic() - moved_at > LONGEST_STILL:
+            raise SystemExit(
+                f"nothing moves any more: {dict(states)}; the databases are in {services.settings.data_directory}"
+            )
         total = sum(states.values())
         progress.update(writing, completed=ended, total=total)
         quiet = quiet + 1 if ended == total and not unread and hub.lanes.is_idle else 0

@@ -40,7 +40,11 @@ responsible = ["responsible", "senior"]
 
 def demo_policy(preset: str, traffic: Mapping[str, Any]) -> str:
     """The preset's text with this company's employees and numbers; comments stay."""
-    text = (resources.files("hub") / "presets" / f"{preset}.toml").read_text(encoding="utf-8")
+    folder = resources.files("hub") / "presets"
+    known = sorted(one.name.removesuffix(".toml") for one in folder.iterdir() if one.name.endswith(".toml"))
+    if preset not in known:
+        raise SystemExit(f"there is no preset {preset!r}; there are {', '.join(known)}")
+    text = (folder / f"{preset}.toml").read_text(encoding="utf-8")
     document = tomlkit.parse(text)
     company = traffic["company"]
     own = document["project"]

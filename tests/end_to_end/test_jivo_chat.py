@@ -15,13 +15,15 @@ from hub_jivo.sandbox import Agent, Cabinet, Visitor
 from sqlalchemy import Connection
 
 from hub.compose import Hub
+from hub.core.interaction import Identity
+from hub.core.phone import Phone
 from hub.language import translator
 from hub.runtime.story import Story, load_story
 from hub.runtime.telling import summary
 from hub.store import interactions, projects
 from hub.web.app import build_app
 from hub.web.server import serve_forever
-from tests.end_to_end.world import EMPLOYEES, PROJECT, World, preset, world
+from tests.end_to_end.world import CRM, EMPLOYEES, PROJECT, World, preset, world
 
 OLEG = Agent(id=3141, name="Олег Громов", email="oleg@nordtea.example")
 ANNA = Agent(id=3142, name="Анна Котова", email="anna@nordtea.example")
@@ -236,3 +238,47 @@ async def test_preset_of_the_shop_keeps_the_whole_chat_as_a_note_of_the_deal_tha
         [note] = [text for text in scene.notes if "Да, две" in text]
         assert [line[6:] for line in note.splitlines()] == ["Мария: Есть в наличии?", "Олег Громов: Да, две"]
         assert (len(scene.contacts), len(scene.deals)) == (1, 1)
+
+
+async def test_number_of_another_client_does_not_lose_what_else_is_told(
+    tmp_path: Path, amocrm: tuple[Sandbox, str]
+) -> None:
+    """J4: whose card was changed is told by the visitor's number, not by a telephone number that somebody else has."""
+    async with shop(tmp_path, amocrm) as scene:
+        await scene.cabinet.leave_message(Visitor(number=5, name="Пётр", phone="+380671112233"), "Перезвоните")
+        await scene.company.settled(1)
+        story = scene.cabinet.open(Visitor(number=77, name="Ирина"), "Сколько стоит?")
+        await scene.cabinet.accept(story, OLEG)
+        await scene.company.settled(2)
+        told = Visitor(number=77, name="Ирина", phone="+380671112233", email="iryna@example.org")
+        await scene.cabinet.change_client(told, OLEG)
+        await scene.company.until(lambda: "iryna@example.org" in str(scene.contacts))
+
+
+async def test_end_of_a_chat_in_a_deal_that_was_won_meanwhile_makes_no_other(
+    tmp_path: Path, amocrm: tuple[Sandbox, str]
+) -> None:
+    """J9, A14: what comes late is decided on the deal that was open when the chat began."""
+    async with shop(tmp_path, amocrm) as scene:
+        first = scene.cabinet.open(MARIA, "Есть в наличии?")
+        await scene.cabinet.accept(first, OLEG)
+        await scene.company.settled(1)
+        await scene.cabinet.finish(first)
+        second = scene.cabinet.open(MARIA, "Ещё вопрос")
+        await scene.cabinet.accept(second, OLEG)
+        await scene.company.settled(2)
+        scene.company.sandbox.person("close_lead", id=scene.deals[0]["id"], won=True)
+        services = scene.company.hub.services
+        account = services.accounts[PROJECT, CRM]
+        changes = await account.session.search(Identity(phones=(Phone("+380501112233"),)))
+        await services.directory.fold_async(PROJECT, CRM, changes, services.clock.now())
+        scene.cabinet.write(second, OLEG, "Да")
+        await scene.cabinet.finish(second)
+        await scene.company.until(lambda: scene.company.unread() == 0)
+        await scene.company.until(lambda: "Да" in str(services.store.read_now(_newest)))
+        await scene.company.settled(2)
+        assert len(scene.deals) == 1
+
+
+def _newest(conn: Connection) -> object:
+    return interactions.journal(conn, PROJECT)[0].interaction

@@ -18,6 +18,7 @@ from hub.store import clients, decisions, inbox, interactions, work
 from hub.store.engine import Store
 from hub.store.inbox import InboxStatus
 from hub.store.interactions import JournalFilter
+from hub.store.work import Lane
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
@@ -172,6 +173,46 @@ def test_the_journal_is_filtered_and_paged(store: Store, wanted: JournalFilter, 
         shown = page(shown[-1].sequence)
     assert pages == found
     assert store.read_now(lambda conn: interactions.journal(conn, "shop", wanted)) == []
+
+
+def test_begun_work_that_is_revised_comes_before_older_work_that_was_not_begun(store: Store) -> None:
+    """H3: what rests on its waiting steps would otherwise wait for it, and it for that, for ever."""
+
+    def fill(conn: Connection) -> Lane:
+        owner = clients.resolve(
+            conn, "auto", Identity(phones=(Phone("+380501112233"),)), clients.JoinRules(), now=NOW
+        ).client_id
+        for n in range(2):
+            one = call(f"i{n}", started_at=NOW)
+            stored = interactions.put(conn, one, client_id=owner, received_at=NOW, decide_at=NOW)
+            work.add(
+                conn,
+                interaction_id=one.id,
+                project="auto",
+                client_id=owner,
+                sequence=stored.sequence,
+                connections=["amo"],
+                now=NOW,
+            )
+        return Lane(client_id=owner, connection="amo", project="auto")
+
+    lane = store.write_now(fill)
+
+    def head(conn: Connection) -> InteractionId | None:
+        found = work.head(conn, lane)
+        return None if found is None else found.interaction_id
+
+    assert store.read_now(head) == "i0", "the oldest first"
+
+    def revise(conn: Connection) -> None:
+        """The younger one was decided first, since the older was not over, and is decided again."""
+        item = work.get(conn, InteractionId("i1"), "amo")
+        assert item is not None
+        work.put(conn, item, work.WorkState.WRITING, now=NOW, decided_revision=1)
+        work.put(conn, item, work.WorkState.OPEN, now=NOW)
+
+    store.write_now(revise)
+    assert store.read_now(head) == "i1"
 
 
 # --- decisions --------------------------------------------------------------------------------------------------
