@@ -53,7 +53,8 @@ def parse_form(request: RawRequest, channel: ChannelConfig) -> Form:
         project=ProjectId(channel.project),
         channel=channel.name,
         source="forms",
-        external_id=own_id or f"form-{digest}",
+        # the site's own id is of this client's form alone: many a site sends the product's there, the same for all
+        external_id=f"form-{own_id[:100]}-{phone or email.casefold()}" if own_id else f"form-{digest}",
         started_at=request.received_at,
         client=Identity(
             phones=(phone,) if phone else (),
