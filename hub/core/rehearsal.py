@@ -234,7 +234,7 @@ class Rehearsal:
         seen = self._completed(past)
         overlay = self._overlays.get((past.client_id, past.connection))
         is_follow_up = overlay is not None and not overlay.is_empty
-        laid = overlay.lay(seen, interaction.id) if overlay is not None and is_follow_up else seen
+        laid = _never_open(overlay.lay(seen, interaction.id), seen) if overlay is not None and is_follow_up else seen
         talk = self._talk.get(past.client_id)
         if talk is not None:
             laid = _with_talk(laid, talk)
@@ -449,6 +449,14 @@ def _loads_told(real: Plan) -> dict[EmployeeId, int]:
         for one in real.explanation.candidates
         if one.reason.code == "at_capacity" and (load := one.reason.values.get("detail", "")).isdigit()
     }
+
+
+def _never_open(laid: Snapshot, seen: Snapshot) -> Snapshot:
+    """``laid`` where a deal that is open in truth and closed on the trial was not open there before either (A14)."""
+    shut = {deal.id for deal in laid.deals if not deal.is_open}
+    shut &= {deal.id for deal in seen.deals if deal.is_open}
+    history = laid.history
+    return replace(laid, history=replace(history, was_open=history.was_open - shut)) if shut else laid
 
 
 def _with_talk(seen: Snapshot, talk: _Talk) -> Snapshot:
