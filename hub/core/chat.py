@@ -6,9 +6,8 @@ so far. It looks at the set of fragments, not at the order of their arrival.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from dataclasses import fields as dataclass_fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Literal
@@ -23,6 +22,7 @@ from hub.core.interaction import (
     Leg,
     ProjectId,
 )
+from hub.core.merge import first_attribution, first_told
 
 __all__ = ["ChatFragment", "ChatMoment", "ClientChanged", "fold_chat"]
 
@@ -117,14 +117,15 @@ def fold_chat(
             phones=next((one.client.phones for one in latest if one.client.phones), ()),
             emails=next((one.client.emails for one in latest if one.client.emails), ()),
             handles=tuple(dict.fromkeys(handle for one in known for handle in one.client.handles)),
-            name=_first(one.client.name for one in latest),
+            name=first_told(one.client.name for one in latest),
             fields={key: value for one in known for key, value in one.client.fields.items() if value},
         ),
         messages=messages,
         legs=_legs_of(known, messages),
-        page=_first(one.page for one in known),
-        department=_first(one.department for one in latest),
-        attribution=_attribution_of(known),
+        page=first_told(one.page for one in known),
+        department=first_told(one.department for one in latest),
+        # as told first, since later pages are inside the site
+        attribution=first_attribution([one.attribution for one in known]),
         is_final=any(one.decides for one in known),
         parameters={key: value for one in known for key, value in one.parameters.items() if value},
     )
@@ -177,16 +178,3 @@ def _is_same(one: Destination, other: Destination) -> bool:
     if one.staff_id and other.staff_id:
         return one.staff_id == other.staff_id
     return bool(one.email) and one.email.casefold() == other.email.casefold()
-
-
-_ATTRIBUTION_FIELDS = tuple(item.name for item in dataclass_fields(Attribution))
-
-
-def _attribution_of(known: Sequence[ChatFragment]) -> Attribution:
-    """Where the client came from: as told first, since later pages are inside the site."""
-    told = [one.attribution for one in known]
-    return Attribution(**{name: _first(getattr(one, name) for one in told) for name in _ATTRIBUTION_FIELDS})
-
-
-def _first(values: Iterable[str]) -> str:
-    return next((value for value in values if value), "")

@@ -28,7 +28,7 @@ from hub.core.interaction import (
 )
 from hub.core.phone import Phone
 
-__all__ = ["CallFragment", "Moment", "fold"]
+__all__ = ["CallFragment", "Moment", "first_attribution", "first_told", "fold"]
 
 
 class Moment(StrEnum):
@@ -166,18 +166,19 @@ def fold(
         client=_client_of(best),
         legs=legs,
         line=next((one.line for one in best if one.line), None),
-        department=_first(one.department for one in best),
-        scheme=_first(one.scheme for one in best),
+        department=first_told(one.department for one in best),
+        scheme=first_told(one.scheme for one in best),
         waiting_seconds=next((part.waiting_seconds for part in parts if part.is_answered and part.waiting_seconds), 0)
         or max((one.waiting_seconds or 0 for one in ended), default=0),
         talk_seconds=sum(leg.talk_seconds for leg in legs),
-        recording=_first([leg.recording for leg in reversed(picked_up)]) or _first(one.recording for one in best),
-        card_url=_first(one.card_url for one in best),
+        recording=first_told([leg.recording for leg in reversed(picked_up)])
+        or first_told(one.recording for one in best),
+        card_url=first_told(one.card_url for one in best),
         is_callback=any(one.is_callback for one in known),
         is_final=bool(ended) and disposition is not Disposition.PENDING,
         is_transferred=_is_transferred(known, picked_up),
         attribution=_attribution_of(best),
-        summary=_first(one.summary for one in reversed(known)),
+        summary=first_told(one.summary for one in reversed(known)),
         rating=next((one.rating for one in reversed(known) if one.rating is not None), None),
         is_recovered=bool(ended) and all(one.is_recovered for one in ended),
         parameters=_parameters_of(best),
@@ -454,7 +455,7 @@ def _client_of(best: Sequence[CallFragment]) -> Identity:
         phones=next((one.client.phones for one in best if one.client.phones), ()),
         emails=next((one.client.emails for one in best if one.client.emails), ()),
         handles=next((one.client.handles for one in best if one.client.handles), ()),
-        name=_first(one.client.name for one in best),
+        name=first_told(one.client.name for one in best),
         fields={key: value for one in reversed(best) for key, value in one.client.fields.items() if value},
     )
 
@@ -463,10 +464,14 @@ _ATTRIBUTION_FIELDS = tuple(field.name for field in dataclass_fields(Attribution
 
 
 def _attribution_of(best: Sequence[CallFragment]) -> Attribution:
-    told = [one.attribution for one in best if one.attribution != Attribution()]
+    return first_attribution([one.attribution for one in best if one.attribution != Attribution()])
+
+
+def first_attribution(told: Sequence[Attribution]) -> Attribution:
+    """Part by part from the first that tells it."""
     if len(told) == 1:
         return told[0]
-    return Attribution(**{name: _first(getattr(one, name) for one in told) for name in _ATTRIBUTION_FIELDS})
+    return Attribution(**{name: first_told(getattr(one, name) for one in told) for name in _ATTRIBUTION_FIELDS})
 
 
 def _parameters_of(best: Sequence[CallFragment]) -> dict[str, str]:
@@ -478,7 +483,8 @@ def _parameters_of(best: Sequence[CallFragment]) -> dict[str, str]:
     return found
 
 
-def _first(values: Iterable[str]) -> str:
+def first_told(values: Iterable[str]) -> str:
+    """The first that is not empty, "" if none is."""
     return next((value for value in values if value), "")
 
 
