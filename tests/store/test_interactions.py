@@ -127,6 +127,20 @@ def test_a_clients_interactions_are_listed_and_counted(store: Store) -> None:
     assert store.read_now(lambda conn: interactions.count_of_client(conn, ClientId("c1"), before=4)) == 2
 
 
+def keep_with_work(conn: Connection, one: Call, owner: ClientId) -> None:
+    """Store a call that is over, and what there is to do about it in one CRM."""
+    stored = interactions.put(conn, one, client_id=owner, received_at=NOW, decide_at=NOW)
+    work.add(
+        conn,
+        interaction_id=one.id,
+        project="auto",
+        client_id=owner,
+        sequence=stored.sequence,
+        connections=["amo"],
+        now=NOW,
+    )
+
+
 @pytest.mark.parametrize(
     ("wanted", "found"),
     [
@@ -147,16 +161,7 @@ def test_the_journal_is_filtered_and_paged(store: Store, wanted: JournalFilter, 
         ).client_id
         for n in range(4):
             one = call(f"i{n}", started_at=NOW + n * timedelta(hours=1))
-            stored = interactions.put(conn, one, client_id=owner, received_at=NOW, decide_at=NOW)
-            work.add(
-                conn,
-                interaction_id=one.id,
-                project="auto",
-                client_id=owner,
-                sequence=stored.sequence,
-                connections=["amo"],
-                now=NOW,
-            )
+            keep_with_work(conn, one, owner)
         item = work.get(conn, InteractionId("i1"), "amo")
         assert item is not None
         work.put(conn, item, work.WorkState.ATTENTION, now=NOW)
@@ -184,16 +189,7 @@ def test_begun_work_that_is_revised_comes_before_older_work_that_was_not_begun(s
         ).client_id
         for n in range(2):
             one = call(f"i{n}", started_at=NOW)
-            stored = interactions.put(conn, one, client_id=owner, received_at=NOW, decide_at=NOW)
-            work.add(
-                conn,
-                interaction_id=one.id,
-                project="auto",
-                client_id=owner,
-                sequence=stored.sequence,
-                connections=["amo"],
-                now=NOW,
-            )
+            keep_with_work(conn, one, owner)
         return Lane(client_id=owner, connection="amo", project="auto")
 
     lane = store.write_now(fill)
