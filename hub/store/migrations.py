@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from sqlalchemy import Connection, insert, inspect, select
 
-from hub.store import messenger_schema, schema
+from hub.store import live_schema, messenger_schema, schema
 
 __all__ = ["MIGRATIONS", "applied", "apply"]
 
@@ -30,6 +30,13 @@ def m0001_truth(conn: Connection) -> None:
     """
     # named, so that its tables are among them
     messenger_schema.outgoing.metadata.create_all(conn)
+
+
+@_migration
+def m0002_popups(conn: Connection) -> None:
+    """What pops up, for whom, and whose tabs are open."""
+    for table in live_schema.TABLES:
+        table.create(conn, checkfirst=True)
 
 
 def applied(conn: Connection) -> tuple[str, ...]:
