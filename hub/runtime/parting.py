@@ -162,8 +162,10 @@ class Partings:
 
     def _part(self, conn: Connection, connection: str, join: Join) -> Parting:
         keys_joined = frozenset(join.keys)
-        keys_kept = frozenset(clients.keys_of(conn, join.kept)) - keys_joined
-        done = [_done(step) for step in steps.of_client(conn, join.kept, connection) if step.state is StepState.DONE]
+        # who keeps them may have been joined to another since
+        holder = clients.get(conn, join.kept).id
+        keys_kept = frozenset(clients.keys_of(conn, holder)) - keys_joined
+        done = [_done(step) for step in steps.of_client(conn, holder, connection) if step.state is StepState.DONE]
         contacts: dict[str, Contact] = {}
         for keys in (keys_kept, keys_joined):
             held = self._directory.lookup(self._live.name, connection, _identity(keys))
@@ -177,7 +179,7 @@ class Partings:
             keys_kept=keys_kept,
             keys_joined=keys_joined,
             moved=join.interactions,
-            theirs=_theirs(conn, join, keys_joined),
+            theirs=_theirs(conn, join, holder, keys_joined),
             contacts=contacts,
         )
 
@@ -302,10 +304,12 @@ def _own_values(conn: Connection, id: InteractionId) -> frozenset[str]:
     return frozenset(value.casefold() for value in (*told.phones, *told.emails))
 
 
-def _theirs(conn: Connection, join: Join, keys: frozenset[tuple[str, str]]) -> frozenset[InteractionId]:
+def _theirs(
+    conn: Connection, join: Join, holder: ClientId, keys: frozenset[tuple[str, str]]
+) -> frozenset[InteractionId]:
     """Interactions after the join that have nothing but the leaving one's keys."""
     found = set()
-    for stored in interactions.list_of_client(conn, join.kept, limit=10_000):
+    for stored in interactions.list_of_client(conn, holder, limit=10_000):
         if stored.id in join.interactions or stored.received_at < join.at:
             continue
         told = stored.interaction.client

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, or_, select, tuple_, update
 
 from hub.core.interaction import ClientId, InteractionId
 from hub.core.plan import StepKey
@@ -190,7 +190,8 @@ def list_joins(
 def undo(conn: Connection, join_id: int, now: datetime) -> bool:
     """Give the joined client back what the join took; False if it was undone already or never was.
 
-    What came after the join stays with the kept client. Both are then never joined by the hub again.
+    What came after the join stays with the kept client. Both are then never joined by the hub again. Where the kept
+    client was joined to another meanwhile, it is given back from there, and undoing that later join moves it no more.
     """
     row = conn.execute(
         select(client_join).where(client_join.c.id == join_id, client_join.c.undone_at.is_(None))
@@ -199,6 +200,8 @@ def undo(conn: Connection, join_id: int, now: datetime) -> bool:
         return False
     moved = codec.load_json(row.moved)
     joined = ClientId(row.joined)
+    later = _later(conn, row)
+    holder = ClientId(later[-1].kept if later else row.kept)
     for start in range(0, len(moved["keys"]), 200):
         part = [tuple(key) for key in moved["keys"][start : start + 200]]
         conn.execute(
@@ -207,15 +210,57 @@ def undo(conn: Connection, join_id: int, now: datetime) -> bool:
             .values(client_id=joined)
         )
     _move_interactions(conn, moved["interactions"], joined)
-    waits = waiting.get(conn, ClientId(row.kept))
+    waits = waiting.get(conn, holder)
     if waits is not None and waits.interaction_id in moved["interactions"]:
         waiting.move(conn, origin=waits.client_id, to=joined)
-    _give_back_looks(conn, row.project, ClientId(row.kept), joined, frozenset(moved["interactions"]))
+    _give_back_looks(conn, row.project, holder, joined, frozenset(moved["interactions"]))
     _restore(conn, ClientId(row.kept), joined, moved.get("kept_before"))
+    for further in later:
+        _forget(conn, further, moved, joined)
     conn.execute(update(client).where(client.c.id == joined).values(merged_into=None))
     conn.execute(update(client).where(client.c.id.in_(moved["clients"])).values(merged_into=joined))
     conn.execute(update(client_join).where(client_join.c.id == join_id).values(undone_at=now))
     return True
+
+
+def _later(conn: Connection, row: Row[Any]) -> list[Row[Any]]:
+    """The joins that took what ``row`` joined further, in their order."""
+    found: list[Row[Any]] = []
+    holder = row.kept
+    for one in conn.execute(
+        select(client_join)
+        .where(client_join.c.project == row.project, client_join.c.id > row.id, client_join.c.undone_at.is_(None))
+        .order_by(client_join.c.id)
+    ):
+        if one.joined == holder:
+            found.append(one)
+            holder = one.kept
+    return found
+
+
+def _forget(conn: Connection, later: Row[Any], given_back: Mapping[str, Any], joined: ClientId) -> None:
+    """Take what an earlier join gave back to ``joined`` out of what undoing ``later`` would move, and of its memory."""
+    moved = codec.load_json(later.moved)
+    interactions, clients = set(given_back["interactions"]), {joined, *given_back["clients"]}
+    moved["keys"] = [key for key in moved["keys"] if key not in given_back["keys"]]
+    moved["interactions"] = [one for one in moved["interactions"] if one not in interactions]
+    moved["clients"] = [one for one in moved["clients"] if one not in clients]
+    conn.execute(update(client_join).where(client_join.c.id == later.id).values(moved=codec.dump_json(moved)))
+    before = moved.get("kept_before")
+    if before is not None:
+        brought = conn.execute(select(*_REMEMBERED).where(client.c.id == later.joined)).one()
+        _restore(conn, ClientId(later.kept), joined, _together(before, _remembered(brought)))
+
+
+def _together(kept: Mapping[str, Any], joined: Mapping[str, Any]) -> dict[str, Any]:
+    """What one client remembers that holds ``kept`` and ``joined``."""
+    talked = max(kept, joined, key=lambda one: one["last_talked_at"] or "")
+    return {
+        "name": kept["name"] or joined["name"],
+        "last_talked": talked["last_talked"],
+        "last_talked_at": talked["last_talked_at"],
+        "called_by": sorted({*kept["called_by"], *joined["called_by"]}),
+    }
 
 
 def _give_back_looks(

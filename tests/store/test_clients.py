@@ -263,6 +263,51 @@ def test_an_undone_join_gives_back_timers_and_who_talked(store: Store) -> None:
     assert store.read_now(lambda conn: clients.get(conn, two).last_talked) == "olena"
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["the older first", "the newer first"])
+def test_joins_undone_one_by_one_give_back_the_same_in_any_order(store: Store, order: tuple[int, int]) -> None:
+    """X12: of three clients that became one, each is again who they were; nothing that is undone comes back."""
+    one, two, three = (resolve(store, who) for who in (identity(P[0]), identity(email="a@x"), identity(P[2])))
+    hours = {one: 1, two: 3, three: 2}
+
+    def prepare(conn: Connection) -> None:
+        for client, id in ((one, "i1"), (two, "i2"), (three, "i3")):
+            add_call(conn, id, client)
+            clients.set_last_talked(conn, client, EmployeeId(f"e{hours[client]}"), NOW + timedelta(hours=hours[client]))
+            clients.add_caller(conn, client, EmployeeId(f"e{hours[client]}"))
+
+    def known() -> dict[str, tuple[ClientId, str | None, frozenset[EmployeeId], set[tuple[str, str]]]]:
+        def read(
+            conn: Connection,
+        ) -> dict[str, tuple[ClientId, str | None, frozenset[EmployeeId], set[tuple[str, str]]]]:
+            found = [(id, clients.get(conn, client)) for client, id in ((one, "i1"), (two, "i2"), (three, "i3"))]
+            return {
+                id: (who.id, who.last_talked, who.called_by, set(clients.keys_of(conn, who.id))) for id, who in found
+            }
+
+        return store.read_now(read)
+
+    store.write_now(prepare)
+    apart, whose = known(), store.read_now(owners)
+    ids = sorted((one, two, three))
+    keys = {one: identity(P[0]), two: identity(email="a@x"), three: identity(P[2])}
+
+    def both(first: ClientId, second: ClientId) -> Identity:
+        return Identity(
+            phones=(*keys[first].phones, *keys[second].phones), emails=(*keys[first].emails, *keys[second].emails)
+        )
+
+    # the newest goes to the one before it, and then that one to the oldest, with what it had taken in
+    resolve(store, both(ids[1], ids[2]))
+    resolve(store, both(ids[0], ids[1]))
+    assert {survivor(store, id) for id in ids} == {ids[0]}
+    joins = sorted(store.read_now(lambda conn: clients.list_joins(conn, "auto")), key=lambda join: join.id)
+    assert [(join.kept, join.joined) for join in joins] == [(ids[1], ids[2]), (ids[0], ids[1])]
+    for number in order:
+        assert store.write_now(lambda conn, id=joins[number].id: clients.undo(conn, id, NOW))  # type: ignore[misc]
+    assert store.read_now(owners) == whose
+    assert known() == apart
+
+
 def test_whoever_takes_in_a_parted_client_is_parted_too(store: Store) -> None:
     """X12: the recorded decision survives a later join of one of the two."""
     third = resolve(store, identity(P[2]))
