@@ -29,6 +29,7 @@ from hub.store.inbox import InboxStatus
 from hub.store.projects import Status
 from hub.store.work import WorkState
 from hub.web.console.journal import ENDED, STANDS
+from hub.web.widget.refusal import Code
 
 HUB = Path(__file__).parent.parent / "hub"
 KINDS = [kind.__dataclass_fields__["kind"].default for kind in get_args(Action)]
@@ -65,6 +66,7 @@ FAMILIES = {
     "shadow_differs": list(SHADOW_DIFFERENCES),
     "shadow_unknown": ["anonymous", "not_read_since", "importing", "task_gone"],
     "task_part": ["text", "deadline", "place"],
+    "widget_refusal": list(get_args(Code)),
     "unit": ["days", "hours", "minutes", "seconds", "milliseconds"],
 }
 
@@ -91,7 +93,7 @@ def _modules(*folders: str) -> Iterator[ast.Module]:
 
 def _keys_in_code() -> Iterator[str]:
     """Literal first arguments of ``t(…)``, ``t.count(…)``, ``frame.t(…)``, and literals that look like our keys."""
-    for module in _modules("web/console", "runtime", "commands"):
+    for module in _modules("web/console", "web/widget", "runtime", "commands"):
         for node in ast.walk(module):
             value = node.value if isinstance(node, ast.Constant) else None
             if isinstance(value, str) and _KEY.fullmatch(value) and value not in _NO_KEYS:

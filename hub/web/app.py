@@ -23,6 +23,8 @@ from hub.web.headers import SecurityHeaders, show_error, show_http_error
 from hub.web.health import healthz, readyz
 from hub.web.metrics import Counts, metrics
 from hub.web.webhooks import Desk, Webhooks
+from hub.web.widget.routes import ROUTES as WIDGET
+from hub.web.widget.visitor import Gate
 
 __all__ = ["HubApp", "build_app"]
 
@@ -82,6 +84,7 @@ def build_app(services: Services) -> HubApp:
         Route("/healthz", healthz),
         Route("/readyz", readyz),
         Route("/metrics", metrics),
+        *WIDGET,
         *ROUTES,
     ]
     watches = (*(desk.watch for desk in desks.values()), forwarding.watch)
@@ -102,7 +105,7 @@ def build_app(services: Services) -> HubApp:
         lifespan=lifespan,
         exception_handlers={HTTPException: show_http_error, Exception: show_error},
     )
-    inner.state.services, inner.state.counts = services, counts
+    inner.state.services, inner.state.counts, inner.state.gate = services, counts, Gate(services)
     is_https = services.settings.public_url.startswith("https://")
     return HubApp(
         inner,

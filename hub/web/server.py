@@ -94,7 +94,8 @@ async def serve_forever(app: ASGIApp, host: str, port: int, *, ready: Callable[[
     the address cannot be had.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # the protocol is named, or asyncio's own loop leaves Nagle's algorithm on: 40 ms for every answer after the first
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))

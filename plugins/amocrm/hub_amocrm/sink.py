@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from hub.core.records import RecordKind
 from hub.errors import AccessError, ConfigurationError, NeedsCredentials
 from hub.ports import Changes, ConnectionContext, OAuthGrant, Pace, RawRequest, SinkCapabilities
+from hub.widget_seam import WidgetClient
 from hub_amocrm.auth import TOKEN_PATH, Credentials, read_claims, read_pair, to_unavailable
 from hub_amocrm.config import AmoCrmSettings, is_loopback
 from hub_amocrm.problem import Sent, raise_for
@@ -23,6 +24,9 @@ from hub_amocrm.webhook import check_account, decode, read_changes
 from hub_amocrm.writing import ACTIONS
 
 __all__ = ["AmoCrmSink"]
+
+#: the vendor's keys have 64 characters; a key that can be guessed signs nothing
+_SHORTEST_SECRET = 16
 
 _PACE_SOURCE = (
     "7 requests a second for one integration: https://www.amocrm.ru/developers/content/api/recommendations, "
@@ -69,12 +73,33 @@ class AmoCrmSink:
     def parse_webhook(self, request: RawRequest, context: ConnectionContext) -> Changes:
         """Records to read again, and records that are gone; contents are not trusted (20.2)."""
         tree = decode(request.body)
-        settings = _own(context.settings)
-        known_id, known_name = self._accounts.get((context.project, context.name), ("", ""))
+        check_account(tree, *self._account(context.project, context.name, _own(context.settings)))
+        return read_changes(tree)
+
+    def _account(self, project: str, connection: str, settings: AmoCrmSettings) -> tuple[str, str]:
+        """Id and sub-domain of the account, each "" while it is not known."""
+        known_id, known_name = self._accounts.get((project, connection), ("", ""))
         host = urlsplit(settings.address).hostname or ""
         name = known_name or ("" if is_loopback(host) else host.split(".", 1)[0])
-        check_account(tree, settings.account_id or known_id, name)
-        return read_changes(tree)
+        return settings.account_id or known_id, name
+
+    def widget_client(self, project: str, connection: str, settings: BaseModel) -> WidgetClient | None:
+        """Tokens of the widget are signed with the integration's secret key.
+
+        https://www.amocrm.ru/developers/content/oauth/disposable-tokens
+        """
+        own = _own(settings)
+        if not own.client_id or len(own.client_secret.get_secret_value()) < _SHORTEST_SECRET:
+            return None
+        account_id, subdomain = self._account(project, connection, own)
+        return WidgetClient(
+            client_id=own.client_id,
+            secret=own.client_secret,
+            account_id=account_id,
+            subdomain=subdomain,
+            domains=own.allowed_hosts,
+            is_sandbox=own.is_loopback_allowed and is_loopback(own.address),
+        )
 
     # --- OAuth (4.1, 4.2) ---------------------------------------------------------------------------------------
 

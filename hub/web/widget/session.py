@@ -1,0 +1,56 @@
+"""POST /widget/api/session: what the widget must know before it shows anything (U1)."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import version
+
+from starlette.responses import JSONResponse, Response
+
+from hub.messenger import FramesChats
+from hub.web.widget.visitor import Visitor
+
+__all__ = ["MIN_WIDGET_VERSION", "session"]
+
+#: older archives are asked to be renewed
+MIN_WIDGET_VERSION = "1.0.0"
+
+
+async def session(visitor: Visitor) -> Response:
+    """Who looks, what they may do here, and where live events come from."""
+    live, policy = visitor.project, visitor.project.policy
+    employee = None
+    if visitor.employee is not None and policy is not None:
+        employee = {
+            "id": visitor.employee,
+            "name": policy.names[visitor.employee],
+            "roles": sorted(visitor.roles),
+        }
+    return JSONResponse(
+        {
+            "employee": employee,
+            "is_admin": visitor.is_admin,
+            "project": live.row.title or live.name,
+            "language": visitor.language,
+            "hub_version": hub_version(),
+            "min_widget_version": MIN_WIDGET_VERSION,
+            "may": {
+                "settings": visitor.is_admin or visitor.employee is not None,
+                "call_back": False,
+                "write": employee is not None and can_write(visitor),
+            },
+            "stream": "/widget/api/live",
+        }
+    )
+
+
+def can_write(visitor: Visitor) -> bool:
+    """True if a channel of the project shows its dialogues in a frame."""
+    sources = visitor.services.plugins.sources
+    return any(isinstance(sources.get(found.source), FramesChats) for found in visitor.project.channels.values())
+
+
+@cache
+def hub_version() -> str:
+    """The version of the hub that runs."""
+    return version("crm-hub")

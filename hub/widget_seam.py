@@ -1,0 +1,57 @@
+"""What a CRM plugin may do besides being a `hub.ports.Sink`: vouch for the people who see the hub inside the CRM (U1).
+
+The ability is a Protocol of its own, asked for by ``isinstance``: a sink that has the method has the ability.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, SecretStr
+
+__all__ = ["EmbedsWidget", "WidgetClient"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WidgetClient:
+    """Who signs the tokens of the hub's widget in one CRM account, and where the widget's pages live."""
+
+    #: the integration's id, as its tokens name it
+    client_id: str
+    #: the key of the signature
+    secret: SecretStr
+    #: the vendor's id of the account; "" while it is not known
+    account_id: str = ""
+    #: the account's part of the vendor's domains; "" while it is not known, as in a sandbox
+    subdomain: str = ""
+    #: the vendor's domains, each with its leading dot
+    domains: tuple[str, ...] = ()
+    #: the account is a sandbox on this machine: pages of this machine may call, from any port
+    is_sandbox: bool = False
+
+    def has_page(self, origin: str) -> bool:
+        """True if a page of ``origin`` (``https://demo7.amocrm.ru``) is the account's own."""
+        if self.subdomain and any(origin == f"https://{self.subdomain}{domain}" for domain in self.domains):
+            return True
+        if not self.is_sandbox:
+            return False
+        try:
+            parts = urlsplit(origin)
+            host = parts.hostname or ""
+        except ValueError:
+            return False
+        return parts.scheme in ("http", "https") and (host == "localhost" or host.startswith("127."))
+
+
+@runtime_checkable
+class EmbedsWidget(Protocol):
+    """A sink in whose pages the hub's widget runs, and whose vendor signs who looks at it."""
+
+    def widget_client(self, project: str, connection: str, settings: BaseModel) -> WidgetClient | None:
+        """Whose tokens the account of ``settings`` brings; None while the integration's keys are missing.
+
+        Synchronous and cheap: asked whenever settings change.
+        """
+        ...
