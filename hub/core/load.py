@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hub.core.plan import CompleteTask, CreateContact, CreateDeal, CreateTask, Plan
 from hub.core.records import EmployeeId, RecordRef
-from hub.core.snapshot import Snapshot
 
 __all__ = ["Gist", "Load", "Side", "gist_of"]
 
@@ -76,10 +76,13 @@ class Side:
             found = self.loads[employee] = Load()
         return found
 
-    def close(self, gist: Gist, seen: Snapshot) -> None:
-        """Note which tasks a decision completes: each of them, for later ones no longer see them open."""
+    def close(self, gist: Gist, open_task_keys: Mapping[str, str]) -> None:
+        """Note which tasks a decision completes: each of them, for later ones no longer see them open.
+
+        ``open_task_keys`` are those that it saw (`hub.core.snapshot.History`).
+        """
         for done in gist.completes:
-            self.closed |= {key for key, id in seen.history.open_task_keys.items() if id == done}
+            self.closed |= {key for key, id in open_task_keys.items() if id == done}
 
     def count(self, gist: Gist) -> None:
         """Take in the last decision about an interaction."""

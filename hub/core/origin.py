@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from hub.core.interaction import Attribution, Call, Chat, Form, Interaction
+from hub.core.interaction import Attribution, Call, Form, Interaction
 from hub.core.records import EmployeeId
 
 if TYPE_CHECKING:
@@ -24,11 +24,14 @@ class Origin:
 
 def department_of(interaction: Interaction) -> str:
     """As the channel tells it, else that of the employee rung last."""
-    if not isinstance(interaction, Call | Chat):
+    if interaction.kind != "call" and interaction.kind != "chat":
         return ""
     if interaction.department:
         return interaction.department
-    return next((leg.destination.department for leg in reversed(interaction.legs) if leg.destination.department), "")
+    for leg in reversed(interaction.legs):
+        if leg.destination.department:
+            return leg.destination.department
+    return ""
 
 
 def origin_of(interaction: Interaction, department: str, channel: str, policy: Policy) -> Origin:

@@ -15,9 +15,11 @@ from enum import StrEnum
 from typing import Protocol
 
 from hub.core.aftermath import Words
-from hub.core.decide import decide
+from hub.core.decide import decide_on
 from hub.core.difference import KINDS, Difference, differences
-from hub.core.facts import establish
+from hub.core.edit import Edit
+from hub.core.facts import Facts, establish
+from hub.core.heard import Heard
 from hub.core.interaction import ClientId, Direction, Interaction, InteractionId
 from hub.core.load import Gist, Load, Side, gist_of
 from hub.core.overlay import Overlay
@@ -72,6 +74,10 @@ class Past(Protocol):
 
     @property
     def snapshot(self) -> Snapshot: ...
+
+    @property
+    def open_task_keys(self) -> Mapping[str, str]:
+        """Of `snapshot`, which open tasks the hub's own steps made; cheaper to read."""
 
     @property
     def plan(self) -> Plan: ...
@@ -209,8 +215,10 @@ class Rehearsal:
         """
         self.policy = policy
         self._earlier = {
-            version: found for version, found in (earlier or {}).items() if _same_but_wishes(found, policy)
-        }  # fmt: skip
+            version: (found, Edit(found, policy))
+            for version, found in (earlier or {}).items()
+            if _same_but_wishes(found, policy)
+        }
         self._alike: dict[tuple[int, int], tuple[bool, Verdict, Verdict]] = {}
         self._turns: dict[str, Mapping[str, str]] = dict(turns)
         self._crms = crms
@@ -231,17 +239,25 @@ class Rehearsal:
         if past.is_begun or interaction is None:
             self._leave(past)
             return None
-        seen = self._completed(past)
-        overlay = self._overlays.get((past.client_id, past.connection))
+        overlay, talk = self._overlays.get((past.client_id, past.connection)), self._talk.get(past.client_id)
         is_follow_up = overlay is not None and not overlay.is_empty
-        laid = _never_open(overlay.lay(seen, interaction.id), seen) if overlay is not None and is_follow_up else seen
-        talk = self._talk.get(past.client_id)
-        if talk is not None:
-            laid = _with_talk(laid, talk)
-        elif not is_follow_up and self._is_beyond_reach(past, interaction, seen):
+        then = None if is_follow_up or talk is not None else self._earlier.get(past.policy_version)
+        if then is not None and then[1].spares(Heard(interaction, self.policy, past.decided_at)):
             gist = past.gist
             if not gist.takes_turn:
-                self._agree(past, gist, seen)
+                self._agree(past, gist)
+                self._doubt(past, interaction, gist.takes_turn, overlay)
+                return None
+            then = None
+        seen = self._completed(past)
+        laid = _never_open(overlay.lay(seen, interaction.id), seen) if overlay is not None and is_follow_up else seen
+        if talk is not None:
+            laid = _with_talk(laid, talk)
+        facts = establish(interaction, laid, self.policy, past.decided_at)
+        if then is not None and self._wants_the_same(then[0], facts):
+            gist = past.gist
+            if not gist.takes_turn:
+                self._agree(past, gist)
                 self._doubt(past, interaction, gist.takes_turn, overlay)
                 return None
         rota = Rota(
@@ -249,7 +265,7 @@ class Rehearsal:
             loads=_loads_told(past.plan) if self._has_capacity else {},
             chosen=self._chosen.get(interaction.id, {}),
         )
-        trial = decide(interaction, laid, rota, self.policy, past.decided_at, client_id=past.client_id)
+        trial = decide_on(facts, rota, past.client_id)
         if trial.turns:
             self._turns.update(trial.turns)
         if trial.chosen:
@@ -266,8 +282,8 @@ class Rehearsal:
         if talk is not None or real.talked != trial.talked:
             self._hear(past.client_id, interaction, real, trial, laid)
         was, is_now = gist_of(real), gist_of(trial)
-        self._then.close(was, seen)
-        self._now.close(is_now, laid)
+        self._then.close(was, seen.history.open_task_keys)
+        self._now.close(is_now, laid.history.open_task_keys)
         if past.is_last and past.is_counted:
             self._decisions += 1
             self._then.count(was)
@@ -341,10 +357,12 @@ class Rehearsal:
 
     # --- adding up ----------------------------------------------------------------------------------------------
 
-    def _agree(self, past: Past, gist: Gist, seen: Snapshot) -> None:
+    def _agree(self, past: Past, gist: Gist) -> None:
         """Both worlds do the same."""
-        self._then.close(gist, seen)
-        self._now.close(gist, seen)
+        if gist.completes:
+            open_task_keys = past.open_task_keys
+            self._then.close(gist, open_task_keys)
+            self._now.close(gist, open_task_keys)
         if past.is_last and past.is_counted:
             self._decisions += 1
             self._then.count(gist)
@@ -397,12 +415,8 @@ class Rehearsal:
 
     # --- what a change cannot reach -----------------------------------------------------------------------------
 
-    def _is_beyond_reach(self, past: Past, interaction: Interaction, seen: Snapshot) -> bool:
+    def _wants_the_same(self, then: Policy, facts: Facts) -> bool:
         """True if the policy of then and the trial want the same for the same reasons; all else they have in common."""
-        then = self._earlier.get(past.policy_version)
-        if then is None:
-            return False
-        facts = establish(interaction, seen, self.policy, past.decided_at)
         was, is_now = judge(facts, then), judge(facts, self.policy)
         # verdicts are remembered by their policies, so that the same two meet again and again
         key = id(was), id(is_now)

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from hub.core.facts import legs_of
+from hub.core.heard import legs_of
 from hub.core.interaction import Destination, Interaction, InteractionId
 from hub.core.plan import Action, Candidate, Fact, Reason, Trial
 from hub.core.records import EmployeeId, RecordRef

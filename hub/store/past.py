@@ -117,6 +117,13 @@ class Stored:
         return codec.load_snapshot(self._snapshot)
 
     @property
+    def open_task_keys(self) -> Mapping[str, str]:
+        """The snapshot's, from the bare JSON."""
+        history = codec.load_json(codec.decompress(self._snapshot)).get("history", {})
+        found: Mapping[str, str] = history.get("open_task_keys", {})
+        return found
+
+    @property
     def plan(self) -> Plan:
         return codec.load_plan(self._plan)
 

@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 from hub.core.load import Load
 from hub.core.plan import Action, CompleteTask, CreateDeal, CreateTask, Nothing, Plan
-from hub.core.policy import load_policy
+from hub.core.policy import Policy, load_policy
 from hub.core.records import RecordRef
 from hub.core.rehearsal import Rehearsal, Report, Unknown
 from hub.runtime.rehearse import Wanted, crm_of, rehearse
 from hub.store import engine, past
 from hub.testing import builders
+from tests.core.edits import Drawn, edits, read
 from tests.runtime.life import BEGIN, PROJECT, Life, life, month
 
 MONTH = Wanted(since=BEGIN, until=BEGIN + timedelta(days=40))
@@ -149,6 +151,41 @@ def test_a_rehearsal_says_what_a_life_under_the_changed_policy_would_have_been(
     if not doubted:
         assert report.now == loads(wanted, keys)
     assert report.then == loads(was, lived.task_keys)
+
+
+def reported(lived: Life, trial: Policy, earlier: Mapping[int, Policy]) -> tuple[Report, list[bool]]:
+    """What a rehearsal says, and of each decision if it was taken again."""
+    live = lived.services.projects.get(PROJECT)
+
+    def run(conn: Any) -> tuple[Report, list[bool]]:
+        period = past.find_period(conn, PROJECT, MONTH.since, MONTH.until)
+        crms = {one.name: crm_of(one) for one in live.connections}
+        rehearsal = Rehearsal(trial, turns={}, crms=crms, earlier=earlier)
+        taken = [rehearsal.take(one) is not None for one in past.read_slice(conn, period, 0, 10_000)]
+        return rehearsal.report(), taken
+
+    return lived.services.store.read_now(run)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(edits)
+def test_what_an_edit_cannot_reach_need_not_be_decided_again(lived: Life, drawn: Drawn) -> None:
+    """X2: the short way and the long way report the same, whatever rows and rules are changed."""
+    trial = drawn.of(read("car-dealer", GROUP))
+    before = load_policy(BEFORE, rules=lived.services.plugins.rules.values())
+    short, _ = reported(lived, trial, {1: before})
+    long, decided = reported(lived, trial, {})
+    assert all(decided)
+    assert short == long
+
+
+def test_a_rule_for_one_line_leaves_the_calls_of_others_as_they_were(lived: Life) -> None:
+    """X2: no call of the month came over that line, and none had to be looked at twice."""
+    rule = '\n[[rules]]\nname = "line"\nwhen = { line = "+380440000001", has_open_deal = true }\nstage = "Hot"\n'
+    trial, before = (load_policy(BEFORE + more) for more in (rule, ""))
+    report, decided = reported(lived, trial, {1: before})
+    assert report.changed == 0 < report.decisions
+    assert not any(decided)
 
 
 def loads(plans: Mapping[str, Plan], task_keys: Mapping[str, str]) -> dict[str, Load]:

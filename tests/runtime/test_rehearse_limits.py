@@ -99,7 +99,7 @@ def test_what_cannot_be_known_is_counted(lived: Life, aside: sqlite3.Connection)
     ids = [row[0] for row in aside.execute("SELECT interaction_id FROM decision GROUP BY 1 HAVING count(*) = 1")]
     revised = [row[0] for row in aside.execute("SELECT interaction_id FROM decision GROUP BY 1 HAVING count(*) = 2")]
     aside.execute("DELETE FROM decision WHERE interaction_id = ?", (ids[0],))
-    aside.execute("UPDATE decision SET snapshot = x'00' WHERE interaction_id = ?", (ids[1],))
+    aside.execute("UPDATE decision SET plan = x'00' WHERE interaction_id = ?", (ids[1],))
     aside.execute("DELETE FROM fragment WHERE interaction_id = ?", (revised[0],))
     aside.commit()
     report = rehearsed(lived, TWO_GROUPS)
