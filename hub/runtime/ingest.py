@@ -14,7 +14,17 @@ from hub.clock import Clock
 from hub.core.chat import ChatFragment, ClientChanged
 from hub.core.folding import folded
 from hub.core.further import with_further_keys
-from hub.core.interaction import Call, Chat, ClientId, Form, Identity, Interaction, InteractionId, Message, ProjectId
+from hub.core.interaction import (
+    Call,
+    Chat,
+    ClientId,
+    Form,
+    Identity,
+    Interaction,
+    InteractionId,
+    Message,
+    ProjectId,
+)
 from hub.core.merge import CallFragment, Moment
 from hub.core.outgoing import Delivery, Receipt
 from hub.core.policy import Policy
@@ -102,7 +112,10 @@ def store_parsed(
     received_at: datetime,
     now: datetime,
 ) -> Arrived | None:
-    """Put what a source told into the store, in the caller's transaction; None if it told nothing new."""
+    """Put what a source told into the store, in the caller's transaction; None if it told nothing new.
+
+    Raises PayloadError, before anything is written, if the vendor gave one id to interactions of different kinds.
+    """
     if isinstance(found, Ignored):
         return None
     if isinstance(found, Receipt):
@@ -118,6 +131,12 @@ def store_parsed(
             return None
         found = found.as_fragment(chat)
     before = interactions.find_external(conn, project.name, channel, found.external_id)
+    if before is not None and before.interaction.kind != _kind_of(found):
+        raise PayloadError(
+            f"{found.external_id} is a {before.interaction.kind} already and cannot be a {_kind_of(found)} too",
+            source=source,
+            field="external_id",
+        )
     interaction_id = before.id if before else identifier.new_interaction_id(now)
     fragment: CallFragment | ChatFragment | None = None
     interaction: Interaction
@@ -142,6 +161,8 @@ def store_parsed(
             ready = ripe or (now if interaction.is_final else None)
     else:
         if before is not None:
+            return None
+        if isinstance(found, Message) and outgoing.adopt_echo(conn, project.name, channel, found):
             return None
         interaction = _own(found, interaction_id, project.name, channel, source)
         if project.policy is not None:
@@ -201,6 +222,17 @@ def _take_receipt(conn: Connection, project: str, channel: str, receipt: Receipt
 def _keys_of(identity: Identity) -> Identity:
     """``identity`` without what names a place inside the company: an extension is nobody's own."""
     return replace(identity, handles=tuple(handle for handle in identity.handles if handle[0] != "extension"))
+
+
+def _kind_of(found: CallFragment | ChatFragment | Form | Chat | Message) -> str:
+    """The kind of the interaction that ``found`` tells of."""
+    match found:
+        case CallFragment():
+            return "call"
+        case ChatFragment():
+            return "chat"
+        case _:
+            return found.kind
 
 
 def _own(
@@ -344,17 +376,23 @@ class Ingest:
         now: datetime,
     ) -> list[Arrived]:
         found: list[Arrived] = []
+        refused: list[PayloadError] = []
         for item in parsed:
-            arrived = store_parsed(
-                conn,
-                item,
-                project=project,
-                channel=row.channel,
-                source=source,
-                inbox_id=row.id,
-                received_at=row.request.received_at,
-                now=now,
-            )
+            try:
+                arrived = store_parsed(
+                    conn,
+                    item,
+                    project=project,
+                    channel=row.channel,
+                    source=source,
+                    inbox_id=row.id,
+                    received_at=row.request.received_at,
+                    now=now,
+                )
+            except PayloadError as err:
+                # nothing of this one is written; what else the request told is kept
+                refused.append(err)
+                continue
             if arrived is not None:
                 found.append(arrived)
                 body = {"interaction": arrived.stored.id, "channel": row.channel}
@@ -363,7 +401,10 @@ class Ingest:
         reasons = [item.reason for item in parsed if isinstance(item, Ignored)]
         status = InboxStatus.IGNORED if reasons and len(reasons) == len(parsed) else InboxStatus.DONE
         first = found[0].stored.id if found else None
-        inbox.mark(conn, row.id, status, now=now, interaction_id=first, note="; ".join(reasons))
+        note, field = "; ".join(reasons), ""
+        if refused:
+            status, field, note = InboxStatus.UNREADABLE, refused[0].field, "; ".join(map(str, refused))
+        inbox.mark(conn, row.id, status, now=now, interaction_id=first, field=field, note=note)
         return found
 
     async def _mark(self, row: Received, status: InboxStatus, *, field: str = "", note: str = "") -> None:

@@ -35,8 +35,6 @@ log = logging.getLogger(__name__)
 
 #: how long the vendor's own word of a message is waited for after it no longer recognises a repetition
 ECHO_WAIT = timedelta(seconds=30)
-#: how far the messenger's clock may be off
-SKEW = timedelta(minutes=2)
 _LONGEST_PAUSE = timedelta(minutes=5)
 #: how often a channel whose key is refused is tried
 _CREDENTIALS_PAUSE = timedelta(minutes=1)
@@ -146,8 +144,9 @@ class Outbox:
     ) -> Arrived | None:
         """The message is done; it becomes an interaction like one that an employee sent, unless its echo did."""
         now = self._clock.now()
-        echo = None if sent.external_id else outgoing.find_echo(conn, message, skew=SKEW)
-        outgoing.end(conn, queued.sequence, OutgoingState.DONE, now, external_id=sent.external_id)
+        echo = None if sent.external_id else outgoing.find_echo(conn, message)
+        vendors_id = echo.external_id if echo is not None else sent.external_id
+        outgoing.end(conn, queued.sequence, OutgoingState.DONE, now, external_id=vendors_id)
         self._tell(conn, message, "message.sent", "")
         if echo is not None:
             return None
@@ -159,7 +158,7 @@ class Outbox:
             project=ProjectId(project.name),
             channel=channel.name,
             source=channel.source,
-            external_id=sent.external_id or f"sent/{message.id}",
+            external_id=sent.external_id or outgoing.own_name(message),
             started_at=message.sent_at or now,
             direction=Direction.OUTBOUND,
             client=replace(known, handles=tuple(dict.fromkeys(chats))),
@@ -206,10 +205,10 @@ class Outbox:
         """Too late to repeat: the vendor's own word of it is the only proof that it went out."""
         message = queued.message
         assert message.sent_at is not None
-        echo = await self._store.read(lambda conn: outgoing.find_echo(conn, message, skew=SKEW))
+        echo = await self._store.read(lambda conn: outgoing.find_echo(conn, message))
         if echo is not None:
-            note = f"the answer was lost; the vendor told of the message ({echo})"
-            await self._end(queued, OutgoingState.DONE, note)
+            note = f"the answer was lost; the vendor told of the message ({echo.id})"
+            await self._end(queued, OutgoingState.DONE, note, external_id=echo.external_id)
             return
         until = message.sent_at + sender.repeat_window(channel) + ECHO_WAIT
         if now < until:
@@ -220,11 +219,11 @@ class Outbox:
         note = "the vendor's answer was lost and it never told of the message: look into the chat, then decide"
         await self._end(queued, OutgoingState.IN_DOUBT, note)
 
-    async def _end(self, queued: Queued, state: OutgoingState, note: str) -> None:
+    async def _end(self, queued: Queued, state: OutgoingState, note: str, *, external_id: str = "") -> None:
         now = self._clock.now()
 
         def end(conn: Connection) -> None:
-            outgoing.end(conn, queued.sequence, state, now, note=note)
+            outgoing.end(conn, queued.sequence, state, now, external_id=external_id, note=note)
             kind = "message.sent" if state is OutgoingState.DONE else "message.failed"
             self._tell(conn, queued.message, kind, note)
 

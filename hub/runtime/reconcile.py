@@ -18,7 +18,7 @@ from hub.core.outgoing import Receipt
 from hub.core.phone import mask_phone
 from hub.core.remark import remark
 from hub.engine.projects import LiveProject, Projects
-from hub.errors import ConfigurationError, VendorError
+from hub.errors import ConfigurationError, PayloadError, VendorError
 from hub.plugins import Plugins
 from hub.ports import ChannelConfig, Ignored, ListsInteractions, Parsed, RawRequest
 from hub.runtime.ingest import Arrived, store_parsed
@@ -200,16 +200,20 @@ class Reconciler:
                 body = codec.dump_fragment(item)
             request = RawRequest(method="LIST", body=body, received_at=now)
             row = inbox.add(conn, project=project.name, channel=channel.name, kind="recovered", request=request)
-            arrived = store_parsed(
-                conn,
-                item,
-                project=project,
-                channel=channel.name,
-                source=channel.source,
-                inbox_id=row,
-                received_at=now,
-                now=now,
-            )
+            try:
+                arrived = store_parsed(
+                    conn,
+                    item,
+                    project=project,
+                    channel=channel.name,
+                    source=channel.source,
+                    inbox_id=row,
+                    received_at=now,
+                    now=now,
+                )
+            except PayloadError as err:
+                inbox.mark(conn, row, InboxStatus.UNREADABLE, now=now, field=err.field, note=str(err))
+                continue
             id = arrived.stored.id if arrived else None
             note = remark("webhook_never_came")
             inbox.mark(conn, row, InboxStatus.DONE, now=now, interaction_id=id, note=note)

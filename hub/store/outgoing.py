@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, func, insert, select, update
 
-from hub.core.interaction import ClientId, Direction, InteractionId, Message
+from hub.core.interaction import ClientId, Direction, Message
 from hub.core.outgoing import Delivery, Outgoing, OutgoingState, Receipt
 from hub.core.records import EmployeeId
 from hub.store import codec
@@ -18,8 +19,10 @@ from hub.store.messenger_schema import outgoing
 from hub.store.schema import interaction
 
 __all__ = [
+    "SKEW",
     "Queued",
     "add",
+    "adopt_echo",
     "count_states",
     "end",
     "find",
@@ -29,11 +32,16 @@ __all__ = [
     "mark_sent",
     "new_outgoing_id",
     "next_of_chats",
+    "own_name",
     "put_back",
     "recover",
     "settle",
     "take_receipt",
 ]
+
+
+#: how far the messenger's clock may be off
+SKEW = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,8 +247,8 @@ def take_receipt(conn: Connection, project: str, channel: str, receipt: Receipt)
     return known
 
 
-def find_echo(conn: Connection, message: Outgoing, *, skew: timedelta) -> InteractionId | None:
-    """A message of ours that the vendor told of itself: same client, same text, since ``message`` first left.
+def find_echo(conn: Connection, message: Outgoing) -> Message | None:
+    """A message of ours that the vendor told of itself: same client, same content, since ``message`` first left.
 
     One that another message of the queue accounts for is not looked at.
     """
@@ -256,17 +264,80 @@ def find_echo(conn: Connection, message: Outgoing, *, skew: timedelta) -> Intera
             interaction.c.channel == message.channel,
             interaction.c.client_id == message.client_id,
             interaction.c.kind == "message",
-            interaction.c.started_at >= message.sent_at - skew,
+            interaction.c.started_at >= message.sent_at - SKEW,
             interaction.c.external_id.not_in(taken),
         )
         .order_by(interaction.c.sequence)
     )
-    wanted = (message.text or message.content_url).strip()
     for row in rows:
         found = codec.load_interaction(row.body)
-        if isinstance(found, Message) and found.direction is Direction.OUTBOUND and found.text.strip() == wanted:
-            return InteractionId(row.id)
+        if isinstance(found, Message) and found.direction is Direction.OUTBOUND and _says_the_same(found, message):
+            return found
     return None
+
+
+def adopt_echo(conn: Connection, project: str, channel: str, found: Message) -> bool:
+    """True if ``found`` is what the vendor tells of a message that is in the journal under our own name for it.
+
+    Such a one was answered "repeated", without the vendor's id; from now on it bears that id.
+    """
+    if found.direction is not Direction.OUTBOUND:
+        return False
+    rows = conn.execute(
+        select(outgoing)
+        .where(
+            outgoing.c.project == project,
+            outgoing.c.channel == channel,
+            outgoing.c.state == OutgoingState.DONE.value,
+            outgoing.c.external_id == "",
+            outgoing.c.sent_at <= found.started_at + SKEW,
+            outgoing.c.ended_at >= found.started_at - SKEW,
+        )
+        .order_by(outgoing.c.sequence)
+    )
+    for row in rows:
+        message = _queued(row).message
+        if message.chat not in found.client.handles or not _says_the_same(found, message):
+            continue
+        ours = and_(
+            interaction.c.project == project,
+            interaction.c.channel == channel,
+            interaction.c.external_id == own_name(message),
+        )
+        kept = conn.execute(select(interaction.c.id, interaction.c.body).where(ours)).first()
+        if kept is None:
+            continue
+        conn.execute(update(outgoing).where(outgoing.c.sequence == row.sequence).values(external_id=found.external_id))
+        told = replace(codec.load_interaction(kept.body), external_id=found.external_id)
+        conn.execute(
+            update(interaction)
+            .where(interaction.c.id == kept.id)
+            .values(external_id=found.external_id, body=codec.dump_interaction(told))
+        )
+        return True
+    return False
+
+
+def own_name(message: Outgoing) -> str:
+    """What the journal calls a message of which the vendor told no id."""
+    return f"sent/{message.id}"
+
+
+def _says_the_same(found: Message, message: Outgoing) -> bool:
+    """The text is the same; a file has the same address, or under the vendor's own address the same name."""
+    if message.text:
+        return found.text.strip() == message.text.strip()
+    told = found.parameters.get("content_url", "")
+    if message.content_url in (told, found.text.strip()):
+        return True
+    name = _file_name(message.content_url)
+    return bool(name) and name == _file_name(told)
+
+
+def _file_name(address: str) -> str:
+    parts = urlsplit(address)
+    named = parse_qs(parts.query).get("filename")
+    return named[0] if named else unquote(parts.path.rpartition("/")[2])
 
 
 # --- rows -------------------------------------------------------------------------------------------------------

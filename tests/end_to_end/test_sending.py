@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -110,9 +111,40 @@ def forget_when_it_left(company: MessengerWorld, id: str, *, ago: timedelta) -> 
     services.store.write_now(age)
 
 
-async def test_a_lost_answer_that_is_too_old_to_repeat_is_proven_by_the_echo(company: MessengerWorld) -> None:
+FILE = replace(TO_CLIENT, text="", content_url="https://shop.example/files/price%20list.pdf")
+
+
+@pytest.mark.parametrize("wanted", [TO_CLIENT, FILE], ids=["text", "file"])
+async def test_an_echo_after_the_answer_repeated_is_the_same_message(company: MessengerWorld, wanted: Wanted) -> None:
+    """X5: the answer "repeated" bears no id of the vendor's, so the message stood twice once its echo came."""
+    company.hub.outbox.EVERY = timedelta(milliseconds=50)
+    company.vendor.sending.fetches_content = False
+    company.vendor.sender.is_losing = True
+    company.vendor.fail_next("POST", "/v3/message", "lost")
+    message = await queue(company, wanted)
+    await company.until(lambda: company.outbox()[0].state is OutgoingState.DONE)
+    await company.settled(1)
+    [told] = company.messages(Direction.OUTBOUND)
+    assert told.external_id == outgoing.own_name(message)
+    company.vendor.sender.is_losing = False
+    [sent] = company.vendor.sent()
+    await company.vendor.sender.send({"messages": [sent]})
+    await company.until(lambda: company.outbox()[0].external_id == sent["messageId"])
+    [told] = company.messages(Direction.OUTBOUND)
+    assert told.external_id == sent["messageId"]
+    # the same words once more are another message
+    again = {**sent, "messageId": "another", "dateTime": (told.started_at + timedelta(minutes=5)).isoformat()}
+    await company.vendor.sender.send({"messages": [again]})
+    await company.until(lambda: len(company.messages(Direction.OUTBOUND)) == 2)
+
+
+@pytest.mark.parametrize("wanted", [TO_CLIENT, FILE], ids=["text", "file"])
+async def test_a_lost_answer_that_is_too_old_to_repeat_is_proven_by_the_echo(
+    company: MessengerWorld, wanted: Wanted
+) -> None:
     """After the vendor's 60 seconds a repetition would be sent again: the echo is the proof, so nothing is."""
-    message = await queue(company)
+    company.vendor.sending.fetches_content = False
+    message = await queue(company, wanted)
     await company.until(lambda: company.outbox()[0].state is OutgoingState.DONE)
     await company.settled(1)
     sent_before = len(company.vendor.sent())

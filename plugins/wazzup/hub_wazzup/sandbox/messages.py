@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote, unquote, urlsplit
 
 import httpx
 
@@ -73,7 +74,9 @@ class Sending:
         if body.get("text"):
             message["text"] = body["text"]
         if body.get("contentUri"):
-            message["contentUri"] = body["contentUri"]
+            # the vendor keeps a copy and tells its own address (reference 5.1)
+            name = quote(unquote(urlsplit(str(body["contentUri"])).path.rpartition("/")[2]))
+            message["contentUri"] = f"https://store.wazzup24.com/{uuid.uuid4()}?filename={name}"
         if author and not self._account.is_sidecar:
             message["authorId"] = author
             message["authorName"] = self._account.users.get(author, {}).get("name", "")

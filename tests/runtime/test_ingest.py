@@ -1,0 +1,74 @@
+"""What one request tells is put into the store, or refused with its reason (H11)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+
+from hub.clock import FakeClock
+from hub.core.chat import ChatFragment, ChatMoment
+from hub.core.interaction import Direction, Identity, InteractionId, Message, ProjectId
+from hub.core.merge import CallFragment, Moment
+from hub.engine.projects import LiveProject
+from hub.errors import PayloadError
+from hub.ports import Parsed
+from hub.runtime.ingest import store_parsed
+from hub.store import interactions
+from hub.store.engine import Store, sqlite_url
+from hub.store.projects import Project
+
+NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+SHOP = LiveProject(
+    row=Project(name="shop", title="", mode="live", is_paused=False, managed="file", created_at=NOW),
+    policy=None,
+    policy_version=0,
+)
+    row=Project(name="shop", title="", mode="live", is_paused=False, managed="file", created_at=NOW),
+    policy=None,
+    policy_version=0,
+)
+CALL = CallFragment(external_id="7", moment=Moment.ENDED, started_at=NOW, direction=Direction.INBOUND)
+CHAT = ChatFragment(external_id="7", moment=ChatMoment.ACCEPTED, happened_at=NOW, decides=True)
+MESSAGE = Message(
+    id=InteractionId(""),
+    project=ProjectId("shop"),
+    channel="site",
+    source="pigeon",
+    external_id="7",
+    started_at=NOW,
+    direction=Direction.INBOUND,
+    client=Identity(handles=(("pigeon", "5"),)),
+    text="Hello",
+)
+TOLD: dict[str, Parsed] = {"call": CALL, "chat": CHAT, "message": MESSAGE}
+
+
+@pytest.mark.parametrize(("first", "second"), list(permutations(TOLD, 2)))
+def test_one_id_of_the_vendor_is_never_two_kinds_of_interaction(tmp_path: Path, first: str, second: str) -> None:
+    """A9, H11: the second is refused by name of the field instead of being folded into the other or dropped."""
+    with Store(sqlite_url(tmp_path / "hub.db").render_as_string(), clock=FakeClock(NOW)) as store:
+
+        def put(kind: str) -> None:
+            store.write_now(
+                lambda conn: store_parsed(
+                    conn,
+                    TOLD[kind],
+                    project=SHOP,
+                    channel="site",
+                    source="pigeon",
+                    inbox_id=None,
+                    received_at=NOW,
+                    now=NOW + timedelta(seconds=1),
+                )
+            )
+
+        put(first)
+        with pytest.raises(PayloadError, match=f"7 is a {first} already and cannot be a {second} too") as refused:
+            put(second)
+        assert refused.value.field == "external_id"
+        put(first)
+        [kept] = store.read_now(lambda conn: interactions.journal(conn, "shop"))
+        assert kept.interaction.kind == first
