@@ -26,10 +26,6 @@ SHOP = LiveProject(
     policy=None,
     policy_version=0,
 )
-    row=Project(name="shop", title="", mode="live", is_paused=False, managed="file", created_at=NOW),
-    policy=None,
-    policy_version=0,
-)
 CALL = CallFragment(external_id="7", moment=Moment.ENDED, started_at=NOW, direction=Direction.INBOUND)
 CHAT = ChatFragment(external_id="7", moment=ChatMoment.ACCEPTED, happened_at=NOW, decides=True)
 MESSAGE = Message(
