@@ -17,6 +17,7 @@ from hub.commands import policy as policy_command
 from hub.commands import replay as replay_command
 from hub.commands import run as run_command
 from hub.commands import user as user_command
+from hub.commands import widget as widget_command
 from hub.commands.context import JsonOption, ProjectOption, console, quietly
 from hub.core.interaction import Disposition
 
@@ -33,6 +34,7 @@ app.add_typer(clients_command.app, name="clients")
 app.add_typer(policy_command.app, name="policy")
 app.add_typer(plugin_command.app, name="plugin")
 app.add_typer(user_command.app, name="user")
+app.add_typer(widget_command.app, name="widget")
 
 
 @app.command()
