@@ -15,11 +15,12 @@ import uvicorn
 from aioamocrm import Webhook, parse_webhook
 from hub_amocrm.sandbox import Sandbox, SandboxConfig, Switches, serve
 from hub_amocrm.sandbox.bracket import decode, encode, numbers
-from hub_amocrm.sandbox.server import listening_socket
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+
+from hub_sandbox import listening_socket
 
 NO_LIMIT = SandboxConfig(switches=Switches(limit_per_second=None, webhook_timeout_seconds=1))
 MINUTE = 60

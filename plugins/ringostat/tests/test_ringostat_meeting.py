@@ -22,7 +22,6 @@ from hub_ringostat.sandbox import (
     serve,
 )
 from hub_ringostat.sandbox.examples import CLIENT, LINE, NOON, OLENA, PETRO, TARAS, TRANSFERRED
-from hub_ringostat.sandbox.server import serve_app
 from hub_ringostat.source import RingostatSource
 
 from hub.core.interaction import Call as CoreCall
@@ -31,6 +30,7 @@ from hub.core.merge import CallFragment, fold
 from hub.demo.traffic import generate
 from hub.errors import NeedsCredentials
 from hub.ports import ChannelConfig, ForwardingAnswer, RawRequest
+from hub_sandbox import serve_app
 
 SOURCE = RingostatSource()
 MakeChannel = Callable[..., ChannelConfig]

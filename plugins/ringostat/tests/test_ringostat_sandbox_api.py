@@ -35,11 +35,12 @@ from hub_ringostat.sandbox.examples import (
     TRANSFERRED,
     later,
 )
-from hub_ringostat.sandbox.server import serve_app
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+
+from hub_sandbox import serve_app
 
 
 @dataclass

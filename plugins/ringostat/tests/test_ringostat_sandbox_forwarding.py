@@ -22,7 +22,8 @@ from hub_ringostat.sandbox import (
     WebhookNumber,
 )
 from hub_ringostat.sandbox.examples import CLIENT, LINE, NOON, OLENA, PETRO, TARAS
-from hub_ringostat.sandbox.server import serve_app
+
+from hub_sandbox import serve_app
 
 QUESTION = Question(call_id="ua0_-1785315600.1", caller=CLIENT, dst=LINE, uuid="0b5a3c1e-6c1e-4a55-9a5d-1f0a6f3d2c11")
 

@@ -237,7 +237,7 @@ def test_the_sixteenth_token_kills_the_oldest(api: Api) -> None:
 
 def test_more_calls_at_once_than_allowed_are_refused(api: Api) -> None:
     """2: counted from arrival to answer."""
-    api.sandbox.switch(concurrency=3, latency_ms=(150, 150))
+    api.sandbox.switch(concurrency=3, latency_ms=(600, 600))
     ready = threading.Barrier(6)
 
     def ask(_: int) -> int:

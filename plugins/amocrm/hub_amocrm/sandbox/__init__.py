@@ -4,9 +4,9 @@ It shares no line with the plugin's client. Public clients work against it with 
 changed, which the plugin's tests prove.
 """
 
+from hub_sandbox import Fault
+
 from .config import Integration, SandboxConfig, Switches
-from .faults import Fault
-from .sandbox import Sandbox
-from .server import serve
+from .sandbox import Sandbox, serve
 
 __all__ = ["Fault", "Integration", "Sandbox", "SandboxConfig", "Switches", "serve"]

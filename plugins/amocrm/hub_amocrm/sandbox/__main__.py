@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from pathlib import Path
 
+from hub_sandbox import run_until_stopped
+
 from .config import Integration, SandboxConfig, Switches
 from .sandbox import Sandbox
-from .server import listening_socket, server_for
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,15 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
         sandbox.load(options.state)
     elif options.seed_contacts:
         sandbox.seed(options.seed_contacts, options.seed_leads)
-    listener = listening_socket(options.port, options.host)
-    server = server_for(sandbox)
-    address = f"http://{options.host}:{listener.getsockname()[1]}"
-    server.announce = lambda: print(address, flush=True)  # noqa: T201 - the one line it says
-    # uvicorn raises the signal again once it has stopped: by then it must not end the process, for the
-    # state is still to be written.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
-    server.run(sockets=[listener])
+    run_until_stopped(sandbox.app, host=options.host, port=options.port)
     if options.state is not None:
         sandbox.save(options.state)
     return 0

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
-from typing import Any
+
+from hub_sandbox import CrmSwitches
 
 from .account import DEFAULT_ACCOUNT, AccountSeed
 
@@ -25,7 +25,7 @@ class Integration:
 
 
 @dataclass(slots=True, kw_only=True)
-class Switches:
+class Switches(CrmSwitches):
     """The sandbox's behaviour, changeable at any moment through ``/_sandbox/switches``."""
 
     #: Requests allowed in any sliding second per integration; None switches the limit off.
@@ -34,26 +34,17 @@ class Switches:
     ban_after: int | None = 50
     #: Seconds sent as Retry-After with a 429; None: no such header (the live server's habit).
     retry_after: int | None = None
-    #: Milliseconds that a request takes, drawn evenly from this range; None: none.
-    latency_ms: tuple[int, int] | None = None
-    #: Seconds by which ``query=`` lags behind writes. Lists never lag.
-    search_lag_seconds: float = 0.0
     #: Off: ``filter[...]`` on leads, contacts and companies is silently ignored.
     is_api_filter_enabled: bool = True
     #: On: the good items of a batch with a bad one are saved; the answer is 400 either way.
     partial_batches: bool = False
     #: On: ``leads/complex`` joins a known phone with an active lead of the pipeline (``merged``).
     duplicate_control: bool = False
-    #: Probability that a write is cut off and applied later, by a delay from ``late_apply_seconds``.
-    late_apply_probability: float = 0.0
-    late_apply_seconds: tuple[float, float] = (0.0, 20.0)
     webhooks_enabled: bool = True
     webhook_duplicates: bool = False
     webhook_reorder: bool = False
     #: Real seconds that a webhook's receiver has for its answer.
     webhook_timeout_seconds: float = 2.0
-    #: Every connection is closed without an answer.
-    down: bool = False
     #: Every call is answered 402.
     unpaid: bool = False
     #: The consent page redirects at once, as if somebody had pressed "allow".
@@ -62,18 +53,6 @@ class Switches:
     moved_to: str | None = None
     #: Host put into ``referer`` after consent; None: the host that the page was asked from.
     referer: str | None = None
-
-    def update(self, values: dict[str, Any]) -> None:
-        """Set several switches by name; ValueError names an unknown one or a wrong value."""
-        known = {item.name: item for item in dataclasses.fields(self)}
-        for name, value in values.items():
-            if name not in known:
-                raise ValueError(f"unknown switch {name!r}; there are {', '.join(sorted(known))}")
-            if name in ("latency_ms", "late_apply_seconds") and value is not None:
-                if not isinstance(value, list | tuple) or len(value) != 2 or value[0] > value[1]:
-                    raise ValueError(f"{name} is a pair [min, max], not {value!r}")
-                value = (value[0], value[1])
-            setattr(self, name, value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import dataclasses
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from starlette.applications import Starlette
-from starlette.routing import Mount
+from hub_sandbox import CrmSandbox, FaultBook, serve_app
 
 from . import person, seeding, statefile
 from .account import Field, Pipeline, User, pipeline
 from .config import Integration, SandboxConfig
 from .control import control_routes
 from .delivery import Deliverer
-from .faults import Fault, FaultBook, Kind, fault_from
-from .gateway import Gateway
+from .gateway import AmoGateway
 from .limiter import Limiter
 from .oauth import OAuth
 from .records import dump
@@ -27,7 +23,7 @@ from .reply import Json
 from .world import World
 
 
-class Sandbox:
+class Sandbox(CrmSandbox[World, AmoGateway]):
     """A stand-in of the vendor's server for one account.
 
     Every method may be called from any thread while the sandbox is being served.
@@ -35,20 +31,12 @@ class Sandbox:
 
     def __init__(self, config: SandboxConfig | None = None) -> None:
         self.config = config or SandboxConfig()
-        self.world = World(self.config)
-        self.oauth = OAuth(self.world)
-        self.limiter = Limiter(lambda: self.world.switches)
-        self.faults = FaultBook(self.config.seed)
-        self.deliverer = Deliverer(self.world, self.config.seed)
-        self.gateway = Gateway(self.world, self.oauth, self.limiter, self.faults, self.deliverer)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self.app = Starlette(
-            routes=[
-                Mount("/_sandbox", routes=control_routes(self)),
-                Mount("/", app=self.gateway),
-            ],
-            lifespan=self._lifespan,
-        )
+        world = World(self.config)
+        self.oauth = OAuth(world)
+        self.limiter = Limiter(lambda: world.switches)
+        self.deliverer = Deliverer(world, self.config.seed)
+        gateway = AmoGateway(world, self.oauth, self.limiter, FaultBook(self.config.seed), self.deliverer)
+        super().__init__(world, gateway, control_routes(self))
 
     # -- access ---------------------------------------------------------------------------------
 
@@ -101,66 +89,9 @@ class Sandbox:
 
     # -- behaviour ------------------------------------------------------------------------------
 
-    def switch(self, **values: Any) -> None:
-        """Turn switches: ``sandbox.switch(search_lag_seconds=2, limit_per_second=None)``."""
-        with self.world.lock:
-            self.world.switches.update(values)
-
-    def fail_next(
-        self,
-        method: str,
-        path: str,
-        *,
-        kind: Kind | None = None,
-        status: int = 500,
-        applied: bool = False,
-        count: int = 1,
-        delay: float = 0.0,
-        late: tuple[float, float] = (0.0, 20.0),
-        exact: bool = False,
-    ) -> None:
-        """Order a fault for the next ``count`` requests of ``method`` whose path begins with ``path``.
-
-        Without ``kind`` the answer is ``status``; see ``Fault`` for the kinds.
-        """
-        fault = Fault(
-            method=method,
-            path=path,
-            kind=kind or "status",
-            count=count,
-            status=status,
-            applied=applied,
-            delay=delay,
-            late=late,
-            exact=exact,
-        )
-        with self.world.lock:
-            self.faults.order(fault)
-
-    def order_fault(self, values: Json) -> None:
-        """The same from JSON."""
-        with self.world.lock:
-            self.faults.order(fault_from(values))
-
-    def clear_faults(self) -> None:
-        """Withdraw every waiting fault and let hanging connections go."""
-        with self.world.lock:
-            self.faults.clear()
-        self.release()
-
     def lift_ban(self) -> None:
         """What the vendor's support does."""
         self.limiter.lift()
-
-    def release(self) -> None:
-        """Let hanging connections go."""
-        if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # the loop may be closed already
-                self._loop.call_soon_threadsafe(self.gateway.release)
-
-    def advance(self, seconds: float) -> float:
-        """Move the sandbox's clock forward; returns its new unix seconds."""
-        return self.world.clock.advance(seconds)
 
     def person(self, action: str, **values: Any) -> Json:
         """What a person does in the CRM's pages; see ``person.ACTIONS``. Events and webhooks follow."""
@@ -205,23 +136,14 @@ class Sandbox:
     def stats(self) -> Json:
         """Requests by method and path, violations of the limit, faults that struck …"""
         return {
-            "requests": dict(self.gateway.counts),
-            "requests_total": sum(self.gateway.counts.values()),
-            "statuses": dict(self.gateway.statuses),
+            **self.traffic(),
             "violations": self.limiter.violations,
             "most_in_a_second": self.limiter.most_in_a_second,
             "banned": self.limiter.banned,
-            "faults": dict(self.faults.struck),
-            "faults_waiting": [dataclasses.asdict(fault) for fault in self.faults.waiting],
-            "late_waiting": self.gateway.late_waiting,
             "webhooks_sent": len(self.deliverer.log),
             "webhooks_waiting": self.deliverer.waiting,
             "webhook_repeats_waiting": self.deliverer.repeats_waiting,
         }
-
-    def requests(self) -> list[Json]:
-        """The last requests in order of arrival: at (monotonic), method, path, query, status, fault."""
-        return list(self.gateway.requests)
 
     def deliveries(self) -> list[Json]:
         """Webhook attempts: at, destination, attempt, status, body."""
@@ -229,9 +151,7 @@ class Sandbox:
 
     def reset_stats(self) -> None:
         """Begin counting anew; records stay."""
-        self.gateway.counts.clear()
-        self.gateway.statuses.clear()
-        self.gateway.requests.clear()
+        self.gateway.forget()
         self.deliverer.log.clear()
         self.faults.struck.clear()
         self.limiter.reset()
@@ -247,19 +167,9 @@ class Sandbox:
             self.reset_stats()
         self.release()
 
-    def settle(self, timeout: float = 30.0, *, at_once: bool = False) -> None:
-        """Block until late requests are applied and due webhooks delivered; from another thread.
-
-        ``at_once`` applies late requests now. TimeoutError after ``timeout`` seconds.
-        """
-        if self._loop is None:
-            return
-        done = asyncio.run_coroutine_threadsafe(self.settled(at_once=at_once), self._loop)
-        done.result(timeout)
-
     async def settled(self, *, at_once: bool = False) -> None:
-        """The same inside the sandbox's own loop."""
-        await self.gateway.settle(at_once=at_once)
+        """The same inside the sandbox's own loop; due webhooks are delivered too."""
+        await super().settled(at_once=at_once)
         await self.deliverer.settle()
 
     # -- life -----------------------------------------------------------------------------------
@@ -275,14 +185,18 @@ class Sandbox:
             statefile.load(self.world, self.oauth, file)
 
     @asynccontextmanager
-    async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        self._loop = asyncio.get_running_loop()
+    async def at_work(self) -> AsyncIterator[None]:
         stopped = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.deliverer.run(stopped))
             try:
                 yield
             finally:
-                await self.gateway.close()
-                self._loop = None
                 stopped.set()
+
+
+@contextmanager
+def serve(sandbox: Sandbox, *, port: int = 0) -> Iterator[tuple[Sandbox, str]]:
+    """Serve the sandbox from a thread: ``with serve(Sandbox()) as (sandbox, base_url):``."""
+    with serve_app(sandbox.app, port=port, before_stop=sandbox.release) as address:
+        yield sandbox, address

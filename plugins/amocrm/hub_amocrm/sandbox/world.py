@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from hub_sandbox import SandboxClock
+
 from .account import Pipeline, User
-from .clock import SandboxClock
 from .collection import Collection
 from .config import SandboxConfig
 from .fieldvalue import FieldBook

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import socket
-import sys
 
-import uvicorn
+from hub_sandbox import run_until_stopped
 
 from .cabinet import Cabinet
 from .control import build_app
@@ -21,10 +19,7 @@ def main() -> None:
     parser.add_argument("--widget", default="aB3xYz9Q", help="the channel's id")
     chosen = parser.parse_args()
     cabinet = Cabinet(hook=chosen.hook, widget_id=chosen.widget)
-    listener = socket.create_server((chosen.host, chosen.port))
-    sys.stdout.write(f"http://{chosen.host}:{listener.getsockname()[1]}\n")
-    sys.stdout.flush()
-    uvicorn.Server(uvicorn.Config(build_app(cabinet), log_level="warning")).run(sockets=[listener])
+    run_until_stopped(build_app(cabinet), host=chosen.host, port=chosen.port)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,9 @@ It shares no line with the plugin's client. The vendor's own published client wo
 changed, which the plugin's tests prove.
 """
 
+from hub_sandbox import Fault
+
 from .config import SandboxConfig, Switches
-from .faults import Fault
-from .sandbox import Sandbox
-from .server import serve
+from .sandbox import Sandbox, serve
 
 __all__ = ["Fault", "Sandbox", "SandboxConfig", "Switches", "serve"]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from pathlib import Path
 
+from hub_sandbox import run_until_stopped
+
 from .config import SandboxConfig, Switches
 from .sandbox import Sandbox
-from .server import SandboxServer, bind
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,13 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     sandbox = Sandbox(SandboxConfig(seed=options.seed, switches=switches))
     if options.state is not None and options.state.exists():
         sandbox.load(options.state)
-    with bind(options.port, options.host) as listener:
-        address = f"http://{options.host}:{listener.getsockname()[1]}"
-        server = SandboxServer(sandbox, lambda: print(address, flush=True))  # noqa: T201 - the one line it says
-        # uvicorn raises the signal again when it has ended, and the state is still to be written then
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: None)
-        server.run(sockets=[listener])
+    run_until_stopped(sandbox.app, host=options.host, port=options.port)
     if options.state is not None:
         sandbox.save(options.state)
     return 0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .account import Json, Key
-from .clock import SandboxClock
+from .clock import AccountClock
 from .config import SandboxConfig, Switches
 from .reply import Problem, not_found, wrong_entity
 
@@ -39,7 +39,7 @@ class World:
         self.config = config
         self.switches: Switches = config.switches
         self.lock = threading.RLock()
-        self.clock = SandboxClock(config.account.time_zone, config.start_at)
+        self.clock = AccountClock(config.account.time_zone, config.start_at)
         self.open()
 
     def open(self) -> None:

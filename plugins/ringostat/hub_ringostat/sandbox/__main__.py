@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import socket
-import sys
 from pathlib import Path
 
-import uvicorn
+from hub_sandbox import run_until_stopped
 
 from .server import Sandbox
 
@@ -25,15 +23,16 @@ def main() -> None:
     parser.add_argument("--mixed", action="store_true", help="each moment in another shape")
     chosen = parser.parse_args()
     sandbox = Sandbox(project_id=chosen.project, auth_key=chosen.auth_key)
-    listener = socket.create_server((chosen.host, chosen.port))
-    sandbox.url = f"http://{chosen.host}:{listener.getsockname()[1]}"
-    if chosen.traffic is not None:
-        sandbox.load_traffic(json.loads(chosen.traffic.read_text(encoding="utf-8")))
-    if chosen.hook:
-        sandbox.set_up(chosen.hook, mixed=chosen.mixed)
-    sys.stdout.write(f"{sandbox.url}\n")
-    sys.stdout.flush()
-    uvicorn.Server(uvicorn.Config(sandbox.app, log_level="warning")).run(sockets=[listener])
+
+    def set_up(address: str) -> str:
+        sandbox.url = address
+        if chosen.traffic is not None:
+            sandbox.load_traffic(json.loads(chosen.traffic.read_text(encoding="utf-8")))
+        if chosen.hook:
+            sandbox.set_up(chosen.hook, mixed=chosen.mixed)
+        return address
+
+    run_until_stopped(sandbox.app, host=chosen.host, port=chosen.port, listening=set_up)
 
 
 if __name__ == "__main__":

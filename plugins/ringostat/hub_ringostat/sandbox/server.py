@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
-from starlette.types import ASGIApp
+
+from hub_sandbox import serve_app
 
 from .api import build_app
 from .clock import SandboxClock
@@ -23,9 +20,6 @@ from .telephony import Call, CompanyNumber, Dialogue, Employee, Event, SiteForm,
 from .traffic import begun, read_traffic
 from .webhook import Shape, Webhook, mixed_webhooks, standard_webhooks
 from .wire_request import WebhookRequest, build_request
-
-_START_SECONDS = 10.0
-_HANDSHAKE_STEP_SECONDS = 0.005
 
 
 class Sandbox:
@@ -219,26 +213,3 @@ def serve(sandbox: Sandbox, *, host: str = "127.0.0.1", port: int = 0) -> Iterat
     with serve_app(sandbox.app, host=host, port=port) as url:
         sandbox.url = url
         yield sandbox, url
-
-
-@contextmanager
-def serve_app(app: ASGIApp, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
-    """Serve any ASGI app on a real socket from a thread of its own; gives its address."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((host, port))
-    config = uvicorn.Config(app, lifespan="off", log_level="critical", access_log=False, timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="ringostat-sandbox")
-    thread.start()
-    try:
-        deadline = time.monotonic() + _START_SECONDS
-        while not server.started:
-            if time.monotonic() > deadline or not thread.is_alive():
-                raise RuntimeError("the sandbox did not start")
-            time.sleep(_HANDSHAKE_STEP_SECONDS)
-        yield f"http://{host}:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
-        listener.close()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import socket
-import sys
 
-import uvicorn
+from hub_sandbox import run_until_stopped
 
 from .server import Sandbox
 from .state import Account, ChannelState
@@ -22,10 +20,7 @@ def main() -> None:
     chosen = parser.parse_args()
     channel = ChannelState(pipeline="1", new_clients="first" if chosen.first_answers else "turn")
     sandbox = Sandbox(Account(api_key=chosen.api_key, channels=[channel]))
-    listener = socket.create_server((chosen.host, chosen.port))
-    sys.stdout.write(f"http://{chosen.host}:{listener.getsockname()[1]}/v3\n")
-    sys.stdout.flush()
-    uvicorn.Server(uvicorn.Config(sandbox.app, log_level="warning")).run(sockets=[listener])
+    run_until_stopped(sandbox.app, host=chosen.host, port=chosen.port, listening=lambda address: f"{address}/v3")
 
 
 if __name__ == "__main__":

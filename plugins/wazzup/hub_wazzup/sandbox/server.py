@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import socket
-import threading
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from hub_sandbox import serve_app
 
 from .api import Api
 from .clock import SandboxClock
@@ -124,18 +122,5 @@ class Sandbox:
 @contextlib.contextmanager
 def serve(sandbox: Sandbox, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[tuple[Sandbox, str]]:
     """Serve on a port of its own, in a thread; the sandbox and the address of its API (with ``/v3``)."""
-    listener = socket.create_server((host, port))
-    url = f"http://{host}:{listener.getsockname()[1]}"
-    server = uvicorn.Server(uvicorn.Config(sandbox.app, log_level="critical", lifespan="off"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    try:
-        while not server.started:
-            if not thread.is_alive():
-                raise RuntimeError("the sandbox did not start")
-            time.sleep(0.005)
+    with serve_app(sandbox.app, host=host, port=port) as url:
         yield sandbox, f"{url}/v3"
-    finally:
-        server.should_exit = True
-        thread.join(timeout=10)
-        listener.close()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
+
+from hub_sandbox import run_until_stopped
 
 from .config import Credentials, SandboxConfig, Switches
 from .sandbox import Sandbox
-from .server import listening_socket, server_for
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,13 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     sandbox = Sandbox(config)
     sandbox.seed(options.seed_contacts, options.seed_leads, options.seed_deals)
-    listener = listening_socket(options.port, options.host)
-    server = server_for(sandbox)
-    address = f"http://{options.host}:{listener.getsockname()[1]}"
-    server.announce = lambda: print(address, flush=True)  # noqa: T201 - the one line it says
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
-    server.run(sockets=[listener])
+    run_until_stopped(sandbox.app, host=options.host, port=options.port)
     return 0
 
 

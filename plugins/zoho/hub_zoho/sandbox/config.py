@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
-from typing import Any
+
+from hub_sandbox import CrmSwitches
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,7 +29,7 @@ ALL_SCOPES = (
 
 
 @dataclass(slots=True, kw_only=True)
-class Switches:
+class Switches(CrmSwitches):
     """The sandbox's behaviour, changeable at any moment through ``/_sandbox/switches``."""
 
     #: calls in flight per organisation; None: no limit (Standard edition: 10)
@@ -38,13 +38,6 @@ class Switches:
     sub_concurrency: int | None = 10
     #: credits of any 24 hours; None: no limit
     credits: int | None = 50_000
-    #: milliseconds that a request takes, drawn evenly from this range; None: none
-    latency_ms: tuple[int, int] | None = None
-    #: seconds by which ``/search`` lags behind writes; lists and COQL never lag
-    search_lag_seconds: float = 0.0
-    #: probability that a write is cut off and applied later, by a delay from ``late_apply_seconds``
-    late_apply_probability: float = 0.0
-    late_apply_seconds: tuple[float, float] = (0.0, 20.0)
     #: the status of a write of which every record failed: 400 or 202, vendors' versions differ
     all_failed_status: int = 400
     #: moments with a fraction of a second are refused
@@ -54,24 +47,10 @@ class Switches:
     notification_duplicates: bool = False
     #: real seconds that a notification's receiver has for its answer
     notification_timeout_seconds: float = 2.0
-    #: every connection is closed without an answer
-    down: bool = False
     #: the consent page redirects at once, as if somebody had pressed "accept"
     auto_consent: bool = False
     #: lifetime of access tokens
     token_seconds: int = 3600
-
-    def update(self, values: dict[str, Any]) -> None:
-        """Set several switches by name; ValueError names an unknown one or a wrong value."""
-        known = {item.name for item in dataclasses.fields(self)}
-        for name, value in values.items():
-            if name not in known:
-                raise ValueError(f"unknown switch {name!r}; there are {', '.join(sorted(known))}")
-            if name in ("latency_ms", "late_apply_seconds") and value is not None:
-                if not isinstance(value, list | tuple) or len(value) != 2 or value[0] > value[1]:
-                    raise ValueError(f"{name} is a pair [min, max], not {value!r}")
-                value = (value[0], value[1])
-            setattr(self, name, value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

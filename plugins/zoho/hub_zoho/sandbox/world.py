@@ -10,7 +10,8 @@ from itertools import count
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from .clock import SandboxClock
+from hub_sandbox import SandboxClock
+
 from .config import SandboxConfig
 from .fields import Field, Module, modules
 from .reply import Json

@@ -1,16 +1,18 @@
-"""The sandbox's own time: the real one, plus what a test has added to it."""
+"""A sandbox's own time: the real one, plus what a test has added to it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
+__all__ = ["SandboxClock"]
+
 
 class SandboxClock:
     """Unix seconds that run with real time and can be advanced from outside.
 
-    Tokens, webhook repeats and the search index read this clock. The rate limit and latency do
-    not: they are measured on real monotonic time, for that is what a client feels.
+    Tokens, repeats and search indexes read this clock. Rate limits and latency do not: they are measured on real
+    monotonic time, for that is what a client feels.
     """
 
     def __init__(self, start_at: float | None = None) -> None:
