@@ -39,6 +39,7 @@ from hub.runtime.missing import MissingRecords
 from hub.runtime.opening import names_of, open_account
 from hub.runtime.outbox import Outbox
 from hub.runtime.pace import Urgency, urgency
+from hub.runtime.popups import Popups
 from hub.runtime.reconcile import Reconciler
 from hub.runtime.retention import Retention
 from hub.runtime.services import Services
@@ -115,6 +116,7 @@ class Hub:
         self._background: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         services = self.services
+        self.popups = services.popups = Popups(services, wake_live=services.live.wake)
         self.advance = Advance(
             services.store,
             services.clock,
@@ -123,6 +125,7 @@ class Hub:
             search=self._search,
             read=self._read,
             wake_writer=self._wake_writer,
+            planned=self.popups.planned,
         )
         self.lanes = Lanes(services.store, services.clock, self.advance, give_up=self.advance.give_up)
         self.ingest = Ingest(
@@ -132,7 +135,7 @@ class Hub:
             services.plugins,
             wake_lane=self.lanes.wake,
             wake_lane_at=self.lanes.wake_at,
-            arrived=lambda _: None,
+            arrived=self.popups.arrived,
             crm_told=self._crm_told,
             due_came=self._due_came,
         )
@@ -183,6 +186,7 @@ class Hub:
     async def __aenter__(self) -> Hub:
         await self._follow_connections()
         self._start(self.lanes.run(), "lanes")
+        self._start(self.popups.run(), "popups")
         self._start(self.ingest.run(), "ingest")
         self._start(self.timers.run(), "timers")
         self._start(self.outbox.run(), "outbox")
@@ -227,6 +231,7 @@ class Hub:
             await self._follow_connections()
             self.ingest.wake()
             self.outbox.wake()
+            services.live.wake()
             for run in self._running.values():
                 run.writer.wake()
 
@@ -296,6 +301,7 @@ class Hub:
             wake_lane=self.lanes.wake,
             refresh_names=partial(self._refresh_names, account),
             may_write=partial(self._may_write, project.name),
+            popups=self.popups,
         )
         feed = Feed(account, services.store, services.clock, sink=services.plugins.sink(account.sink))
         importer = Importer(

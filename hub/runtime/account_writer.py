@@ -23,12 +23,13 @@ from hub.errors import Banned, NeedsCredentials, Rejected, Stale, Throttled, Una
 from hub.ports import Applied, Changes, Done, Refused, Write
 from hub.runtime.account import Account
 from hub.runtime.barrier import Barrier
-from hub.runtime.batches import Batch, Unit, blocked, form_batches
+from hub.runtime.batches import Batch, Unit, blocked, form_batches, reunite
 from hub.runtime.doubt import Doubt
 from hub.runtime.effects import effect, held
 from hub.runtime.pace import Urgency, counted, urgency
+from hub.runtime.popups import Popups
 from hub.runtime.resolve import Unresolved, resolve
-from hub.runtime.results import Results, keep, lane_of
+from hub.runtime.results import Results, keep, lane_of, shown_in_tabs
 from hub.runtime.timing import WriterTiming
 from hub.store import steps, work
 from hub.store.engine import Store
@@ -61,12 +62,13 @@ class AccountWriter:
         wake_lane: Callable[[Lane], None],
         refresh_names: Callable[[], Awaitable[None]],
         may_write: Callable[[], bool],
+        popups: Popups | None = None,
     ) -> None:
         self.account, self._store, self._clock, self._timing = account, store, clock, timing
         self._barrier = barrier
         self._doubt = Doubt(account, store, clock, self._finish)
         self._wake_lane, self._refresh_names = wake_lane, refresh_names
-        self._may_write = may_write
+        self._may_write, self._popups = may_write, popups
         self._wakeup = asyncio.Event()
         self._busy: set[int] = set()
         #: batch size allowed to steps that took part in a refused or timed-out request
@@ -233,10 +235,12 @@ class AccountWriter:
         fresh, made = await self._store.write(lambda conn: self._mark(conn, batch, batch_id, now))
         checkpoint("writer.marked_sent")
         outcome = Results()
+        if batch.kind == "notify" and self._popups is not None:
+            fresh = shown_in_tabs(fresh, await self._popups.unseen(fresh), outcome)
         writes: dict[StepKey, Write] = {}
         notes: dict[StepKey, str] = {}
         items: list[Write] = []
-        units = _reunite(batch, fresh)
+        units = reunite(batch, fresh)
         going = {step.id for unit in units for step in unit.steps}
         outcome.again.extend(
             (step, remark("contact_decided_anew"), None, False) for step in fresh if step.id not in going
@@ -441,6 +445,8 @@ class AccountWriter:
             if changes != Changes():
                 await self.account.fold_own(changes, now)
         checkpoint("writer.folded")
+        if self._popups is not None:
+            self._popups.made([(step, record) for step, record, *_ in outcome.done])
         for step in (*(step for step, *_ in outcome.done), *(step for step, _ in outcome.rejected)):
             self._limits.pop(step.id, None)
         for step, text in outcome.rejected:
@@ -483,17 +489,3 @@ class AccountWriter:
 def _linked(changes: Changes, contact_id: str) -> Changes:
     """The deal of a combined request hangs on the contact that came with it."""
     return replace(changes, deals=tuple(replace(deal, contact_ids=(contact_id,)) for deal in changes.deals))
-
-
-def _reunite(batch: Batch, fresh: Sequence[Step]) -> list[Unit]:
-    """The batch's units with the steps as they were marked; a pair that was broken up goes as single steps."""
-    by_id = {step.id: step for step in fresh}
-    units: list[Unit] = []
-    for unit in batch.units:
-        step = by_id.get(unit.step.id)
-        contact = by_id.get(unit.contact.id) if unit.contact is not None else None
-        if step is not None and (contact is not None or unit.contact is None):
-            units.append(Unit(step=step, contact=contact))
-        elif step is None and contact is not None:
-            units.append(Unit(step=contact))
-    return units

@@ -9,7 +9,7 @@ from hub.core.plan import AddNote, CreateContact, CreateDeal, NewRecord, RecordC
 from hub.core.revise import StepState
 from hub.store.steps import Step
 
-__all__ = ["Batch", "Unit", "blocked", "form_batches"]
+__all__ = ["Batch", "Unit", "blocked", "form_batches", "reunite"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,3 +132,17 @@ def _contact_of(step: Step, by_key: Mapping[StepKey, Step], states: Mapping[Step
         return None
     others = [*contact.needs, *(key for key in step.needs if key != contact.key)]
     return contact if all(states.get(key) is StepState.DONE for key in others) else None
+
+
+def reunite(batch: Batch, fresh: Sequence[Step]) -> list[Unit]:
+    """The batch's units with the steps as they were marked; a pair that was broken up goes as single steps."""
+    by_id = {step.id: step for step in fresh}
+    units: list[Unit] = []
+    for unit in batch.units:
+        step = by_id.get(unit.step.id)
+        contact = by_id.get(unit.contact.id) if unit.contact is not None else None
+        if step is not None and (contact is not None or unit.contact is None):
+            units.append(Unit(step=step, contact=contact))
+        elif step is None and contact is not None:
+            units.append(Unit(step=contact))
+    return units

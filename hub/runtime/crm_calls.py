@@ -135,6 +135,10 @@ class CrmCalls:
         except Exception:
             log.exception("%s/%s shows no popup", project, one.connection, extra={"action": "popup.not_raised"})
 
+    async def idle(self) -> None:
+        """Wait for what is on its way."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     async def close(self) -> None:
         """Let go of what is still on its way."""
         for task in list(self._tasks):

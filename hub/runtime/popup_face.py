@@ -7,7 +7,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from hub.core.facts import Facts, establish, legs_of
+from hub.core.facts import Facts, establish
+from hub.core.heard import legs_of
 from hub.core.interaction import Attribution, Call, Chat, Form, Interaction
 from hub.core.policy import Policy
 from hub.core.records import Catalogue, Deal, EmployeeId, RecordRef

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TypeAlias
 
 from sqlalchemy import Connection
@@ -29,16 +30,14 @@ from hub.runtime.popup_face import view_of
 from hub.runtime.services import Services
 from hub.store import events, forwarding_log, interactions, popups, presence
 from hub.store.interactions import Stored
-from hub.store.popups import Kept, Told
+from hub.store.popups import CARD, Kept, Told
 from hub.store.steps import Step
 from hub.store.work import Lane
 
-__all__ = ["CARD", "Popups"]
+__all__ = ["Popups"]
 
 log = logging.getLogger(__name__)
 
-#: kind of the events that tell of records which open cards may show
-CARD = "card"
 #: what came so long before a start may not have popped up yet
 MISSED_AT_START = timedelta(minutes=1)
 #: looks that wait; more than that means that something is wrong, and popups are not worth the memory
@@ -55,6 +54,8 @@ class _Look:
     interaction: InteractionId
     #: whom the decision gave it to; None before, or if it is nobody's
     responsible: EmployeeId | None = None
+    #: whom our own answer about the call named just now; None = what the journal of answers tells
+    forwarded: EmployeeId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +78,15 @@ class _Record:
     responsible: EmployeeId
 
 
-_Task: TypeAlias = _Look | _Notice | _Record
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Card:
+    """Something of the client changed in a CRM: cards that are open are read again."""
+
+    project: str
+    interaction: InteractionId
+
+
+_Task: TypeAlias = _Look | _Notice | _Record | _Card
 
 
 @dataclass(slots=True, kw_only=True)
@@ -88,8 +97,16 @@ class _Change:
     project: LiveProject
     before: Kept | None
     told: Told
-    call_id: str = ""
     raises: tuple[Raise, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Round:
+    """What one look at several tasks comes to."""
+
+    changes: dict[tuple[str, str], _Change] = field(default_factory=dict)
+    #: records that open cards may show, by project
+    touched: dict[str, set[tuple[str, str, str]]] = field(default_factory=dict)
 
 
 class Popups:
@@ -100,7 +117,7 @@ class Popups:
         self._store, self._clock = services.store, services.clock
         #: what waits, each once and in order
         self._waiting: dict[_Task, None] = {}
-        self._wakeup = asyncio.Event()
+        self._wakeup, self._is_idle = asyncio.Event(), asyncio.Event()
         self._calls = CrmCalls(services)
         #: calls that ring, by the telephony's id: a forwarding question about one may be answered after it was shown
         self._ringing: dict[tuple[str, str], InteractionId] = {}
@@ -113,11 +130,11 @@ class Popups:
             interaction = item.stored.interaction
             self._add(_Look(project=interaction.project, interaction=interaction.id))
 
-    def forwarded(self, project: str, call_id: str) -> None:
+    def forwarded(self, project: str, call_id: str, employee: EmployeeId) -> None:
         """The telephony was told whom to ring for this call; microseconds."""
         found = self._ringing.get((project, call_id)) if call_id else None
         if found is not None:
-            self._add(_Look(project=project, interaction=found))
+            self._add(_Look(project=project, interaction=found, forwarded=employee))
 
     def planned(self, lane: Lane, interaction: InteractionId, plan: Plan) -> None:
         """A decision was stored: whom it tells of something, and whose a new client is."""
@@ -132,14 +149,10 @@ class Popups:
         for step, record in done:
             if record is None or step.urgency > 2:
                 continue
-            match step.action:
-                case CreateContact(responsible=responsible) | CreateDeal(responsible=responsible):
-                    if responsible is not None:
-                        self._add(
-                            _Record(project=step.project, interaction=step.interaction_id, responsible=responsible)
-                        )
-                case _:
-                    pass
+            project, interaction, action = step.project, step.interaction_id, step.action
+            self._add(_Card(project=project, interaction=interaction))
+            if isinstance(action, CreateContact | CreateDeal) and action.responsible is not None:
+                self._add(_Record(project=project, interaction=interaction, responsible=action.responsible))
 
     async def unseen(self, noticed: Sequence[Step]) -> Mapping[StepKey, tuple[EmployeeId, ...]]:
         """Whom the CRM itself has to tell, by step: those without an open tab there. The others have their popup.
@@ -174,11 +187,14 @@ class Popups:
             self._waiting.pop(next(iter(self._waiting)))
         # told again meanwhile: what is read then is the newest, so the place in the queue may stay
         self._waiting[task] = None
+        self._is_idle.clear()
         self._wakeup.set()
 
     async def run(self) -> None:
         """Make popups until cancelled."""
         await self._catch_up()
+        if not self._waiting:
+            self._is_idle.set()
         try:
             while True:
                 await self._wakeup.wait()
@@ -192,8 +208,14 @@ class Popups:
                     except Exception:
                         # at most once: what happens next to the same call is shown again
                         log.exception("%d popups were not made", len(tasks), extra={"action": "popup.broken"})
+                self._is_idle.set()
         finally:
             await self._calls.close()
+
+    async def idle(self) -> None:
+        """Wait until everything that was told so far has been looked at, and the CRMs have been asked."""
+        await self._is_idle.wait()
+        await self._calls.idle()
 
     async def _catch_up(self) -> None:
         """What was stored just before this process started may not have popped up."""
@@ -208,12 +230,12 @@ class Popups:
         """Look at ``tasks`` and store what moved; those in whose way another process came are looked at again."""
         for _ in range(5):
             now = self._clock.now()
-            changes = await self._store.read(lambda conn, tasks=tasks, now=now: self._consider(conn, tasks, now))  # type: ignore[misc]  # mypy cannot infer a lambda with a default
-            if not changes:
+            found = await self._store.read(partial(self._consider, tasks=tasks, now=now))
+            if not found.changes and not found.touched:
                 return
-            lost = await self._store.write(lambda conn, changes=changes, now=now: self._put(conn, changes, now))  # type: ignore[misc]
+            lost = await self._store.write(partial(self._put, found=found, now=now))
             self._wake_live()
-            for change in changes:
+            for change in found.changes.values():
                 if change not in lost:
                     self._follow(change)
                     self._calls.send(change.project, change.raises)
@@ -223,10 +245,10 @@ class Popups:
 
     def _follow(self, change: _Change) -> None:
         """Remember the calls that ring."""
-        if not change.call_id:
+        popup, call_id = change.told.popup, change.told.call_id
+        if not call_id:
             return
-        key = (change.project.name, change.call_id)
-        popup = change.told.popup
+        key = (change.project.name, call_id)
         if popup.answered_at is None and popup.ended_at is None:
             self._ringing[key] = popup.interaction
             if len(self._ringing) > MOST_WAITING:
@@ -234,85 +256,74 @@ class Popups:
         else:
             self._ringing.pop(key, None)
 
-    def _put(self, conn: Connection, changes: Sequence[_Change], now: datetime) -> list[_Change]:
+    def _put(self, conn: Connection, found: _Round, now: datetime) -> list[_Change]:
         lost: list[_Change] = []
-        tabs: dict[str, frozenset[tuple[str, EmployeeId]]] = {}
-        for change in changes:
-            project = change.project
-            if project.name not in tabs:
-                tabs[project.name] = presence.present(conn, project.name, now)
+        projects = {name for name, _ in found.changes} | found.touched.keys()
+        tabs = {name: presence.present(conn, name, now) for name in projects}
+        for (name, _), change in found.changes.items():
             # here, where the popup is stored: a tab that opens later reads it there
-            change.raises = raises_of(self._services, project, change.told, tabs[project.name])
+            change.raises = raises_of(self._services, change.project, change.told, tabs[name])
             marks = tuple(mark for one in change.raises for mark in one.marks)
-            told = replace(change.told, raised=(*change.told.raised, *marks))
-            if popups.put(conn, project.name, change.before, told, now, call_id=change.call_id) is None:
+            kept = replace(change.told, raised=(*change.told.raised, *marks))
+            if popups.put(conn, name, change.before, kept, now) is None:
                 lost.append(change)
-            elif tabs[project.name]:
-                self._touch_cards(conn, project.name, told.shown, now)
+        for name, records in found.touched.items():
+            if tabs[name]:
+                events.append(conn, project=name, kind=CARD, body={"records": sorted(records)}, now=now)
         return lost
-
-    def _touch_cards(self, conn: Connection, project: str, shown: Shown, now: datetime) -> None:
-        """Open cards of the client are to be read again."""
-        touched = [[one.connection, kind, one.id] for one, kind in ((shown.deal, "deal"),) if one is not None]
-        if shown.contact is not None:
-            touched.append([shown.contact.connection, shown.contact.kind, shown.contact.id])
-        if touched:
-            events.append(conn, project=project, kind=CARD, body={"records": touched}, now=now)
 
     # --- what moves ---------------------------------------------------------------------------------------------
 
-    def _consider(self, conn: Connection, tasks: Sequence[_Task], now: datetime) -> list[_Change]:
+    def _consider(self, conn: Connection, tasks: Sequence[_Task], now: datetime) -> _Round:
         """The popups that ``tasks`` move, each once, as they come to stand."""
-        changes: dict[tuple[str, str], _Change] = {}
+        found = _Round()
         for task in tasks:
             project = self._services.projects.find(task.project)
             stored = interactions.find(conn, task.interaction)
             if project is None or project.policy is None or stored is None:
                 continue
             try:
-                self._consider_one(conn, task, project, stored, changes, now)
+                self._consider_one(conn, task, project, stored, found, now)
             except Exception:
                 # one interaction that cannot be shown must not take the others' popups with it
                 log.exception("%s does not pop up", task.interaction, extra={"action": "popup.broken"})
-        return list(changes.values())
+        return found
 
     def _consider_one(
-        self,
-        conn: Connection,
-        task: _Task,
-        project: LiveProject,
-        stored: Stored,
-        changes: dict[tuple[str, str], _Change],
-        now: datetime,
+        self, conn: Connection, task: _Task, project: LiveProject, stored: Stored, found: _Round, now: datetime
     ) -> None:
-        own_key = popup_key(stored.interaction, stored.client_id)
-        own = _standing(conn, project.name, own_key, changes)
-        if isinstance(task, _Look):
-            if own is None and (task.responsible is not None or not _may_begin(stored)):
-                return
-            facts, shown = self._view(conn, project, stored, now)
-            before = own.popup if own else None
-            popup = (
-                popup_of(facts, before, client=stored.client_id, forwarded=self._forwarded(conn, project, stored))
-                if task.responsible is None
-                else before and assigned(before, task.responsible)
-            )
-            key = own_key
-        else:
-            facts, shown = self._view(conn, project, stored, now)
-            key, popup = self._told(conn, task, project, stored, facts, own, own_key, changes, now)
-            own = _standing(conn, project.name, key, changes)
+        key = popup_key(stored.interaction, stored.client_id)
+        own = _standing(conn, project.name, key, found)
+        is_told = isinstance(task, _Look) and task.responsible is None
+        begins = own is not None or isinstance(task, _Notice | _Record) or (is_told and _may_begin(stored))
+        if not begins and not presence.present(conn, project.name, now):
+            # nobody watches, and there is nothing to tell the CRM
+            return
+        facts, shown = self._view(conn, project, stored, now)
+        found.touched.setdefault(project.name, set()).update(_records(shown))
+        popup: Popup | None
+        match task:
+            case _Look(responsible=None):
+                forwarded = task.forwarded or self._forwarded(conn, project, stored)
+                before = own.popup if own else None
+                popup = popup_of(facts, before, client=stored.client_id, forwarded=forwarded) if begins else None
+            case _Look():
+                popup = assigned(own.popup, task.responsible) if own else None
+            case _Card():
+                # a call that goes on shows at once what was made for it
+                popup = own.popup if own and not own.popup.is_over else None
+            case _:
+                key, popup = self._told(conn, task, project, stored, own, found, now)
+                own = _standing(conn, project.name, key, found)
         if popup is None:
             return
-        found = Told(popup=popup, shown=shown, raised=own.raised if own else ())
-        if own is not None and own == found:
+        call_id = own.call_id if own else _call_id(stored) if popup.kind == "call" else ""
+        told_now = Told(popup=popup, shown=shown, call_id=call_id, raised=own.raised if own else ())
+        if own == told_now:
             return
-        call_id = stored.interaction.external_id if isinstance(stored.interaction, Call) and key == own_key else ""
-        known = changes.get((project.name, key))
-        before_all = known.before if known else popups.find(conn, project.name, (key,)).get(key)
-        changes[project.name, key] = _Change(
-            task=task, project=project, before=before_all, told=found, call_id=call_id
-        )
+        earlier = found.changes.get((project.name, key))
+        before_all = earlier.before if earlier else popups.find(conn, project.name, (key,)).get(key)
+        found.changes[project.name, key] = _Change(task=task, project=project, before=before_all, told=told_now)
 
     def _told(
         self,
@@ -320,36 +331,35 @@ class Popups:
         task: _Notice | _Record,
         project: LiveProject,
         stored: Stored,
-        facts: Facts,
         own: Told | None,
-        own_key: str,
-        changes: Mapping[tuple[str, str], _Change],
+        found: _Round,
         now: datetime,
     ) -> tuple[str, Popup | None]:
         """The popup of a notice or of a new record, and its key."""
         interaction = stored.interaction
+        own_key, key = popup_key(interaction, stored.client_id), record_key(interaction.id)
         if isinstance(task, _Record):
+            employees: tuple[EmployeeId, ...] = (task.responsible,)
             if own is not None and task.responsible in own.popup.employees:
                 # they have the call before their eyes: it now shows the new records (C7)
                 return own_key, own.popup
-            key, employees, why, text = record_key(interaction.id), (task.responsible,), "made", ""
-        elif task.step != f"{interaction.id}/notify":
-            key, employees, why, text = _key_of_step(task.step), task.employees, "told", task.text
-        elif is_missed_call(interaction):
-            key, employees, why, text = own_key, task.employees, "told", task.text
         else:
-            key, employees, why, text = record_key(interaction.id), task.employees, "told", task.text
-        before = _standing(conn, project.name, key, changes)
-        found = told(
+            employees = task.employees
+            if task.step != f"{interaction.id}/notify":
+                key = _key_of_step(task.step)
+            elif is_missed_call(interaction):
+                key = own_key
+        before = _standing(conn, project.name, key, found)
+        popup = told(
             before.popup if before else None,
             interaction,
             key=key,
             employees=employees,
-            why="made" if why == "made" else "told",
-            text=text,
+            why="made" if isinstance(task, _Record) else "told",
+            text="" if isinstance(task, _Record) else task.text,
             at=now,
         )
-        return key, found
+        return key, popup
 
     def _view(self, conn: Connection, project: LiveProject, stored: Stored, now: datetime) -> tuple[Facts, Shown]:
         assert project.policy is not None
@@ -366,15 +376,27 @@ class Popups:
         return None
 
 
-def _standing(
-    conn: Connection, project: str, key: str, changes: Mapping[tuple[str, str], _Change]
-) -> Told | None:
-    """The popup as it stands, what this batch moved already included."""
-    change = changes.get((project, key))
+def _standing(conn: Connection, project: str, key: str, found: _Round) -> Told | None:
+    """The popup as it stands, what this round moved already included."""
+    change = found.changes.get((project, key))
     if change is not None:
         return change.told
-    found = popups.find(conn, project, (key,)).get(key)
-    return found.told if found else None
+    kept = popups.find(conn, project, (key,)).get(key)
+    return kept.told if kept else None
+
+
+def _call_id(stored: Stored) -> str:
+    return stored.interaction.external_id
+
+
+def _records(shown: Shown) -> set[tuple[str, str, str]]:
+    """The records of the client whose cards may be open."""
+    found = set()
+    if shown.contact is not None:
+        found.add((shown.contact.connection, shown.contact.kind, shown.contact.id))
+    if shown.deal is not None:
+        found.add((shown.deal.connection, "deal", shown.deal.id))
+    return found
 
 
 def _may_begin(stored: Stored) -> bool:

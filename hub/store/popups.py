@@ -22,6 +22,7 @@ from hub.store.dialect import insert_or
 from hub.store.live_schema import popup
 
 __all__ = [
+    "CARD",
     "DISMISSED",
     "SHOWN",
     "Kept",
@@ -37,6 +38,8 @@ __all__ = [
 
 #: kinds of event rows
 SHOWN, DISMISSED = "popup", "popup_dismissed"
+#: … of those that tell of records which open cards may show
+CARD = "card"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +48,9 @@ class Told:
 
     popup: Popup
     shown: Shown = Shown()
-    #: what the CRMs' own popups were asked for: ``connection/employee``, ``connection/hangup``
+    #: the telephony's id of the call, "" for anything else
+    call_id: str = ""
+    #: what the CRMs' own popups were asked for: ``connection/employee``, ``over:connection``
     raised: tuple[str, ...] = ()
 
 
@@ -81,9 +86,7 @@ def of_call(conn: Connection, project: str, call_id: str) -> Kept | None:
     return None if row is None else _kept(row)
 
 
-def put(
-    conn: Connection, project: str, before: Kept | None, told: Told, now: datetime, *, call_id: str = ""
-) -> Kept | None:
+def put(conn: Connection, project: str, before: Kept | None, told: Told, now: datetime) -> Kept | None:
     """Store ``told`` in the place of ``before`` and tell the watchers; None if somebody else was faster: look again.
 
     Employees to whom it is shown no more are told to take it away; those who have dealt with it see it again only if
@@ -95,7 +98,7 @@ def put(
             project=project,
             key=key,
             version=1,
-            call_id=call_id,
+            call_id=told.call_id,
             client_id=told.shown.client_id,
             body=_TOLD.dump(told),
             event_id=0,

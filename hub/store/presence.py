@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import TypeAlias
 
 from sqlalchemy import Connection, delete, select, update
 
@@ -11,7 +12,10 @@ from hub.core.records import EmployeeId
 from hub.store.dialect import insert_or
 from hub.store.live_schema import presence
 
-__all__ = ["begin", "end", "forget_before", "present", "renew"]
+#: project, connection, employee
+Tab: TypeAlias = tuple[str, str, EmployeeId]
+
+__all__ = ["Tab", "begin", "end", "forget_before", "present", "renew"]
 
 
 def begin(
@@ -44,17 +48,11 @@ def end(
     )
 
 
-def renew(
-    conn: Connection, process: str, *, now: datetime, until: datetime, closed: Collection[tuple[str, str, EmployeeId]]
-) -> None:
-    """All tabs of ``process`` are still open but those ``closed``; rows that ran out, of whomever, go."""
+def renew(conn: Connection, process: str, tabs: Collection[Tab], *, now: datetime, until: datetime) -> None:
+    """``tabs`` of ``process`` are still open; rows that ran out, of whomever, go."""
     conn.execute(delete(presence).where(presence.c.until < now))
-    kept = presence.c.process == process
-    for project, connection, employee in closed:
-        kept &= ~(
-            (presence.c.project == project) & (presence.c.connection == connection) & (presence.c.employee == employee)
-        )
-    conn.execute(update(presence).where(kept).values(until=until))
+    for project, connection, employee in sorted(tabs):
+        begin(conn, project, connection, employee, process=process, until=until)
 
 
 def present(conn: Connection, project: str, now: datetime) -> frozenset[tuple[str, EmployeeId]]:
