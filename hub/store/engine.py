@@ -2,7 +2,8 @@
 
 On SQLite one thread writes. Whatever waits when it is free shares one transaction and one commit (group commit), so
 that an fsync is paid once for many webhooks; a caller hears of success only after the commit (H3). On PostgreSQL
-every write is a transaction of its own in a thread.
+every write is a transaction of its own in a thread (`hub.store.postgres`), and many write at once: what reads before
+it writes holds the row, or the lock of `hub.store.locks`, first.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ import sqlalchemy
 from sqlalchemy import URL, Connection, Engine, event, make_url
 
 from hub.clock import Clock, SystemClock
-from hub.store import migrations
+from hub.store import locks, migrations
+from hub.store.postgres import make_engines, run_read, run_write
 
 __all__ = ["Store", "driver_connection", "open_store", "sqlite_url"]
 
@@ -110,16 +112,21 @@ class Store:
 
     def open(self) -> None:
         """Connect, bring the tables up to date, start the writer. Raises what the driver raises."""
+        threads = self._readers_wanted
         if self.is_sqlite:
             self._open_sqlite()
         else:
-            self._write_engine = self._read_engine = sqlalchemy.create_engine(
-                self.url, pool_size=self._readers_wanted * 2, pool_pre_ping=True
-            )
-            with self._write_engine.begin() as conn:
-                conn.exec_driver_sql("SELECT pg_advisory_xact_lock(4825177)")
-                migrations.apply(conn, self._clock.now())
-        self._pool = ThreadPoolExecutor(self._readers_wanted, thread_name_prefix="hub-store")
+            threads = self._readers_wanted * 2
+            self._write_engine, self._read_engine = make_engines(self.url, threads)
+            run_write(self._write_engine, self._migrate)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="hub-store")
+
+    def _migrate(self, conn: Connection) -> None:
+        if migrations.is_current(conn):
+            return
+        # of several processes that start at once one does it
+        locks.hold(conn, "migrations")
+        migrations.apply(conn, self._clock.now())
 
     def _open_sqlite(self) -> None:
         if not self.url.database or self.url.database == ":memory:":
@@ -184,8 +191,7 @@ class Store:
 
     def _write_in_thread(self, fn: Callable[[Connection], T]) -> T:
         assert self._write_engine is not None
-        with self._write_engine.begin() as conn:
-            return fn(conn)
+        return run_write(self._write_engine, fn)
 
     def _write_forever(self, opened: Future[None]) -> None:
         assert self._write_engine is not None
@@ -232,9 +238,9 @@ class Store:
     def read_now(self, fn: Callable[[Connection], T]) -> T:
         """`read` on the calling thread, with a connection of its own: for look-ups of microseconds, and commands."""
         if not self.is_sqlite:
+            self._opened()
             assert self._read_engine is not None
-            with self._read_engine.connect() as conn:
-                return fn(conn)
+            return run_read(self._read_engine, fn)
         conn, driver = self._reader()
         driver.execute("BEGIN")
         try:
