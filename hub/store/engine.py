@@ -17,14 +17,17 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy
 from sqlalchemy import URL, Connection, Engine, event, make_url
 
 from hub.clock import Clock, SystemClock
+from hub.errors import ConfigurationError
 from hub.store import locks, migrations
-from hub.store.postgres import make_engines, run_read, run_write
+
+if TYPE_CHECKING:
+    from hub.store.postgres import Postgres
 
 __all__ = ["Store", "driver_connection", "open_store", "sqlite_url"]
 
@@ -96,6 +99,7 @@ class Store:
         self._writer: threading.Thread | None = None
         self._write_engine: Engine | None = None
         self._read_engine: Engine | None = None
+        self._postgres: Postgres | None = None
         self._pool: ThreadPoolExecutor | None = None
         self._reader_connections: list[Connection] = []
         self._guard = threading.Lock()
@@ -117,8 +121,8 @@ class Store:
             self._open_sqlite()
         else:
             threads = self._readers_wanted * 2
-            self._write_engine, self._read_engine = make_engines(self.url, threads)
-            run_write(self._write_engine, self._migrate)
+            self._postgres = _connect(self.url, threads)
+            self._postgres.write(self._migrate)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="hub-store")
 
     def _migrate(self, conn: Connection) -> None:
@@ -157,6 +161,9 @@ class Store:
             if engine is not None:
                 engine.dispose()
         self._write_engine = self._read_engine = None
+        if self._postgres is not None:
+            self._postgres.close()
+            self._postgres = None
 
     def __enter__(self) -> Store:
         self.open()
@@ -190,8 +197,8 @@ class Store:
         return future.result()
 
     def _write_in_thread(self, fn: Callable[[Connection], T]) -> T:
-        assert self._write_engine is not None
-        return run_write(self._write_engine, fn)
+        assert self._postgres is not None
+        return self._postgres.write(fn)
 
     def _write_forever(self, opened: Future[None]) -> None:
         assert self._write_engine is not None
@@ -239,8 +246,8 @@ class Store:
         """`read` on the calling thread, with a connection of its own: for look-ups of microseconds, and commands."""
         if not self.is_sqlite:
             self._opened()
-            assert self._read_engine is not None
-            return run_read(self._read_engine, fn)
+            assert self._postgres is not None
+            return self._postgres.read(fn)
         conn, driver = self._reader()
         driver.execute("BEGIN")
         try:
@@ -287,6 +294,17 @@ def open_store(url: str | URL, *, clock: Clock | None = None) -> Store:
     store = Store(url, clock=clock)
     store.open()
     return store
+
+
+def _connect(url: URL, size: int) -> Postgres:
+    # only here: a hub on SQLite needs no driver of PostgreSQL, and starts sooner without one
+    try:
+        from hub.store.postgres import Postgres
+    except ImportError as err:
+        raise ConfigurationError(
+            "the driver of PostgreSQL is missing: install crm-hub[postgres]", path="HUB_DATABASE_URL"
+        ) from err
+    return Postgres(url, size)
 
 
 def _sqlite_engine(url: URL, pragmas: tuple[str, ...]) -> Engine:

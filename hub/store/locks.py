@@ -2,7 +2,7 @@
 
 On SQLite there is one writer, and nothing to hold. The order in which a transaction takes them: first what arrives in
 a project (`hold` with "arrivals"), then works of interactions in the order of their ids, then everything else; two
-that meet all the same are told apart by the server, and one of them is run again (`hub.store.postgres.run_write`).
+that meet all the same are told apart by the server, and one of them is run again (`hub.store.postgres.Postgres.write`).
 """
 
 from __future__ import annotations

@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 import psycopg
 import sqlalchemy
 from psycopg.types.string import StrDumper
-from sqlalchemy import URL, Connection, Engine, event
+from sqlalchemy import URL, Connection, event
 from sqlalchemy.exc import DBAPIError
 
-__all__ = ["is_conflict", "make_engines", "run_read", "run_write"]
+__all__ = ["Postgres", "is_conflict"]
 
 T = TypeVar("T")
 
@@ -30,24 +30,64 @@ _CONFLICTS = frozenset({"40P01", "40001"})
 _SESSION = "-c synchronous_commit=on -c lock_timeout=15s -c client_encoding=utf8"
 
 
-def make_engines(url: URL, size: int) -> tuple[Engine, Engine]:
-    """For writing, and for reading one consistent state; both draw on one pool of ``size`` connections and a few more.
+class Postgres:
+    """The connections of one process; a connection is known by its ``application_name``, ``hub`` by default."""
 
-    A connection is known by its ``application_name``, ``hub`` unless the address has another.
-    """
-    options = " ".join((_SESSION, str(url.query.get("options", "")))).strip()
-    connect_args = {"options": options, "connect_timeout": 5}
-    if "application_name" not in url.query:
-        connect_args["application_name"] = "hub"
-    engine = sqlalchemy.create_engine(
-        url.difference_update_query(["options"]), pool_size=size, max_overflow=size, connect_args=connect_args
-    )
+    def __init__(self, url: URL, size: int) -> None:
+        options = " ".join((_SESSION, str(url.query.get("options", "")))).strip()
+        connect_args = {"options": options, "connect_timeout": 5}
+        if "application_name" not in url.query:
+            connect_args["application_name"] = "hub"
+        self.engine = sqlalchemy.create_engine(
+            url.difference_update_query(["options"]), pool_size=size, max_overflow=size, connect_args=connect_args
+        )
+        event.listen(self.engine, "connect", _prepare)
+        self._reading = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
-    @event.listens_for(engine, "connect")
-    def prepare(driver: psycopg.Connection[object], _: object) -> None:
-        driver.adapters.register_dumper(str, _Words)
+    def write(self, fn: Callable[[Connection], T]) -> T:
+        """Run ``fn`` in a transaction of its own and commit it; again if it met another one, or a connection was stale.
 
-    return engine, engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        ``fn`` has no effect but through its connection, so that what was undone can be repeated. A connection that
+        goes while the commit is under way is not repeated: nobody knows whether it was taken.
+        """
+        tries = 0
+        while True:
+            tries += 1
+            is_committing = False
+            try:
+                with self.engine.connect() as conn:
+                    result = fn(conn)
+                    is_committing = True
+                    conn.commit()
+                    return result
+            except DBAPIError as error:
+                if is_conflict(error):
+                    if tries >= MOST_TRIES:
+                        raise
+                    log.debug("two writes met: %s", error.orig, extra={"action": "store.conflict"})
+                    time.sleep(random.uniform(0, LONGEST_PAUSE * tries / MOST_TRIES))
+                # the server was restarted since: the pool has thrown all its connections away
+                elif tries > 1 or is_committing or not error.connection_invalidated:
+                    raise
+
+    def read(self, fn: Callable[[Connection], T]) -> T:
+        """What ``fn`` reads from one consistent state; once more if the connection was stale."""
+        try:
+            with self._reading.connect() as conn:
+                return fn(conn)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+        with self._reading.connect() as conn:
+            return fn(conn)
+
+    def close(self) -> None:
+        """Give all connections back to the server."""
+        self.engine.dispose()
+
+
+def _prepare(driver: psycopg.Connection[Any], _: object) -> None:
+    driver.adapters.register_dumper(str, _Words)
 
 
 class _Words(StrDumper):
@@ -55,45 +95,6 @@ class _Words(StrDumper):
 
     def dump(self, obj: str) -> Any:
         return super().dump(obj.replace("\x00", "\ufffd") if "\x00" in obj else obj)
-
-
-def run_write(engine: Engine, fn: Callable[[Connection], T]) -> T:
-    """Run ``fn`` in a transaction of its own and commit it; again if it met another one, or a connection was stale.
-
-    ``fn`` has no effect but through its connection, so that what was undone can be repeated. A connection that goes
-    while the commit is under way is not repeated: nobody knows whether it was taken.
-    """
-    tries = 0
-    while True:
-        tries += 1
-        is_committing = False
-        try:
-            with engine.connect() as conn:
-                result = fn(conn)
-                is_committing = True
-                conn.commit()
-                return result
-        except DBAPIError as error:
-            if is_conflict(error):
-                if tries >= MOST_TRIES:
-                    raise
-                log.debug("two writes met: %s", error.orig, extra={"action": "store.conflict"})
-                time.sleep(random.uniform(0, LONGEST_PAUSE * tries / MOST_TRIES))
-            # the server was restarted since: the pool has thrown all its connections away
-            elif tries > 1 or is_committing or not error.connection_invalidated:
-                raise
-
-
-def run_read(engine: Engine, fn: Callable[[Connection], T]) -> T:
-    """What ``fn`` reads; once more if the connection was stale."""
-    try:
-        with engine.connect() as conn:
-            return fn(conn)
-    except DBAPIError as error:
-        if not error.connection_invalidated:
-            raise
-    with engine.connect() as conn:
-        return fn(conn)
 
 
 def is_conflict(error: BaseException) -> bool:
