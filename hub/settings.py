@@ -41,6 +41,10 @@ class Settings(BaseSettings):
     secret_key: SecretStr = SecretStr("")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     role: Literal["all", "web", "worker"] = "all"
+    #: where below the data directory this process has its copy of the directory; each of several takes one by itself
+    directory_place: str = ""
+    #: seconds after which a worker that is not heard of has its work taken over (PostgreSQL); it beats four times in it
+    stalled_seconds: float = Field(default=8.0, ge=0.5, le=300)
     #: names of the plugins to load, after commas; empty = all that are installed
     plugins: Annotated[tuple[str, ...], NoDecode] = ()
 
@@ -89,7 +93,7 @@ class Settings(BaseSettings):
     @property
     def directory_path(self) -> Path:
         """The file of the local directory, which can be rebuilt."""
-        return self.data_directory / "directory.db"
+        return self.data_directory / self.directory_place / "directory.db"
 
 
 def load_settings(**overrides: Any) -> Settings:

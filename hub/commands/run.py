@@ -15,6 +15,7 @@ from hub.settings import Settings, load_settings
 from hub.store import backup as copies
 from hub.web.app import build_app
 from hub.web.server import serve_forever
+from hub.web.worker_app import build_worker_app
 
 __all__ = ["backup", "run", "serve_hub"]
 
@@ -41,8 +42,10 @@ async def serve_hub(settings: Settings) -> None:
         log.info("the hub serves on http://%s:%d", settings.host, port, extra={"action": "hub.ready"})
         console.print(f"The hub serves on http://{settings.host}:{port} (console: /console/)")
 
+    # a worker answers nobody but those who look after it
+    app = build_worker_app(hub.services) if settings.role == "worker" else build_app(hub.services)
     async with hub:
-        await serve_forever(build_app(hub.services), settings.host, settings.port, ready=ready)
+        await serve_forever(app, settings.host, settings.port, ready=ready)
 
 
 def backup(target: Path) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -23,13 +22,12 @@ from hub.errors import Banned, NeedsCredentials, Rejected, Stale, Throttled, Una
 from hub.ports import Applied, Changes, Done, Refused, Write
 from hub.runtime.account import Account
 from hub.runtime.barrier import Barrier
-from hub.runtime.batches import Batch, Unit, blocked, form_batches, reunite
+from hub.runtime.batches import Batch, Unit, blocked, form_batches, linked, reunite
 from hub.runtime.doubt import Doubt
 from hub.runtime.effects import effect, held
 from hub.runtime.pace import Urgency, counted, urgency
-from hub.runtime.popups import Popups
 from hub.runtime.resolve import Unresolved, resolve
-from hub.runtime.results import Results, keep, lane_of, shown_in_tabs
+from hub.runtime.results import Results, keep, lane_of
 from hub.runtime.timing import WriterTiming
 from hub.store import steps, work
 from hub.store.engine import Store
@@ -62,13 +60,12 @@ class AccountWriter:
         wake_lane: Callable[[Lane], None],
         refresh_names: Callable[[], Awaitable[None]],
         may_write: Callable[[], bool],
-        popups: Popups | None = None,
     ) -> None:
         self.account, self._store, self._clock, self._timing = account, store, clock, timing
         self._barrier = barrier
         self._doubt = Doubt(account, store, clock, self._finish)
         self._wake_lane, self._refresh_names = wake_lane, refresh_names
-        self._may_write, self._popups = may_write, popups
+        self._may_write = may_write
         self._wakeup = asyncio.Event()
         self._busy: set[int] = set()
         #: batch size allowed to steps that took part in a refused or timed-out request
@@ -79,6 +76,11 @@ class AccountWriter:
         self._patient = 0
         #: steps whose request ended without its outcome being stored
         self._stranded: set[int] = set()
+
+    async def rest(self) -> None:
+        """Wait until no request is under way."""
+        while self._running:
+            await asyncio.wait(self._running)
 
     def wake(self) -> None:
         """There is something new to send."""
@@ -235,8 +237,6 @@ class AccountWriter:
         fresh, made = await self._store.write(lambda conn: self._mark(conn, batch, batch_id, now))
         checkpoint("writer.marked_sent")
         outcome = Results()
-        if batch.kind == "notify" and self._popups is not None:
-            fresh = shown_in_tabs(fresh, await self._popups.unseen(fresh), outcome)
         writes: dict[StepKey, Write] = {}
         notes: dict[StepKey, str] = {}
         items: list[Write] = []
@@ -375,7 +375,7 @@ class AccountWriter:
                     changes = effect(write, done, self.account.names.catalogue, now, held(self.account, write))
                     contact = write.with_contact and answers.get(write.with_contact.key)
                     if isinstance(contact, Done) and contact.record and changes.deals:
-                        changes = _linked(changes, contact.record.id)
+                        changes = linked(changes, contact.record.id)
                     outcome.done.append((step, done.record, changes, notes.get(key, "")))
                 case Refused(is_stale=True) as refused:
                     outcome.stale.append((step, refused.text))
@@ -445,8 +445,6 @@ class AccountWriter:
             if changes != Changes():
                 await self.account.fold_own(changes, now)
         checkpoint("writer.folded")
-        if self._popups is not None:
-            self._popups.made([(step, record) for step, record, *_ in outcome.done])
         for step in (*(step for step, *_ in outcome.done), *(step for step, _ in outcome.rejected)):
             self._limits.pop(step.id, None)
         for step, text in outcome.rejected:
@@ -484,8 +482,3 @@ class AccountWriter:
         await self._store.write(store)
         for lane in {lane_of(step) for step in hopeless}:
             self._wake_lane(lane)
-
-
-def _linked(changes: Changes, contact_id: str) -> Changes:
-    """The deal of a combined request hangs on the contact that came with it."""
-    return replace(changes, deals=tuple(replace(deal, contact_ids=(contact_id,)) for deal in changes.deals))

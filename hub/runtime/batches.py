@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hub.core.plan import AddNote, CreateContact, CreateDeal, NewRecord, RecordCall, StepKey, UpdateDeal
 from hub.core.revise import StepState
+from hub.ports import Changes
 from hub.store.steps import Step
 
-__all__ = ["Batch", "Unit", "blocked", "form_batches", "reunite"]
+__all__ = ["Batch", "Unit", "blocked", "form_batches", "linked", "reunite"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +133,11 @@ def _contact_of(step: Step, by_key: Mapping[StepKey, Step], states: Mapping[Step
         return None
     others = [*contact.needs, *(key for key in step.needs if key != contact.key)]
     return contact if all(states.get(key) is StepState.DONE for key in others) else None
+
+
+def linked(changes: Changes, contact_id: str) -> Changes:
+    """The deal of a combined request hangs on the contact that came with it."""
+    return replace(changes, deals=tuple(replace(deal, contact_ids=(contact_id,)) for deal in changes.deals))
 
 
 def reunite(batch: Batch, fresh: Sequence[Step]) -> list[Unit]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from sqlalchemy import Connection
 
@@ -56,7 +58,7 @@ from hub.store.inbox import InboxStatus, Received
 from hub.store.interactions import Stored
 from hub.store.work import Lane
 
-__all__ = ["Arrived", "Ingest", "join_rules", "store_parsed"]
+__all__ = ["Arrived", "Claims", "Ingest", "join_rules", "store_parsed"]
 
 log = logging.getLogger(__name__)
 
@@ -241,11 +243,23 @@ def _own(
     return replace(found, id=id, project=ProjectId(project), channel=channel, source=source)
 
 
+class Claims(Protocol):
+    """Which of several workers reads a project's inbox: one at a time, so that its order is kept (H9)."""
+
+    def is_own(self, project: str) -> bool:
+        """Whether this worker has the project's accounts."""
+
+    def reading(self, project: str) -> AbstractAsyncContextManager[bool]:
+        """Hold the right to read; False if another worker has it."""
+
+
 class Ingest:
     """Reads the inbox until it is empty, then waits to be woken."""
 
     #: how many rows are read at once
     BATCH = 200
+    #: how long a project's inbox may wait for the worker that has its accounts
+    HELP_AFTER = timedelta(milliseconds=500)
 
     def __init__(
         self,
@@ -259,10 +273,12 @@ class Ingest:
         arrived: Callable[[Arrived], None],
         crm_told: Callable[[Received], None],
         due_came: Callable[[Received], Awaitable[None]],
+        claims: Claims | None = None,
     ) -> None:
         self._store, self._clock, self._projects, self._plugins = store, clock, projects, plugins
         self._wake_lane, self._wake_lane_at = wake_lane, wake_lane_at
         self._arrived, self._crm_told, self._due_came = arrived, crm_told, due_came
+        self._claims = claims
         self._wakeup = asyncio.Event()
 
     def wake(self) -> None:
@@ -287,7 +303,31 @@ class Ingest:
 
     async def read_some(self) -> int:
         """Read up to `BATCH` rows; how many there were."""
-        rows = await self._store.read(lambda conn: inbox.unread(conn, limit=self.BATCH))
+        if self._claims is not None:
+            return await self._read_claimed(self._claims)
+        return await self._read_rows(await self._store.read(lambda conn: inbox.unread(conn, limit=self.BATCH)))
+
+    async def _read_claimed(self, claims: Claims) -> int:
+        """Of several workers each reads what it may; who has a project's accounts first, the others where it lags."""
+        late = self._clock.now() - self.HELP_AFTER
+        count = 0
+        for project, oldest in await self._store.read(inbox.waiting_by_project):
+            is_own = claims.is_own(project)
+            if not is_own and oldest > late:
+                continue
+            async with claims.reading(project) as may_read:
+                if may_read:
+                    # the CRM's own webhooks and the timers want the account
+                    kinds = () if is_own else ("crm", "due")
+                    rows = await self._store.read(
+                        lambda conn, project=project, kinds=kinds: inbox.unread(  # type: ignore[misc]
+                            conn, limit=self.BATCH, project=project, but_not=kinds
+                        )
+                    )
+                    count += await self._read_rows(rows)
+        return count
+
+    async def _read_rows(self, rows: Sequence[Received]) -> int:
         if rows:
             # their order is kept: the writer takes them as they were given, and shares one commit among them
             await asyncio.gather(*(self._read_one(row) for row in rows))

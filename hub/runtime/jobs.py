@@ -47,20 +47,25 @@ class Chores:
     counters: Counters
     _late: set[tuple[str, str]] = field(default_factory=set)
 
-    def jobs(self) -> list[Job]:
-        """Every job with its period."""
+    def jobs(self, place: str = "") -> list[Job]:
+        """Every job with its period.
+
+        Of several processes only one runs a job's instant; ``place`` names this one in those that look at the accounts
+        that each process has for itself.
+        """
+        here = f"-{place}" if place else ""
         return [
             Job(name="reconcile", period=7 * MINUTE, run=_ignoring_the_instant(self.reconciler.reconcile)),
             Job(name="reconcile-nightly", period=DAY, run=self._reconcile_widely),
-            Job(name="catalogue", period=HOUR, run=self._refresh_catalogues),
+            Job(name=f"catalogue{here}", period=HOUR, run=self._refresh_catalogues),
             Job(name="silence", period=HOUR, run=_ignoring_the_instant(self.silence.check)),
-            Job(name="freshness", period=MINUTE, run=self._watch_freshness),
+            Job(name=f"freshness{here}", period=MINUTE, run=self._watch_freshness),
             Job(name="retention", period=DAY, run=_ignoring_the_instant(self.retention.clean)),
             Job(name="sessions", period=HOUR, run=_ignoring_the_instant(self.retention.end_sessions)),
             Job(name="subscriptions", period=MINUTE, run=_ignoring_the_instant(self.subscriptions.look)),
-            Job(name="sharing", period=MINUTE, run=_ignoring_the_instant(self.sharing.run)),
-            Job(name="counters", period=MINUTE, run=_ignoring_the_instant(self.counters.look)),
-            Job(name="optimise", period=7 * DAY, run=self._optimise),
+            Job(name=f"sharing{here}", period=MINUTE, run=_ignoring_the_instant(self.sharing.run)),
+            Job(name=f"counters{here}", period=MINUTE, run=_ignoring_the_instant(self.counters.look)),
+            Job(name=f"optimise{here}", period=7 * DAY, run=self._optimise),
         ]
 
     async def _reconcile_widely(self, instant: datetime) -> None:

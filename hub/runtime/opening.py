@@ -85,4 +85,6 @@ def _pacer(services: Services, pace: Pace, sink: str, project: str, connection: 
     known = services.pacers.get(key)
     if known is None or known.pace != pace:
         known = services.pacers[key] = Pacer(pace, services.clock)
+        if services.guard is not None:
+            known.guard = services.guard
     return known

@@ -56,8 +56,11 @@ class Outbox:
         *,
         http: Callable[[ChannelConfig], httpx.AsyncClient],
         announce: Callable[[Arrived], None],
+        is_own: Callable[[str], bool] = lambda _: True,
     ) -> None:
-        self._store, self._clock, self._projects = store, clock, projects
+        """``is_own``: of which projects this process is to send; of each, only one process does (H9)."""
+        self._store, self._clock, self._projects, self._is_own = store, clock, projects, is_own
+        self._sending = asyncio.Lock()
         self._http, self._announce = http, announce
         self._senders = {name: one for name, one in plugins.sources.items() if isinstance(one, SendsMessages)}
         self._wakeup = asyncio.Event()
@@ -69,12 +72,23 @@ class Outbox:
         """Something was queued."""
         self._wakeup.set()
 
+    def recover_anew(self, project: str) -> None:
+        """Another process sent the project's messages until now: what it left half-way is looked at again."""
+        self._recovered = {key for key in self._recovered if key[0] != project}
+
+    async def rest(self) -> None:
+        """Wait until what is being sent has been."""
+        async with self._sending:
+            pass
+
     async def run(self) -> None:
         """Send until cancelled."""
         while True:
             self._wakeup.clear()
             try:
-                if await self.send_some():
+                async with self._sending:
+                    tried = await self.send_some()
+                if tried:
                     continue
             except Exception:
                 # the database is away, or the like: nothing is lost
@@ -90,7 +104,7 @@ class Outbox:
         tried = 0
         async with asyncio.TaskGroup() as group:
             for project in self._projects.all():
-                if not project.is_writing:
+                if not project.is_writing or not self._is_own(project.name):
                     continue
                 for channel in project.channels.values():
                     sender = self._senders.get(channel.source)

@@ -14,7 +14,7 @@ import heapq
 import itertools
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -115,6 +115,8 @@ class Pacer:
         self._paused_until = started + self._window if isinstance(clock, SystemClock) else 0.0
         self._backoff = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        #: raises where this process may not ask any more, right before a request leaves (H9)
+        self.guard: Callable[[], None] = lambda: None
         #: requests granted since the start
         self.granted = 0
 
@@ -238,6 +240,7 @@ class PacedTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         place = await self.pacer.acquire()
+        self.pacer.guard()
         self.pacer.sent(place)
         try:
             return await self._inner.handle_async_request(request)

@@ -19,11 +19,10 @@ from hub.store.connection_state import ConnectionStates
 from hub.store.crypto import Cipher
 from hub.store.directory import Directory
 from hub.store.engine import Store
+from hub.store.place import Place
 
 if TYPE_CHECKING:
     from hub.runtime.composing import Composer
-    from hub.runtime.live import Live
-    from hub.runtime.popups import Popups
 
 __all__ = ["Services"]
 
@@ -51,8 +50,6 @@ class Services:
     importers: dict[tuple[str, str], Importer] = field(default_factory=dict)
     #: queues messages to clients; None in a process that only serves the web
     composer: Composer | None = None
-    #: what pops up; None in a process that only serves the web
-    popups: Popups | None = None
     #: (project, channel) -> what is wrong with a channel at its vendor's, in a sentence; shown to people
     channel_problems: dict[tuple[str, str], str] = field(default_factory=dict)
     #: tell the other tasks of this process that projects, channels or connections changed: they are reloaded
@@ -60,18 +57,16 @@ class Services:
     #: wake the lanes after a replay
     sweep: Callable[[], None] = lambda: None
 
-    _live: Live | None = None
-
-    @property
-    def live(self) -> Live:
-        """The live streams of this process; woken after every commit that may have appended events."""
-        if self._live is None:
-            from hub.runtime.live import Live
-
-            self._live = Live(self)
-        return self._live
+    #: whether this process has the project's accounts; all of them unless several processes share a PostgreSQL
+    is_own: Callable[[str], bool] = lambda _: True
+    #: raises LeaseLost where another worker may have this one's accounts by now; asked before each request
+    guard: Callable[[], None] | None = None
+    #: where this process keeps its files, among several
+    place: Place | None = None
 
     def close(self) -> None:
         """Release the databases; may be called twice."""
         self.directory.close()
         self.store.close()
+        if self.place is not None:
+            self.place.leave()

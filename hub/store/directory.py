@@ -10,7 +10,7 @@ import asyncio
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
@@ -24,17 +24,22 @@ from hub.core.records import Company, Contact, Deal, EmployeeId, RecordKind, Rec
 from hub.ports import Changes
 from hub.store import codec
 from hub.store.directory_file import KINDS, Record, connect, load_record
-from hub.store.directory_fold import BY_NAME, fold_records, keys_of, name_key, records_of
+from hub.store.directory_fold import fold_records, fold_told, keys_asked, keys_of, records_of
 from hub.store.directory_holders import Whose, find_holders
 from hub.store.holdings import Holdings
 from hub.store.schema import microseconds, moment
 
-__all__ = ["Directory"]
+__all__ = ["AS_OF", "Directory", "Row"]
 
 #: records per transaction: an import holds the file for milliseconds, so that our own writes get their turn
 SLICE = 250
 #: seconds for which `Directory.holders` believes the age of a feed
 FEED_AGE_KEPT = 0.5
+
+#: stands among the marks for the age of the feed
+AS_OF = "@as_of"
+#: kind, id, when the CRM changed it, when that was read, what it was (None: deleted)
+Row = tuple[int, str, int, int, bytes | None]
 
 _KIND_OF = {number: kind for kind, number in KINDS.items()}
 _CONTACT, _COMPANY = KINDS[RecordKind.CONTACT], KINDS[RecordKind.COMPANY]
@@ -101,6 +106,8 @@ class Directory:
         self._feed_ages: dict[int, tuple[float, int | None]] = {}
         #: how often this process has put something in; an import's child is not counted
         self.writes = 0
+        #: called in the writing thread with (project, connection, kinds and ids, marks) of what was put in
+        self.told: Callable[[str, str, Sequence[tuple[int, str]], Mapping[str, str]], None] | None = None
 
     # --- opening and closing ------------------------------------------------------------------------------------
 
@@ -171,6 +178,10 @@ class Directory:
                         )
                     self._set_marks(driver, account, marks or {})
                 driver.execute("COMMIT")
+        if self.told is not None:
+            refs = [(KINDS[ref.kind], ref.id) for ref in (*(record.ref for record in records), *deleted)]
+            as_of = {} if changes.as_of is None else {AS_OF: str(microseconds(changes.as_of))}
+            self.told(project, connection, refs, {**(marks or {}), **as_of})
 
     async def fold_async(
         self,
@@ -192,6 +203,38 @@ class Directory:
             account = self._account_to_write(driver, project, connection)
             driver.execute("BEGIN IMMEDIATE")
             self._set_marks(driver, account, {name: value})
+            driver.execute("COMMIT")
+        if self.told is not None:
+            self.told(project, connection, (), {name: value})
+
+    def rows(self, project: str, connection: str, refs: Sequence[tuple[int, str]]) -> list[Row]:
+        """What lies here of ``refs`` (kinds as numbers, ids), for another process's copy."""
+        with self._reading() as driver:
+            account = self._account(driver, project, connection)
+            statement = "SELECT kind, id, version, seen, body FROM record WHERE account = ? AND kind = ? AND id = ?"
+            found = [driver.execute(statement, (account, *ref)).fetchone() for ref in refs]
+        return [row for row in found if row is not None]
+
+    def rows_after(self, project: str, connection: str, after: tuple[int, str], limit: int) -> list[Row]:
+        """The next rows in the order of kinds and ids; ``(0, "")`` comes before the first."""
+        with self._reading() as driver:
+            found: list[Row] = driver.execute(
+                "SELECT kind, id, version, seen, body FROM record WHERE account = ? AND (kind, id) > (?, ?)"
+                " ORDER BY kind, id LIMIT ?",
+                (self._account(driver, project, connection), *after, limit),
+            ).fetchall()
+        return found
+
+    def take_over(self, project: str, connection: str, rows: Sequence[Row], marks: Mapping[str, str]) -> None:
+        """Put in what another process had (`rows`), with its marks, in one transaction."""
+        told = [(*row, None if row[4] is None else load_record(row[0], row[4])) for row in rows]
+        with self._writing() as driver:
+            account = self._account_to_write(driver, project, connection)
+            driver.execute("BEGIN IMMEDIATE")
+            fold_told(driver, account, told, self._key_fields(driver, account))
+            if as_of := marks.get(AS_OF):
+                driver.execute("UPDATE account SET as_of = ? WHERE id = ?", (int(as_of), account))
+            self._set_marks(driver, account, {name: value for name, value in marks.items() if name != AS_OF})
             driver.execute("COMMIT")
 
     def set_key_fields(self, project: str, connection: str, fields: Iterable[str]) -> None:
@@ -273,7 +316,7 @@ class Directory:
         looked for. ``records`` are known to be the client's, whatever keys they have: a messenger's client may have
         none that the CRM could hold.
         """
-        keys = [("phone", who)] if isinstance(who, str) else _keys(who, field_ids or {})
+        keys = [("phone", who)] if isinstance(who, str) else keys_asked(who, field_ids or {})
         driver = self._reader()
         account = self._account(driver, project, connection)
         if account is None:
@@ -419,20 +462,6 @@ class Directory:
                 return None
             known = self._accounts[project, connection] = int(row[0])
         return known
-
-
-def _keys(identity: Identity, field_ids: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
-    keys = [("phone", str(phone)) for phone in identity.phones]
-    keys += [("email", email.strip().lower()) for email in identity.emails]
-    keys += [
-        (f"field:{field_id}", value.strip())
-        for name, value in identity.fields.items()
-        for field_id in field_ids.get(name, ())
-        if value.strip()
-    ]
-    if BY_NAME in field_ids and (named := name_key(identity.name)):
-        keys.append((f"field:{BY_NAME}", named))
-    return list(dict.fromkeys(keys))
 
 
 def _collect(rows: Iterable[tuple[int, str, int | None, bytes | None]]) -> Holdings:

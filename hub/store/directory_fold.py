@@ -10,12 +10,24 @@ from typing import Final
 
 import orjson
 
+from hub.core.interaction import Identity
 from hub.core.records import Company, Contact, Deal, RecordKind, RecordRef, Task
 from hub.ports import Changes
 from hub.store.directory_file import KINDS, Record, dump_record, load_record
 from hub.store.schema import microseconds
 
-__all__ = ["BY_NAME", "OWN_WRITE_MARGIN", "fold_records", "keys_of", "links_of", "name_key", "records_of"]
+__all__ = [
+    "BY_NAME",
+    "OWN_WRITE_MARGIN",
+    "Told",
+    "fold_records",
+    "fold_told",
+    "keys_asked",
+    "keys_of",
+    "links_of",
+    "name_key",
+    "records_of",
+]
 
 #: stands among the custom fields that identify where the policy's keys have the name (J7)
 BY_NAME: Final = "@name"
@@ -34,6 +46,8 @@ _KIND_OF: Final[Mapping[type, int]] = {Contact: _CONTACT, Company: _COMPANY, Dea
 Key = tuple[str, str]
 #: (kind and id of what it hangs on, kind and id of what hangs there)
 Link = tuple[int, str, int, str]
+#: a record's kind, id, when the CRM changed it, when that was read, and what it was (None: deleted)
+Told = tuple[int, str, int, int, bytes | None, Record | None]
 
 
 def records_of(changes: Changes) -> list[Record]:
@@ -54,6 +68,21 @@ def keys_of(record: Record, key_fields: Collection[str]) -> set[Key]:
         elif value := record.fields.get(field_id, "").strip():
             found.add((f"field:{field_id}", value))
     return found
+
+
+def keys_asked(identity: Identity, field_ids: Mapping[str, Sequence[str]]) -> list[Key]:
+    """By which keys a client is looked for; ``field_ids`` as in `Directory.lookup`."""
+    keys = [("phone", str(phone)) for phone in identity.phones]
+    keys += [("email", email.strip().lower()) for email in identity.emails]
+    keys += [
+        (f"field:{field_id}", value.strip())
+        for name, value in identity.fields.items()
+        for field_id in field_ids.get(name, ())
+        if value.strip()
+    ]
+    if BY_NAME in field_ids and (named := name_key(identity.name)):
+        keys.append((f"field:{BY_NAME}", named))
+    return list(dict.fromkeys(keys))
 
 
 def name_key(name: str) -> str:
@@ -110,19 +139,30 @@ def fold_records(
     """
     seen = microseconds(seen_at)
     unknown = microseconds(seen_at - OWN_WRITE_MARGIN)
-    told: list[tuple[int, str, int, bytes | None, Record | None]] = []
+    told: list[Told] = []
     for record in records:
         kind, changed_at = _KIND_OF[type(record)], record.updated_at
         version = unknown if changed_at is None else microseconds(changed_at)
         if kind == _TASK and isinstance(record, Task) and not record.is_open:
-            told.append((kind, record.id, version, None, None))
+            told.append((kind, record.id, version, seen, None, None))
         else:
-            told.append((kind, record.id, version, dump_record(record), record))
-    told += [(KINDS[ref.kind], ref.id, seen, None, None) for ref in deleted]
+            told.append((kind, record.id, version, seen, dump_record(record), record))
+    told += [(KINDS[ref.kind], ref.id, seen, seen, None, None) for ref in deleted]
     _forget_touched(driver, account, [(kind, id) for kind, id, *_ in told], seen)
+    fold_told(driver, account, told, key_fields)
+    for ref in touched:
+        driver.execute(
+            "INSERT INTO touched (account, kind, id, at) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET at = max(at, excluded.at)",
+            (account, KINDS[ref.kind], ref.id, seen),
+        )
+
+
+def fold_told(driver: sqlite3.Connection, account: int, told: Sequence[Told], key_fields: Collection[str]) -> None:
+    """Fold states of records, each with its own moments: what `fold_records` makes, or what another process had."""
     states = _known(driver, account, [(kind, id) for kind, id, *_ in told])
     changed: dict[tuple[int, str], _State] = {}
-    for kind, id, version, body, after in told:
+    for kind, id, version, seen, body, after in told:
         at = (version, seen, body or b"")
         state = states.get((kind, id))
         if state is None:
@@ -137,12 +177,6 @@ def fold_records(
         [(account, *ref, *state.at[:2], state.body) for ref, state in sorted(changed.items(), key=_by_ref)],
     )
     _write_keys(driver, account, changed, key_fields)
-    for ref in touched:
-        driver.execute(
-            "INSERT INTO touched (account, kind, id, at) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET at = max(at, excluded.at)",
-            (account, KINDS[ref.kind], ref.id, seen),
-        )
 
 
 def _by_ref(item: tuple[tuple[int, str], _State]) -> tuple[int, str]:

@@ -2,8 +2,7 @@
 
 On SQLite one thread writes. Whatever waits when it is free shares one transaction and one commit (group commit), so
 that an fsync is paid once for many webhooks; a caller hears of success only after the commit (H3). On PostgreSQL
-every write is a transaction of its own in a thread (`hub.store.postgres`), and many write at once: what reads before
-it writes holds the row, or the lock of `hub.store.locks`, first.
+every write is a transaction of its own in a thread.
 """
 
 from __future__ import annotations
@@ -17,17 +16,14 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy
 from sqlalchemy import URL, Connection, Engine, event, make_url
 
 from hub.clock import Clock, SystemClock
-from hub.errors import ConfigurationError
-from hub.store import locks, migrations
-
-if TYPE_CHECKING:
-    from hub.store.postgres import Postgres
+from hub.store import migrations
+from hub.store.tenure import Tenure
 
 __all__ = ["Store", "driver_connection", "open_store", "sqlite_url"]
 
@@ -99,10 +95,11 @@ class Store:
         self._writer: threading.Thread | None = None
         self._write_engine: Engine | None = None
         self._read_engine: Engine | None = None
-        self._postgres: Postgres | None = None
         self._pool: ThreadPoolExecutor | None = None
         self._reader_connections: list[Connection] = []
         self._guard = threading.Lock()
+        #: on PostgreSQL a worker writes over the connection that holds its locks, and over no other
+        self.tenure: Tenure | None = None
 
     @property
     def is_sqlite(self) -> bool:
@@ -116,21 +113,16 @@ class Store:
 
     def open(self) -> None:
         """Connect, bring the tables up to date, start the writer. Raises what the driver raises."""
-        threads = self._readers_wanted
         if self.is_sqlite:
             self._open_sqlite()
         else:
-            threads = self._readers_wanted * 2
-            self._postgres = _connect(self.url, threads)
-            self._postgres.write(self._migrate)
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="hub-store")
-
-    def _migrate(self, conn: Connection) -> None:
-        if migrations.is_current(conn):
-            return
-        # of several processes that start at once one does it
-        locks.hold(conn, "migrations")
-        migrations.apply(conn, self._clock.now())
+            self._write_engine = self._read_engine = sqlalchemy.create_engine(
+                self.url, pool_size=self._readers_wanted * 2, pool_pre_ping=True
+            )
+            with self._write_engine.begin() as conn:
+                conn.exec_driver_sql("SELECT pg_advisory_xact_lock(4825177)")
+                migrations.apply(conn, self._clock.now())
+        self._pool = ThreadPoolExecutor(self._readers_wanted, thread_name_prefix="hub-store")
 
     def _open_sqlite(self) -> None:
         if not self.url.database or self.url.database == ":memory:":
@@ -161,9 +153,6 @@ class Store:
             if engine is not None:
                 engine.dispose()
         self._write_engine = self._read_engine = None
-        if self._postgres is not None:
-            self._postgres.close()
-            self._postgres = None
 
     def __enter__(self) -> Store:
         self.open()
@@ -180,6 +169,8 @@ class Store:
         Cancelling the wait does not take the write back.
         """
         loop = asyncio.get_running_loop()
+        if self.tenure is not None:
+            return await self.tenure.write(fn)
         if not self.is_sqlite:
             return await loop.run_in_executor(self._opened(), self._write_in_thread, fn)
         self._opened()
@@ -190,6 +181,8 @@ class Store:
     def write_now(self, fn: Callable[[Connection], T]) -> T:
         """`write` for threads and commands that have no event loop: blocks until durable."""
         self._opened()
+        if self.tenure is not None:
+            return self.tenure.write_now(fn)
         if not self.is_sqlite:
             return self._write_in_thread(fn)
         future: Future[T] = Future()
@@ -197,8 +190,9 @@ class Store:
         return future.result()
 
     def _write_in_thread(self, fn: Callable[[Connection], T]) -> T:
-        assert self._postgres is not None
-        return self._postgres.write(fn)
+        assert self._write_engine is not None
+        with self._write_engine.begin() as conn:
+            return fn(conn)
 
     def _write_forever(self, opened: Future[None]) -> None:
         assert self._write_engine is not None
@@ -245,9 +239,9 @@ class Store:
     def read_now(self, fn: Callable[[Connection], T]) -> T:
         """`read` on the calling thread, with a connection of its own: for look-ups of microseconds, and commands."""
         if not self.is_sqlite:
-            self._opened()
-            assert self._postgres is not None
-            return self._postgres.read(fn)
+            assert self._read_engine is not None
+            with self._read_engine.connect() as conn:
+                return fn(conn)
         conn, driver = self._reader()
         driver.execute("BEGIN")
         try:
@@ -294,17 +288,6 @@ def open_store(url: str | URL, *, clock: Clock | None = None) -> Store:
     store = Store(url, clock=clock)
     store.open()
     return store
-
-
-def _connect(url: URL, size: int) -> Postgres:
-    # only here: a hub on SQLite needs no driver of PostgreSQL, and starts sooner without one
-    try:
-        from hub.store.postgres import Postgres
-    except ImportError as err:
-        raise ConfigurationError(
-            "the driver of PostgreSQL is missing: install crm-hub[postgres]", path="HUB_DATABASE_URL"
-        ) from err
-    return Postgres(url, size)
 
 
 def _sqlite_engine(url: URL, pragmas: tuple[str, ...]) -> Engine:

@@ -27,6 +27,7 @@ __all__ = [
     "list_received",
     "mark",
     "unread",
+    "waiting_by_project",
 ]
 
 InboxKind: TypeAlias = Literal["hook", "form", "crm", "due", "recovered"]
@@ -125,7 +126,14 @@ def _received(row: Row[Any]) -> Received:
     )
 
 
-def unread(conn: Connection, *, limit: int = 100, after: int = 0, project: str | None = None) -> list[Received]:
+def unread(
+    conn: Connection,
+    *,
+    limit: int = 100,
+    after: int = 0,
+    project: str | None = None,
+    but_not: Sequence[InboxKind] = (),
+) -> list[Received]:
     """The oldest rows that nobody has read, in the order in which they came, beyond the id ``after``."""
     statement = (
         select(inbox)
@@ -135,7 +143,21 @@ def unread(conn: Connection, *, limit: int = 100, after: int = 0, project: str |
     )
     if project is not None:
         statement = statement.where(inbox.c.project == project)
+    if but_not:
+        statement = statement.where(inbox.c.kind.not_in(list(but_not)))
     return [_received(row) for row in conn.execute(statement)]
+
+
+_WAITING = Prepared(
+    select(inbox.c.project, func.min(inbox.c.received_at))
+    .where(inbox.c.status == InboxStatus.NEW.value)
+    .group_by(inbox.c.project)
+)
+
+
+def waiting_by_project(conn: Connection) -> list[tuple[str, datetime]]:
+    """Of which projects rows are unread, and since when."""
+    return [(row[0], row[1]) for row in _WAITING.rows(conn)]
 
 
 _MARK = Prepared(

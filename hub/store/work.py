@@ -316,6 +316,11 @@ _LANES = select(work.c.client_id, work.c.connection, work.c.project).distinct().
 _IS_RIPE = and_(work.c.state == WorkState.OPEN.value, interaction.c.decide_at <= bindparam("now"), ~_IS_BLOCKED)
 #: may be decided and has not been
 _RIPE = Prepared(_LANES.where(_IS_RIPE, work.c.urgency < BULK).limit(bindparam("most", type_=Integer)))
+_RIPE_OF = Prepared(
+    _LANES.where(_IS_RIPE, work.c.urgency < BULK, work.c.project.in_(bindparam("projects", expanding=True))).limit(
+        bindparam("most", type_=Integer)
+    )
+)
 #: word for word the condition of the partial index
 _IS_BULK = text("work.urgency = 3")
 _BULK_ACCOUNTS = (
@@ -338,11 +343,27 @@ _ENDED = Prepared(
         or_(~_HAS_OUTSTANDING, interaction.c.revision > work.c.decided_revision),
     ).limit(bindparam("most", type_=Integer))
 )
+_ENDED_OF = Prepared(
+    _LANES.where(
+        work.c.state == WorkState.WRITING.value,
+        work.c.project.in_(bindparam("projects", expanding=True)),
+        or_(~_HAS_OUTSTANDING, interaction.c.revision > work.c.decided_revision),
+    ).limit(bindparam("most", type_=Integer))
+)
 
 
-def lanes_to_wake(conn: Connection, now: datetime, limit: int = 1000) -> list[Lane]:
-    """Lanes that could go on and do not: what a lost wake-up, a join of clients or a crash left behind."""
-    rows = [*_RIPE.rows(conn, now=now, most=limit), *_ENDED.rows(conn, most=limit)]
+def lanes_to_wake(
+    conn: Connection, now: datetime, limit: int = 1000, *, projects: Sequence[str] | None = None
+) -> list[Lane]:
+    """Lanes that could go on and do not: what a lost wake-up, a join of clients or a crash left behind.
+
+    ``projects`` names those of which one worker's accounts are; None = all.
+    """
+    if projects is None:
+        rows = [*_RIPE.rows(conn, now=now, most=limit), *_ENDED.rows(conn, most=limit)]
+    else:
+        of = list(projects)
+        rows = [*_RIPE_OF.rows(conn, now=now, most=limit, projects=of), *_ENDED_OF.rows(conn, most=limit, projects=of)]
     return [Lane(client_id=ClientId(row[0]), connection=row[1], project=row[2]) for row in rows]
 
 

@@ -18,6 +18,7 @@ from hub.compose import Hub
 from hub.ports import RawRequest
 from hub.runtime.importer import mark_imported
 from hub.runtime.opening import open_account
+from hub.runtime.services import Services
 from hub.settings import Settings
 from hub.store import bindings, inbox, policies, projects, schema, work
 from hub.store.bindings import Binding
@@ -122,19 +123,25 @@ class World:
 
 def prepare(hub: Hub, sandbox_address: str, token: str, policy: str, *, mode: str = "live") -> None:
     """A project with one channel and one connected CRM, as the set-up would leave it."""
-    services = hub.services
+    prepare_services(hub.services, sandbox_address, token, policy, mode=mode)
+
+
+def prepare_services(
+    services: Services, sandbox_address: str, token: str, policy: str, *, mode: str = "live", project: str = PROJECT
+) -> None:
+    """`prepare` where no hub is to run in this process."""
     store, cipher, now = services.store, services.cipher, services.clock.now()
-    store.write_now(lambda conn: projects.add_project(conn, PROJECT, now=now, mode=mode))  # type: ignore[arg-type]
-    store.write_now(lambda conn: policies.publish(conn, PROJECT, text=policy, author="test", based_on=None, now=now))
+    store.write_now(lambda conn: projects.add_project(conn, project, now=now, mode=mode))  # type: ignore[arg-type]
+    store.write_now(lambda conn: policies.publish(conn, project, text=policy, author="test", based_on=None, now=now))
     store.write_now(
         lambda conn: projects.add_channel(
-            conn, cipher, project=PROJECT, name=CHANNEL, source="ringostat", settings={}, now=now
+            conn, cipher, project=project, name=CHANNEL, source="ringostat", settings={}, now=now
         )
     )
     settings = {"address": sandbox_address, "long_lived_token": token, "is_loopback_allowed": True}
     store.write_now(
         lambda conn: projects.add_connection(
-            conn, cipher, project=PROJECT, name=CRM, sink="amocrm", settings=settings, now=now
+            conn, cipher, project=project, name=CRM, sink="amocrm", settings=settings, now=now
         )
     )
     services.projects.reload_now()
@@ -142,8 +149,12 @@ def prepare(hub: Hub, sandbox_address: str, token: str, policy: str, *, mode: st
 
 async def connect(hub: Hub) -> None:
     """Read the account's catalogue and bind the employees by hand."""
-    services = hub.services
-    project = services.projects.get(PROJECT)
+    await connect_services(hub.services)
+
+
+async def connect_services(services: Services, name: str = PROJECT) -> None:
+    """`connect` where no hub is to run in this process."""
+    project = services.projects.get(name)
     account = open_account(services, project, project.connections[0])
     try:
         catalogue = await account.session.connect()
@@ -152,10 +163,10 @@ async def connect(hub: Hub) -> None:
     now = services.clock.now()
 
     def store(conn: Any) -> None:
-        projects.set_catalogue(conn, PROJECT, CRM, catalogue, now)
-        bindings.put(conn, PROJECT, CRM, [Binding(kind="employee", name=k, value=v) for k, v in USERS.items()])
-        projects.set_status(conn, PROJECT, CRM, Status.READY, now=now)
-        projects.set_import(conn, PROJECT, CRM, cursor="", progress=1.0, finished_at=now)
+        projects.set_catalogue(conn, name, CRM, catalogue, now)
+        bindings.put(conn, name, CRM, [Binding(kind="employee", name=k, value=v) for k, v in USERS.items()])
+        projects.set_status(conn, name, CRM, Status.READY, now=now)
+        projects.set_import(conn, name, CRM, cursor="", progress=1.0, finished_at=now)
 
     await services.store.write(store)
     await services.projects.reload()

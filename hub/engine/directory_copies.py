@@ -1,0 +1,191 @@
+"""The copies of the directory that several processes keep: who owns an account tells, all others take over (H6, H9).
+
+Forwarding answers from this process's own file, whatever becomes of the database; a worker that takes an account over
+begins with a copy that is some milliseconds old instead of an import.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from hub.engine.projects import Projects
+from hub.errors import HubError
+from hub.store import directory_stream
+from hub.store.directory import Directory
+from hub.store.engine import Store
+
+__all__ = ["DirectoryCopies"]
+
+log = logging.getLogger(__name__)
+
+#: the mark that says up to which change another process's records are in this file
+COPIED = "copied"
+#: how often is looked without having been told
+_LOOK = timedelta(seconds=2)
+#: rows in one go: a look-up waits for no more than that
+_PAGE = 500
+
+Account = tuple[str, str]
+
+
+@dataclass(slots=True)
+class _News:
+    """What this process put into its file and has not told yet."""
+
+    refs: dict[tuple[int, str], None] = field(default_factory=dict)
+    marks: dict[str, str] = field(default_factory=dict)
+
+
+class DirectoryCopies:
+    """Tells of the accounts that are this process's own, and copies the others.
+
+    ``ring`` lets the other processes know that there is something to copy.
+    """
+
+    def __init__(self, store: Store, projects: Projects, directory: Directory, *, ring: Callable[[], None]) -> None:
+        self._store, self._projects, self._directory, self._ring = store, projects, directory, ring
+        self._own: set[Account] = set()
+        self._news: dict[Account, _News] = {}
+        self._guard = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._telling, self._copying = asyncio.Event(), asyncio.Event()
+        #: set once everything that was there when this process began is in its file
+        self.is_complete = asyncio.Event()
+
+    # --- whose --------------------------------------------------------------------------------------------------
+
+    async def own(self, project: str, connection: str) -> None:
+        """The account is this process's from now on: its last changes are taken over first."""
+        account = (project, connection)
+        await self._catch_up(account)
+        self._own.add(account)
+
+    async def disown(self, project: str, connection: str) -> None:
+        """The account is another process's soon; what was not told is told, if that is still possible."""
+        account = (project, connection)
+        try:
+            await self._tell(account)
+        except (HubError, OSError) as error:
+            log.info("the last changes of %s/%s are not told: %s", project, connection, error)
+        self._own.discard(account)
+        with self._guard:
+            self._news.pop(account, None)
+
+    def wake(self) -> None:
+        """Another process told something."""
+        self._copying.set()
+
+    async def tell_everything(self, project: str, connection: str) -> None:
+        """Tell the whole account: an import has put it into the file past this process."""
+        account, after = (project, connection), (0, "")
+        while rows := await asyncio.to_thread(self._directory.rows_after, project, connection, after, _PAGE):
+            page = rows
+            await self._store.write(lambda conn: directory_stream.put(conn, project, connection, page))  # noqa: B023 - awaited at once
+            after = rows[-1][:2]
+            # beside calls and chats: they share the connection
+            await asyncio.sleep(0.02)
+        await self._tell(account)
+        self._ring()
+
+    # --- running ------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Tell and copy until cancelled."""
+        self._loop = asyncio.get_running_loop()
+        self._directory.told = self._told
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._tell_forever(), name="directory tells")
+                tasks.create_task(self._copy_forever(), name="directory copies")
+        finally:
+            self._directory.told = None
+
+    def _told(self, project: str, connection: str, refs: Sequence[tuple[int, str]], marks: Mapping[str, str]) -> None:
+        """In the directory's thread: something was put in."""
+        account = (project, connection)
+        if account not in self._own:
+            return
+        with self._guard:
+            news = self._news.setdefault(account, _News())
+            news.refs.update(dict.fromkeys(refs))
+            news.marks.update(marks)
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._telling.set)
+
+    async def _tell_forever(self) -> None:
+        while True:
+            await self._telling.wait()
+            self._telling.clear()
+            for account in list(self._news):
+                try:
+                    await self._tell(account)
+                except Exception as error:  # noqa: BLE001 - logged there: it is told again with what follows
+                    log.warning("the directory cannot be told: %s", error, extra={"action": "directory.untold"})
+                    await asyncio.sleep(1)
+                    self._telling.set()
+            await asyncio.sleep(0.01)
+
+    async def _tell(self, account: Account) -> None:
+        with self._guard:
+            news = self._news.pop(account, None)
+        if news is None:
+            return
+        try:
+            refs = list(news.refs)
+            for start in range(0, max(len(refs), 1), _PAGE):
+                rows = self._directory.rows(*account, refs[start : start + _PAGE])
+                marks = news.marks if start + _PAGE >= len(refs) else {}
+                await self._store.write(
+                    lambda conn, rows=rows, marks=marks: directory_stream.put(conn, *account, rows, marks)  # type: ignore[misc]
+                )
+        except BaseException:
+            with self._guard:
+                later = self._news.setdefault(account, _News())
+                later.refs = {**news.refs, **later.refs}
+                later.marks = {**news.marks, **later.marks}
+            raise
+        self._ring()
+
+    async def _copy_forever(self) -> None:
+        while True:
+            self._copying.clear()
+            try:
+                await self._copy_all()
+                self.is_complete.set()
+            except Exception as error:  # noqa: BLE001 - the file answers as it is until the database is back
+                log.warning("the directory is not copied: %s", error, extra={"action": "directory.uncopied"})
+            try:
+                async with asyncio.timeout(_LOOK.total_seconds()):
+                    await self._copying.wait()
+            except TimeoutError:
+                pass
+
+    async def _copy_all(self) -> None:
+        known = await self._store.read(directory_stream.heads)
+        for project in self._projects.all():
+            for connection in project.connections:
+                account = (project.name, connection.name)
+                if account in self._own or self._upto(account) >= known.get(account, 0):
+                    continue
+                await self._catch_up(account)
+
+    def _upto(self, account: Account) -> int:
+        return int(self._directory.mark(*account, COPIED) or 0)
+
+    async def _catch_up(self, account: Account) -> None:
+        """Take over what there is, page by page: answers go between them."""
+        after = self._upto(account)
+        while True:
+            found = await self._store.read(
+                lambda conn, after=after: directory_stream.changes_after(conn, *account, after, _PAGE)  # type: ignore[misc]
+            )
+            if found.upto == after:
+                return
+            after = found.upto
+            marks = {**found.marks, COPIED: str(after)}
+            await asyncio.to_thread(self._directory.take_over, *account, found.rows, marks)

@@ -1,0 +1,142 @@
+"""One process among several on a PostgreSQL: what it has, what it hears, what it tells the others (H9, DESIGN 3)."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+
+from hub.engine.directory_copies import DirectoryCopies
+from hub.engine.lanes import Lanes
+from hub.engine.placement import Placement
+from hub.engine.procrastinate_lanes import ProcrastinateLanes, prepare_queue
+from hub.runtime.services import Services
+from hub.store import cluster
+from hub.store.bell import Bell
+from hub.store.work import Lane
+
+__all__ = ["Fleet"]
+
+#: the words by which processes wake each other
+WORDS = ("changed", "inbox", "outbox", "event", "copy")
+
+
+class Fleet:
+    """What a process on PostgreSQL has besides what every hub has."""
+
+    def __init__(
+        self,
+        services: Services,
+        *,
+        heard: Callable[[str], None],
+        gained: Callable[[str], Awaitable[None]],
+        giving: Callable[[str], Awaitable[None]],
+        dropped: Callable[[], Awaitable[None]],
+    ) -> None:
+        self.id = uuid.uuid4().hex[:8]
+        self._services = services
+        settings, store = services.settings, services.store
+        self._stalled = timedelta(seconds=settings.stalled_seconds)
+        self.bell = Bell(store.url, words=WORDS, heard=heard)
+        self.copies = DirectoryCopies(store, services.projects, services.directory, ring=lambda: self.bell.ring("copy"))
+        self.placement = Placement(
+            store,
+            services.clock,
+            services.projects,
+            role=settings.role,
+            host=socket.gethostname(),
+            gained=gained,
+            giving=giving,
+            dropped=dropped,
+            beat=self._stalled / 4,
+            stalled=self._stalled,
+        )
+        self._lanes: ProcrastinateLanes | None = None
+        #: projects whose inbox this process reads now
+        self._reading: set[str] = set()
+
+    def lanes(
+        self,
+        advance: Callable[[Lane], Awaitable[datetime | None]],
+        give_up: Callable[[Lane, Exception], Awaitable[None]],
+    ) -> Lanes:
+        """The lanes of this process; they run those of its own projects and wake all others."""
+        services = self._services
+        self._lanes = ProcrastinateLanes(
+            services.store,
+            services.clock,
+            advance,
+            url=services.store.url,
+            give_up=give_up,
+            beat=self._stalled / 4,
+            stalled=self._stalled,
+        )
+        return self._lanes
+
+    # --- life ---------------------------------------------------------------------------------------------------
+
+    async def open(self, *, works: bool) -> None:
+        """Make what is missing in the database, and take up work if this process ``works``."""
+        store = self._services.store
+        await asyncio.to_thread(store.write_now, cluster.prepare)
+        await prepare_queue(store.url)
+        if works:
+            await self.placement.begin()
+            assert self.placement.tenure is not None
+            for pacer in self._services.pacers.values():
+                pacer.guard = self.assert_fresh
+        self._services.guard = self.assert_fresh if works else None
+
+    def assert_fresh(self) -> None:
+        """Raise LeaseLost unless nobody can have taken this worker's accounts over."""
+        tenure = self.placement.tenure
+        if tenure is not None:
+            tenure.assert_fresh()
+
+    async def give_back(self) -> None:
+        """Before the process ends: let the others have its projects, nothing of them half-way."""
+        await self.placement.end()
+
+    async def close(self) -> None:
+        """Release the connection, if `give_back` did not."""
+        if self.placement.tenure is not None:
+            await asyncio.to_thread(self.placement.tenure.close)
+            self._services.store.tenure = None
+
+    # --- whose --------------------------------------------------------------------------------------------------
+
+    def is_own(self, project: str) -> bool:
+        """Whether this process has the project's accounts."""
+        return self.placement.is_own(project)
+
+    def serve_lanes(self) -> None:
+        """Run the lanes of what is this process's own now."""
+        assert self._lanes is not None
+        self._lanes.serve(self.placement.own)
+
+    async def rest(self, project: str) -> None:
+        """Wait until no lane of ``project`` runs here any more."""
+        assert self._lanes is not None
+        await self._lanes.rest(project)
+
+    def ring_inbox(self) -> None:
+        """Let the workers know that something came in."""
+        self.bell.ring("inbox")
+
+    @asynccontextmanager
+    async def reading(self, project: str) -> AsyncIterator[bool]:
+        """Hold the right to read the project's inbox; False if another worker has it."""
+        tenure = self.placement.tenure
+        if tenure is None or project in self._reading or not await tenure.take("inbox", project):
+            yield False
+            return
+        self._reading.add(project)
+        try:
+            yield True
+        finally:
+            self._reading.discard(project)
+            if not tenure.is_over:
+                await tenure.give("inbox", project)

@@ -1,0 +1,341 @@
+"""What a worker owns on PostgreSQL, it owns through one connection: locks, beats and every write go over it (DESIGN 3).
+
+A session's advisory lock lives exactly as long as its connection. Since a worker writes over the very connection that
+holds its locks, no other lease is needed: whoever lost the connection, or had it cut while the process was stopped,
+has lost the right and the means to write in the same moment. The writes of one process share commits, as on SQLite.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import queue
+import threading
+import uuid
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import sqlalchemy
+from sqlalchemy import URL, Connection, bindparam, text
+from sqlalchemy.exc import DBAPIError
+
+from hub.clock import Clock
+from hub.errors import LeaseLost
+
+__all__ = ["BEAT", "STALLED", "Tenure", "lock_key"]
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+#: how often a process says that it lives, and after how long a silence its work is somebody else's
+BEAT, STALLED = timedelta(seconds=2), timedelta(seconds=8)
+#: how many functions may share a commit: every one is a sub-transaction, and PostgreSQL keeps some sixty cheaply
+_GROUP_LIMIT = 48
+#: how often a function is run again that two processes made wait for each other
+_MOST_TRIES = 5
+#: what PostgreSQL calls a deadlock and a conflict
+_CONFLICTS = {"40P01", "40001"}
+
+#: a server that sees nothing of a machine for as long lets its locks go
+_SESSION = (
+    "SET tcp_keepalives_idle = 2",
+    "SET tcp_keepalives_interval = 2",
+    "SET tcp_keepalives_count = 3",
+    "SET statement_timeout = '30s'",
+)
+_KEEPALIVE = {
+    "connect_timeout": 5,
+    "keepalives": 1,
+    "keepalives_idle": 2,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 8000,
+}
+
+_TAKE = text("SELECT pg_try_advisory_lock(:key)")
+_GIVE = text("SELECT pg_advisory_unlock(:key)")
+_BEAT = text(
+    "INSERT INTO hub_process (id, role, host, backend, started_at, beat_at, owns)"
+    " VALUES (:id, :role, :host, pg_backend_pid(), now(), now(), :owns)"
+    " ON CONFLICT (id) DO UPDATE SET beat_at = now(), owns = excluded.owns, backend = excluded.backend"
+).bindparams(bindparam("owns", type_=sqlalchemy.ARRAY(sqlalchemy.Text)))
+_END = text("DELETE FROM hub_process WHERE id = :id")
+
+
+def lock_key(*words: str) -> int:
+    """The advisory lock that stands for ``words``: 63 bits, so that no two of an installation meet."""
+    digest = hashlib.sha256("\n".join(("hub", *words)).encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """One function that waits for the connection, and who waits for its result."""
+
+    run: Callable[[Connection], Any]
+    loop: asyncio.AbstractEventLoop | None
+    future: asyncio.Future[Any] | Future[Any]
+    result: Any = None
+    error: BaseException | None = None
+    tries: int = 0
+
+    def settle(self) -> None:
+        if self.future.done():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)
+
+
+class Tenure:
+    """One worker's time at work; it ends when its connection does, and another one is begun.
+
+    ``lost`` is called once, from whatever thread notices. Afterwards every write raises LeaseLost.
+    """
+
+    def __init__(
+        self,
+        url: URL,
+        clock: Clock,
+        *,
+        role: str,
+        host: str,
+        beat: timedelta = BEAT,
+        stalled: timedelta = STALLED,
+        lost: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.id = uuid.uuid4().hex
+        self.beat_every, self.stalled = beat, stalled
+        self._url, self._clock, self._role, self._host, self._lost = url, clock, role, host, lost
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._engine: sqlalchemy.Engine | None = None
+        self._guard = threading.Lock()
+        self._is_over = False
+        self._beat_at = 0.0
+
+    # --- life ---------------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Connect, and say that this process lives. Raises what the driver raises."""
+        self._engine = sqlalchemy.create_engine(
+            self._url,
+            poolclass=sqlalchemy.NullPool,
+            connect_args={
+                **_KEEPALIVE,
+                "application_name": f"hub {self._role} {self.id[:8]}",
+                # a process that is stopped in the middle of a write holds nobody up
+                "options": f"-c idle_in_transaction_session_timeout={int(self.stalled.total_seconds() * 1000)}",
+            },
+        )
+        conn = self._engine.connect()
+        try:
+            for statement in _SESSION:
+                conn.exec_driver_sql(statement)
+            conn.execute(_BEAT, self._told(()))
+            conn.commit()
+        except BaseException:
+            conn.close()
+            raise
+        self._beat_at = self._clock.monotonic()
+        self._thread = threading.Thread(target=self._work, args=(conn,), name="hub-tenure", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Finish what was queued and let everything go; may be called twice."""
+        if self._thread is not None:
+            if not self._is_over:
+                self._jobs.put(_Job(lambda conn: conn.execute(_END, {"id": self.id}), None, Future()))
+            self._jobs.put(None)
+            self._thread.join(10)
+            self._thread = None
+        with self._guard:
+            self._is_over = True
+        if self._engine is not None:
+            self._engine.dispose()
+            self._engine = None
+
+    @property
+    def is_over(self) -> bool:
+        """True once nothing can be written any more."""
+        return self._is_over
+
+    @property
+    def is_fresh(self) -> bool:
+        """True while nobody can have taken over: the last beat is younger than the silence that makes others act."""
+        return not self._is_over and self._clock.monotonic() - self._beat_at < self.stalled.total_seconds() * 0.75
+
+    def assert_fresh(self) -> None:
+        """Raise LeaseLost unless this process may still ask and write: right before a request leaves."""
+        if not self.is_fresh:
+            raise LeaseLost("this worker was silent for too long: its work may be another one's by now")
+
+    async def beat(self, owns: tuple[str, ...]) -> None:
+        """Say that this process lives, and what it owns."""
+        began = self._clock.monotonic()
+        await self.write(lambda conn: conn.execute(_BEAT, self._told(owns)))
+        self._beat_at = began
+
+    def _told(self, owns: tuple[str, ...]) -> dict[str, Any]:
+        return {"id": self.id, "role": self._role, "host": self._host, "owns": list(owns)}
+
+    # --- locks --------------------------------------------------------------------------------------------------
+
+    async def take(self, *words: str) -> bool:
+        """Own ``words`` until `give` or the end; False if another process does. Taken twice, given twice."""
+        key = lock_key(*words)
+        return bool(await self.write(lambda conn: conn.execute(_TAKE, {"key": key}).scalar()))
+
+    async def give(self, *words: str) -> None:
+        """Own ``words`` no longer."""
+        key = lock_key(*words)
+        await self.write(lambda conn: conn.execute(_GIVE, {"key": key}).scalar())
+
+    # --- writing ------------------------------------------------------------------------------------------------
+
+    async def write(self, fn: Callable[[Connection], T]) -> T:
+        """What ``fn`` returns, once durable. Raises what ``fn`` raises, LeaseLost if the connection is gone."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._put(_Job(fn, loop, future))
+        return await future
+
+    def write_now(self, fn: Callable[[Connection], T]) -> T:
+        """`write` for threads."""
+        future: Future[T] = Future()
+        self._put(_Job(fn, None, future))
+        return future.result()
+
+    def _put(self, job: _Job) -> None:
+        with self._guard:
+            if self._is_over or self._thread is None:
+                raise LeaseLost("this worker has lost its connection to the database")
+            self._jobs.put(job)
+
+    def _work(self, conn: Connection) -> None:
+        is_running = True
+        while is_running:
+            group: list[_Job] = []
+            job = self._jobs.get()
+            while job is not None:
+                group.append(job)
+                if len(group) == _GROUP_LIMIT:
+                    break
+                try:
+                    job = self._jobs.get_nowait()
+                except queue.Empty:
+                    break
+            is_running = job is not None
+            if group:
+                for again in self._run(conn, group):
+                    self._jobs.put(again)
+                _settle([done for done in group if done.result is not _AGAIN])
+            if self._is_over:
+                break
+        conn.close()
+        if not is_running:
+            # closed in order: whatever came in between is told so
+            with self._guard:
+                self._is_over = True
+        self._fail_queued()
+
+    def _run(self, conn: Connection, group: list[_Job]) -> list[_Job]:
+        """Run ``group`` in one transaction; each one's result or error is left in it. Who has to be run again."""
+        again: list[_Job] = []
+        try:
+            with conn.begin():
+                for job in group:
+                    job.error = None
+                    if len(group) == 1:
+                        job.result = job.run(conn)
+                        break
+                    try:
+                        with conn.begin_nested():
+                            job.result = job.run(conn)
+                    except DBAPIError as error:
+                        if error.connection_invalidated or _is_gone(conn):
+                            raise
+                        job.error = error
+                        if _is_conflict(error) and job.tries < _MOST_TRIES:
+                            job.tries += 1
+                            job.error, job.result = None, _AGAIN
+                            again.append(job)
+                    except BaseException as error:  # noqa: BLE001 - it belongs to whoever asked for this write
+                        job.error = error
+        except BaseException as error:  # noqa: BLE001 - nothing was committed, or nobody knows; everybody hears of it
+            is_gone = _is_gone(conn) or (isinstance(error, DBAPIError) and error.connection_invalidated)
+            if len(group) == 1 and not is_gone:
+                if _is_conflict(error) and group[0].tries < _MOST_TRIES:
+                    group[0].tries += 1
+                    group[0].result = _AGAIN
+                    return group
+                group[0].error = error
+                return []
+            log.error("a commit failed: %s", error, extra={"action": "store.commit_failed"})
+            for job in group:
+                job.result = None
+                if job.error is None or is_gone:
+                    job.error = LeaseLost(f"the connection to the database is lost: {error}") if is_gone else error
+            if is_gone:
+                self._end()
+            return []
+        return again
+
+    def _end(self) -> None:
+        with self._guard:
+            was_over, self._is_over = self._is_over, True
+        if not was_over:
+            self._lost()
+
+    def _fail_queued(self) -> None:
+        left: list[_Job] = []
+        while True:
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                break
+            if job is not None:
+                job.error = LeaseLost("this worker has lost its connection to the database")
+                left.append(job)
+        _settle(left)
+
+
+#: the result of a function that is to be run again
+_AGAIN = object()
+
+
+def _is_conflict(error: BaseException) -> bool:
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _CONFLICTS
+
+
+def _is_gone(conn: Connection) -> bool:
+    if conn.invalidated or conn.closed:
+        return True
+    driver: Any = conn.connection.dbapi_connection
+    return driver is None or bool(driver.closed)
+
+
+def _settle(group: list[_Job]) -> None:
+    """Wake everybody who waits, each loop once for all of its own."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
+    for job in group:
+        if job.loop is None:
+            job.settle()
+        else:
+            by_loop.setdefault(job.loop, []).append(job)
+    for loop, jobs in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_settle_all, jobs)
+        except RuntimeError:
+            log.debug("a loop ended before its writes were told", extra={"action": "store.waiter_gone"})
+
+
+def _settle_all(jobs: list[_Job]) -> None:
+    for job in jobs:
+        job.settle()

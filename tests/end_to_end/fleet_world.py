@@ -1,0 +1,203 @@
+"""Several processes of one hub on a real PostgreSQL, as people start them, beside a CRM's sandbox (H9)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import sqlalchemy
+from hub_amocrm.sandbox import Sandbox
+
+from hub.compose import build_services
+from hub.runtime.importer import IMPORTED_MARK
+from hub.settings import Settings
+from hub.store import cluster, directory_stream, projects
+from tests.end_to_end.world import CHANNEL, CRM, PROJECT, connect_services, prepare_services, preset
+
+__all__ = ["Fleet", "Process", "fleet"]
+
+KEY = "Tm9ib2R5IHNob3VsZCB1c2UgdGhpcyBrZXkgYW55d2g="
+
+
+@dataclass(slots=True)
+class Process:
+    """One ``hub run``."""
+
+    role: str
+    running: subprocess.Popen[str]
+    port: int
+    log: Path
+
+    @property
+    def pid(self) -> int:
+        return self.running.pid
+
+    def kill(self) -> None:
+        """SIGKILL: nothing gets the chance to tidy up."""
+        self.running.kill()
+        self.running.wait(30)
+        self._close()
+
+    def stop(self) -> None:
+        """SIGSTOP: it lives, and does nothing."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    def end(self) -> None:
+        """SIGTERM, as a rolling restart does."""
+        if self.running.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                self.go_on()
+            self.running.terminate()
+            try:
+                self.running.wait(30)
+            except subprocess.TimeoutExpired:
+                self.running.kill()
+        self.running.wait(30)
+        self._close()
+
+    def _close(self) -> None:
+        assert self.running.stdout is not None
+        self.running.stdout.close()
+
+
+@dataclass(slots=True)
+class Fleet:
+    """What a test holds in its hands: the database, the sandbox, and the processes that it starts."""
+
+    url: str
+    folder: Path
+    sandbox: Sandbox
+    environment: dict[str, str]
+    secrets: dict[str, str]
+    processes: list[Process] = field(default_factory=list)
+
+    def start(self, *roles: str, crash_at: str = "") -> list[Process]:
+        """``hub run --role …`` for each of ``roles``, side by side; returns when all are ready."""
+        begun: list[Process] = []
+        for role in roles:
+            log = self.folder / f"{role}-{len(self.processes) + len(begun) + 1}.log"
+            command = [sys.executable, "-c", "from hub.cli import main; main()", "run", "--role", role, "--port", "0"]
+            environment = self.environment | ({"HUB_CRASH_AT": crash_at} if crash_at else {})
+            with log.open("w") as errors:
+                running = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True)
+            begun.append(Process(role, running, 0, log))
+        self.processes += begun
+        for process in begun:
+            assert process.running.stdout is not None
+            line = process.running.stdout.readline()
+            found = re.search(r"http://[^:]+:(\d+)", line)
+            if found is None:
+                raise AssertionError(f"{process.role} did not start: {line} {process.log.read_text()[-3000:]}")
+            process.port = int(found[1])
+        return begun
+
+    def hook(self, process: Process, values: dict[str, str], project: str = PROJECT) -> bool:
+        """One webhook of the telephony; whether it was accepted."""
+        path = f"/hooks/{project}/{CHANNEL}/{self.secrets[project]}?moment=after"
+        try:
+            return httpx.post(
+                f"http://127.0.0.1:{process.port}{path}", json=values, trust_env=False, timeout=10
+            ).is_success
+        except httpx.HTTPError:
+            return False
+
+    def rows(self, statement: str, **values: Any) -> list[Any]:
+        """What a statement finds in the database."""
+        engine = sqlalchemy.create_engine(self.url, poolclass=sqlalchemy.NullPool)
+        with engine.connect() as conn:
+            return list(conn.execute(sqlalchemy.text(statement), values).all())
+
+    def owner(self, project: str = PROJECT) -> str:
+        """Who says that the project is theirs: ``role host id``; "" if nobody lives who does."""
+        rows = self.rows(
+            "SELECT id FROM hub_process WHERE :project = ANY(owns) AND beat_at > now() - interval '9 s'",
+            project=project,
+        )
+        return str(rows[0][0]) if rows else ""
+
+    def until(self, holds: Callable[[], bool], seconds: float = 30, what: str = "") -> None:
+        """Wait until ``holds``; fails with what the processes said."""
+        end = time.monotonic() + seconds
+        while not holds():
+            if time.monotonic() > end:
+                said = "\n".join(f"--- {one.log.name}\n{one.log.read_text()[-2500:]}" for one in self.processes)
+                states = self.rows("SELECT state, count(*) FROM work GROUP BY state")
+                steps = self.rows("SELECT kind, state, count(*) FROM step GROUP BY kind, state")
+                raise AssertionError(f"not reached within {seconds} s: {what}; work {states}, steps {steps}\n{said}")
+            time.sleep(0.05)
+
+    def finished(self) -> int:
+        """How many interactions are finished or need attention."""
+        return int(self.rows("SELECT count(*) FROM work WHERE state IN ('finished', 'attention')")[0][0])
+
+
+@contextlib.contextmanager
+def fleet(
+    url: str,
+    folder: Path,
+    sandbox: Sandbox,
+    address: str,
+    *,
+    policy: str = "",
+    names: tuple[str, ...] = (PROJECT,),
+    **environment: str,
+) -> Iterator[Fleet]:
+    """Prepared projects, each connected to the sandbox; no process runs yet. All end with the block."""
+    data = folder / "var"
+    settings = Settings(environment="development", data_directory=data, database_url=url, secret_key=KEY)
+    services = build_services(settings)
+    secrets: dict[str, str] = {}
+    try:
+        services.store.write_now(cluster.prepare)
+        for name in names:
+            prepare_services(
+                services, address, sandbox.long_lived_token(), policy or preset("zoho-standard"), project=name
+            )
+            asyncio.run(connect_services(services, name))
+            # the account is empty: a process that reads the whole of it would find nothing
+            now = services.clock.now().isoformat()
+            services.store.write_now(
+                lambda conn, name=name, now=now: directory_stream.put(conn, name, CRM, (), {IMPORTED_MARK: now})  # type: ignore[misc]
+            )
+            channel = services.store.read_now(
+                lambda conn, name=name: projects.find_channel(conn, services.cipher, name, CHANNEL)  # type: ignore[misc]
+            )
+            assert channel is not None
+            secrets[name] = channel.secret
+    finally:
+        services.close()
+    found = Fleet(
+        url=url,
+        folder=folder,
+        sandbox=sandbox,
+        secrets=secrets,
+        environment={
+            "PATH": os.environ["PATH"],
+            "HUB_ENVIRONMENT": "development",
+            "HUB_DATA_DIRECTORY": str(data),
+            "HUB_DATABASE_URL": url,
+            "HUB_SECRET_KEY": KEY,
+            "HUB_LOG_LEVEL": "info",
+            "HUB_STALLED_SECONDS": "4",
+            **environment,
+        },
+    )
+    try:
+        yield found
+    finally:
+        for process in reversed(found.processes):
+            process.end()
