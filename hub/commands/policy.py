@@ -18,6 +18,7 @@ from hub.core.policy import Policy, policy_schema
 from hub.errors import ConfigurationError
 from hub.plugins import load_plugins
 from hub.runtime.services import Services
+from hub.runtime.setup import list_presets
 from hub.settings import load_settings
 from hub.store import policies
 
@@ -97,6 +98,27 @@ def check(file: FileArgument, as_json: JsonOption = False) -> None:
     for one in warnings:
         console.print(f"[yellow]note[/yellow] {one}", highlight=False)
     console.print(f"{file} can be used. What it would have changed: hub rehearse --policy {file}", highlight=False)
+
+
+@app.command()
+def presets(as_json: JsonOption = False) -> None:
+    """List the ready policies: one for each way of working."""
+    found = list_presets()
+    if as_json:
+        print_json([{"name": one.name, "title": one.title} for one in found])
+        return
+    for one in found:
+        console.print(f"{one.name:20} {one.title}", highlight=False, markup=False)
+    console.print("Print one: hub policy preset NAME > policy.toml", style="dim", highlight=False)
+
+
+@app.command()
+def preset(name: Annotated[str, typer.Argument(help="One that 'hub policy presets' lists.")]) -> None:
+    """Print a ready policy, to begin with: change what differs, then 'check' and 'import' it."""
+    known = {one.name: one.text for one in list_presets()}
+    if name not in known:
+        raise fail(f"there is no preset {name!r}; there are {', '.join(known)}")
+    sys.stdout.write(known[name])
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +23,7 @@ from hub.language import as_language, translator
 from hub.runtime.replay import Replays, Report, Rules, Wanted, offline_advance, report_json
 from hub.runtime.replay_text import report_text
 from hub.runtime.services import Services
+from hub.store import policies
 from hub.store.replays import ENDED, Selection
 from hub.store.work import WorkState
 
@@ -88,6 +90,8 @@ def _wanted(services: Services, live: LiveProject, policy: Policy, typed: Filter
         _one_of(typed.channel, {**live.channels, **live.problems}, "--channel")
     if typed.employee:
         _one_of(typed.employee, {one.id: one for one in policy.employees}, "--employee")
+    if typed.row:
+        _one_of(typed.row, _rows(services, live.name, policy, typed.row), "--row")
     selection = Selection(
         project=live.name,
         interaction_id=_interaction(services, live.name, typed.interaction),
@@ -113,6 +117,17 @@ def _one_of(word: str, known: Mapping[str, T], option: str) -> T:
     if word not in known:
         raise ConfigurationError(f"{word!r} is not known; known: {', '.join(sorted(known)) or 'none'}", path=option)
     return known[word]
+
+
+def _rows(services: Services, project: str, policy: Policy, wanted: str) -> Mapping[str, str]:
+    """The rows of the matrix by name; those of earlier versions too, if today's policy has no ``wanted`` row."""
+    found = {row.name: row.name for row in policy.matrix}
+    if wanted in found:
+        return found
+    for version in services.store.read_now(lambda conn: policies.list_versions(conn, project)):
+        rows = tomllib.loads(version.text).get("matrix", [])
+        found |= {str(row["name"]): str(row["name"]) for row in rows if "name" in row}
+    return found
 
 
 def _interaction(services: Services, project: str, text: str) -> InteractionId | None:

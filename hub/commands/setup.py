@@ -96,6 +96,7 @@ async def _project(services: Services) -> str:
     presets = setup.list_presets()
     for preset in presets:
         console.print(f"    {preset.name:18} {preset.title}", highlight=False)
+    console.print("    Read one whole: hub policy preset NAME", style="dim", highlight=False)
     live = await setup.create_project(
         services,
         name=name,

@@ -114,15 +114,28 @@ async def play(options: DemoOptions, console: Console) -> DemoSummary:
         _add_user(hub)
         await stack.enter_async_context(hub)
         await _imported(hub)
-        scene.address = await _serve(hub, settings, stack)
-        before = sum([await crm.requests() for crm in scene.crms])
-        await _play_day(scene)
-        summary, findings = await _sum_up(scene, before)
-        _show(scene, summary, findings)
+        scene.address, serving = await _serve(hub, settings, stack)
+        playing = asyncio.create_task(_play(scene), name="day")
+        await asyncio.wait({playing, serving}, return_when=asyncio.FIRST_COMPLETED)
+        if not playing.done():
+            # the web server hears the signals: once it was told to stop, the day is over
+            playing.cancel()
+            await asyncio.gather(playing, return_exceptions=True)
+            raise KeyboardInterrupt
+        summary = playing.result()
         if not options.is_once:
             console.print("Serving until you press Ctrl+C.", style="bold")
-            await asyncio.Event().wait()
+            await serving
         return summary
+
+
+async def _play(scene: _Scene) -> DemoSummary:
+    """The whole day, and what came of it."""
+    before = sum([await crm.requests() for crm in scene.crms])
+    await _play_day(scene)
+    summary, findings = await _sum_up(scene, before)
+    _show(scene, summary, findings)
+    return summary
 
 
 def _data_folder(options: DemoOptions, stack: AsyncExitStack) -> Path:
@@ -175,8 +188,8 @@ async def _imported(hub: Hub) -> None:
             await asyncio.sleep(0.05)
 
 
-async def _serve(hub: Hub, settings: Settings, stack: AsyncExitStack) -> str:
-    """Serve the hub's web in the background; its address."""
+async def _serve(hub: Hub, settings: Settings, stack: AsyncExitStack) -> tuple[str, asyncio.Task[None]]:
+    """Serve the hub's web in the background; its address, and the task that ends when it is told to stop."""
     started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     app = build_app(hub.services)
     serving = asyncio.create_task(
@@ -194,7 +207,7 @@ async def _serve(hub: Hub, settings: Settings, stack: AsyncExitStack) -> str:
             started.set_exception(_why(ended))
 
     serving.add_done_callback(tell)
-    return f"http://{settings.host}:{await started}"
+    return f"http://{settings.host}:{await started}", serving
 
 
 def _why(ended: asyncio.Task[None]) -> BaseException:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
+import socket
 import subprocess
 import sys
+import time
 from datetime import date
 from pathlib import Path
 
+import httpx
 import pytest
 
 from hub.demo import traffic
@@ -81,3 +85,33 @@ def test_traffic_of_a_seed_is_the_same_everywhere(tmp_path: Path) -> None:
     first = traffic.generate(seed=3, day=date(2026, 7, 29), calls=20).to_record()
     second = traffic.generate(seed=3, day=date(2026, 7, 29), calls=20).to_record()
     assert json.dumps(first) == json.dumps(second)
+
+
+@pytest.mark.end_to_end
+def test_the_first_signal_ends_a_day_that_is_played(tmp_path: Path) -> None:
+    """The web server hears the signal; the day that is still played ends with it, and the folder is left closed."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "hub.cli", "demo", "--once", "--calls", "300", "--port", str(port)]
+    command += ["--channel", "ringostat", "--crm", "amocrm", "--data", str(tmp_path / "var")]
+    demo = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        end = time.monotonic() + 90
+        while not _is_served(port):
+            assert demo.poll() is None
+            assert time.monotonic() < end, "the demo does not serve"
+            time.sleep(0.05)
+        demo.send_signal(signal.SIGTERM)
+        assert demo.wait(30) == 130
+    finally:
+        demo.kill()
+        demo.wait()
+    # closed in order: nothing is left to be folded in
+    assert not (tmp_path / "var" / "hub.db-wal").exists()
+
+
+def _is_served(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False

@@ -320,8 +320,10 @@ def test_the_command_shows_first_and_names_what_it_cannot_read(
     assert "добавьте --write" in said
     assert json.loads(hub("--disposition", "missed", "--json"))["looked_at"] == 0
     assert json.loads(hub("ua0_-3", "--rules", "then", "--json"))["to_do"] == 1
-    for words in (["--channel", "x"], ["--employee", "x"], ["--client", "x"], ["--since", "soon"]):
+    for words in (["--channel", "x"], ["--employee", "x"], ["--client", "x"], ["--since", "soon"], ["--row", "x"]):
         assert words[0] in hub(*words, code=2)
     assert "--until" in hub("--since", "2026-07-29", "--until", "2026-07-28", code=2)
+    assert "no interaction 'x'" in hub("x", code=2)
+    assert json.loads(hub("--row", "A2", "--json"))["to_do"] == 1
     assert json.loads(hub("--write", "--json"))["opened"] == 1
     assert json.loads(hub("--write", "--json"))["to_do"] == 0
