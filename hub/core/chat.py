@@ -165,16 +165,18 @@ def _legs_of(known: Sequence[ChatFragment], messages: Sequence[ChatMessage]) -> 
     for author in wrote:
         _take(legs, author, None)
     if wrote:
-        legs.sort(key=lambda leg: max((i for i, who in enumerate(wrote) if _is_same(leg.destination, who)), default=-1))
+        legs.sort(
+            key=lambda leg: max((i for i, who in enumerate(wrote) if leg.destination.is_same_as(who)), default=-1)
+        )
     return tuple(legs)
 
 
 def _take(legs: list[Leg], agent: Destination, at: datetime | None) -> None:
-    if not agent.is_empty and not any(_is_same(leg.destination, agent) for leg in legs):
-        legs.append(Leg(destination=agent, is_answered=True, started_at=at))
-
-
-def _is_same(one: Destination, other: Destination) -> bool:
-    if one.staff_id and other.staff_id:
-        return one.staff_id == other.staff_id
-    return bool(one.email) and one.email.casefold() == other.email.casefold()
+    if agent.is_empty:
+        return
+    for number, leg in enumerate(legs):
+        if leg.destination.is_same_as(agent):
+            # who was told by name first and by the vendor's id later is one employee, known by both
+            legs[number] = replace(leg, destination=leg.destination.joined(agent))
+            return
+    legs.append(Leg(destination=agent, is_answered=True, started_at=at))

@@ -117,6 +117,34 @@ class Destination:
     def is_empty(self) -> bool:
         return not (self.phone or self.login or self.staff_id or self.email or self.extension or self.name)
 
+    def is_same_as(self, other: Destination | None) -> bool:
+        """True if both name one employee: a shared identifier, and no contradiction in the telephony's own id."""
+        if other is None or (self.staff_id and other.staff_id and self.staff_id != other.staff_id):
+            return False
+        pairs = (
+            (self.staff_id, other.staff_id),
+            (self.phone, other.phone),
+            (self.login.casefold(), other.login.casefold()),
+            (self.email.casefold(), other.email.casefold()),
+            (self.extension, other.extension),
+        )
+        if any(left and left == right for left, right in pairs):
+            return True
+        # a name alone counts only where nothing better could be compared
+        return bool(self.name) and self.name == other.name and not any(left and right for left, right in pairs)
+
+    def joined(self, other: Destination) -> Destination:
+        """Everything that either tells; this one's word first."""
+        return Destination(
+            phone=self.phone or other.phone,
+            login=self.login or other.login,
+            staff_id=self.staff_id or other.staff_id,
+            name=self.name or other.name,
+            email=self.email or other.email,
+            extension=self.extension or other.extension,
+            department=self.department or other.department,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leg:

@@ -206,7 +206,7 @@ class _Part:
     rank: int = 0
 
     def add(self, one: CallFragment) -> None:
-        self.destination = _joined(self.destination, one.destination or Destination())
+        self.destination = self.destination.joined(one.destination or Destination())
         self.waiting_seconds = one.waiting_seconds if self.waiting_seconds is None else self.waiting_seconds
         self.seen_at = _earlier(self.seen_at, _seen_at(one))
 
@@ -277,7 +277,7 @@ def _parts_of(
 
 
 def _add_record(parts: list[_Part], one: CallFragment) -> None:
-    same = [part for part in parts if _is_same(part.destination, one.destination)]
+    same = [part for part in parts if part.destination.is_same_as(one.destination)]
     for part in same:
         if part.talk_seconds == one.talk_seconds or None in (part.talk_seconds, one.talk_seconds):
             return part.add_record(one)
@@ -303,7 +303,7 @@ def _add_nameless_record(parts: list[_Part], one: CallFragment) -> None:
 
 def _add_ring(parts: list[_Part], one: CallFragment) -> None:
     """Somebody was rung: in vain, unless they answered and nobody else did in between (A1)."""
-    same = [part for part in parts if _is_same(part.destination, one.destination)]
+    same = [part for part in parts if part.destination.is_same_as(one.destination)]
     answered = min((part for part in same if part.is_answered), key=lambda p: p.order(_LONG_AGO), default=None)
     if answered is not None and not _was_in_vain(parts, answered, one.happened_at):
         return answered.add(one)
@@ -315,7 +315,7 @@ def _was_in_vain(parts: Sequence[_Part], answered: _Part, rung_at: datetime | No
     """True if another employee picked up between the ring and the answer of the one who was rung."""
     if rung_at is None or answered.picked_up_at is None:
         return False
-    others = (part for part in parts if part.is_answered and not _is_same(part.destination, answered.destination))
+    others = (part for part in parts if part.is_answered and not part.destination.is_same_as(answered.destination))
     return any(other.picked_up_at and rung_at < other.picked_up_at < answered.picked_up_at for other in others)
 
 
@@ -326,40 +326,11 @@ def _new(parts: list[_Part], one: CallFragment) -> _Part:
 
 
 def _find(parts: Sequence[_Part], destination: Destination | None) -> _Part | None:
-    return next((part for part in parts if _is_same(part.destination, destination)), None)
+    return next((part for part in parts if part.destination.is_same_as(destination)), None)
 
 
 def _names(one: CallFragment) -> bool:
     return one.destination is not None and not one.destination.is_empty
-
-
-def _is_same(one: Destination, other: Destination | None) -> bool:
-    """True if both name one employee: a shared identifier, and no contradiction in the telephony's own id."""
-    if other is None or (one.staff_id and other.staff_id and one.staff_id != other.staff_id):
-        return False
-    pairs = (
-        (one.staff_id, other.staff_id),
-        (one.phone, other.phone),
-        (one.login.casefold(), other.login.casefold()),
-        (one.email.casefold(), other.email.casefold()),
-        (one.extension, other.extension),
-    )
-    if any(left and left == right for left, right in pairs):
-        return True
-    # a name alone counts only where nothing better could be compared
-    return bool(one.name) and one.name == other.name and not any(left and right for left, right in pairs)
-
-
-def _joined(one: Destination, other: Destination) -> Destination:
-    return Destination(
-        phone=one.phone or other.phone,
-        login=one.login or other.login,
-        staff_id=one.staff_id or other.staff_id,
-        name=one.name or other.name,
-        email=one.email or other.email,
-        extension=one.extension or other.extension,
-        department=one.department or other.department,
-    )
 
 
 # --- what counts where fragments differ -------------------------------------------------------------------------
@@ -384,7 +355,7 @@ def _by_authority(known: Sequence[CallFragment], *, final: Destination | None) -
     """``known`` with those first whose word counts where they differ: the record of the final leg."""
 
     def rank(one: CallFragment) -> tuple[int, bool, bool, bool]:
-        is_of_final = final is not None and one.destination is not None and _is_same(final, one.destination)
+        is_of_final = final is not None and one.destination is not None and final.is_same_as(one.destination)
         return (
             _WEIGHT[one.moment],
             one.disposition is Disposition.PENDING,
@@ -443,7 +414,7 @@ def _is_transferred(known: Sequence[CallFragment], picked_up: Sequence[Leg]) -> 
         and earlier.happened_at is not None
         and one.happened_at > earlier.happened_at + _HANDOVER_AFTER
         and _names(one)
-        and not _is_same(earlier.destination or Destination(), one.destination)
+        and not (earlier.destination or Destination()).is_same_as(one.destination)
         for earlier in taken
         for one in known
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -76,6 +77,30 @@ def test_whole_chat_has_everything_that_any_of_its_webhooks_told() -> None:
     assert chat.attribution.utm_source == "google"
     assert chat.parameters == {"rate": "positive"}
     assert len(chat.messages) == 3
+
+
+BY_NAME = Destination(name="Olena")
+
+
+@pytest.mark.parametrize(
+    ("agents", "legs"),
+    [
+        # told by name only, in every webhook: one employee
+        ([BY_NAME, BY_NAME, BY_NAME], [BY_NAME]),
+        ([BY_NAME, replace(OLENA, name="Olena")], [replace(OLENA, name="Olena")]),
+        ([replace(OLENA, name="Olena"), BY_NAME], [replace(OLENA, name="Olena")]),
+        # the vendor's own id says that they are two
+        ([replace(OLENA, name="Olena"), replace(PETRO, name="Olena")], [OLENA, PETRO]),
+        ([Destination(extension="31"), Destination(extension="31", name="Olena")], [Destination(extension="31")]),
+        ([BY_NAME, Destination(name="Petro")], [BY_NAME, Destination(name="Petro")]),
+    ],
+)
+def test_operator_told_twice_took_part_once(agents: list[Destination], legs: list[Destination]) -> None:
+    """U1: as calls know whom they name, so do chats."""
+    told = [replace(ACCEPTED, happened_at=at(10 + second), agents=(agent,)) for second, agent in enumerate(agents)]
+    found = [leg.destination for leg in folded(*told).legs]
+    assert len(found) == len(legs)
+    assert all(one.is_same_as(other) for one, other in zip(found, legs, strict=True))
 
 
 def test_chat_that_waits_for_its_end_is_not_final_before() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,21 @@ def typed(services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("HUB_DATA_DIRECTORY", str(tmp_path / "var"))
     monkeypatch.setenv("COLUMNS", "300")
     return lambda *words: CliRunner().invoke(app, list(words))
+
+
+def test_ready_policies_are_listed_and_printed(typed: Typed, tmp_path: Path) -> None:
+    """X3: what is printed can be checked and published as it is; a name that names nothing is refused."""
+    names = [one["name"] for one in json.loads(typed("policy", "presets", "--json").output)]
+    assert {"car-dealer", "zoho-standard", "retailcrm-orders", "jivo-shop", "wazzup-messengers"} <= set(names)
+    assert all(name in typed("policy", "presets").output for name in names)
+    found = typed("policy", "preset", "car-dealer")
+    file = tmp_path / "policy.toml"
+    file.write_text(found.output, encoding="utf-8")
+    assert found.output == files("hub").joinpath("presets/car-dealer.toml").read_text(encoding="utf-8")
+    assert typed("policy", "check", str(file)).exit_code == 0
+    refused = typed("policy", "preset", "nonsense")
+    assert refused.exit_code == 2
+    assert "car-dealer" in refused.output
 
 
 def head(services: Services) -> int:
