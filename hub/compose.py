@@ -25,6 +25,7 @@ from hub.runtime.ingest import Ingest
 from hub.runtime.intake import Intake
 from hub.runtime.jobs import Chores
 from hub.runtime.outbox import Outbox
+from hub.runtime.popups import Popups
 from hub.runtime.reconcile import Reconciler
 from hub.runtime.retention import Retention
 from hub.runtime.services import Services
@@ -106,6 +107,7 @@ class Hub:
         services = self.services
         self._background: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
+        self.popups = services.popups = Popups(services, wake_live=services.live.wake)
         #: the processes that share a PostgreSQL; None on SQLite
         self.fleet: Fleet | None = None
         works = services.settings.role != "web"
@@ -123,6 +125,7 @@ class Hub:
             wake_lane=self._wake_lane,
             start=self._start,
             is_own=is_own,
+            popups=self.popups,
             asks=self.fleet is None or services.settings.role != "worker",
             copies=self.fleet.copies if self.fleet is not None else None,
         )
@@ -134,6 +137,7 @@ class Hub:
             search=self.connections.search,
             read=self.connections.read,
             wake_writer=self.connections.wake_writer,
+            planned=self.popups.planned,
         )
         self.connections.views = self.advance.views
         self.lanes = self._lanes()
@@ -144,7 +148,7 @@ class Hub:
             services.plugins,
             wake_lane=self.lanes.wake,
             wake_lane_at=self.lanes.wake_at,
-            arrived=lambda _: None,
+            arrived=self.popups.arrived,
             crm_told=self.connections.told,
             due_came=self._due_came,
             claims=self.fleet,
@@ -211,6 +215,7 @@ class Hub:
         await self.connections.follow()
         if self._works:
             self._keep(self.lanes.run, "lanes")
+            self._keep(self.popups.run, "popups")
             self._keep(self.ingest.run, "ingest")
             self._keep(self.timers.run, "timers")
             self._keep(self.outbox.run, "outbox")
@@ -275,6 +280,7 @@ class Hub:
             await self.connections.follow()
             self.ingest.wake()
             self.outbox.wake()
+            services.live.wake()
             self.connections.wake_writers()
 
     # --- one of several processes -------------------------------------------------------------------------------

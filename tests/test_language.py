@@ -18,6 +18,7 @@ from hub.core.difference import KINDS as DIFFERENCES
 from hub.core.field import FIELDS, OPEN_FIELDS
 from hub.core.interaction import Direction, Disposition
 from hub.core.plan import Action
+from hub.core.popup import Why
 from hub.core.records import RecordKind
 from hub.core.rehearsal import Unknown
 from hub.core.revise import StepState
@@ -66,6 +67,7 @@ FAMILIES = {
     "shadow_differs": list(SHADOW_DIFFERENCES),
     "shadow_unknown": ["anonymous", "not_read_since", "importing", "task_gone"],
     "task_part": ["text", "deadline", "place"],
+    "popup_why": list(get_args(Why)),
     "widget_refusal": list(get_args(Code)),
     "unit": ["days", "hours", "minutes", "seconds", "milliseconds"],
 }

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from hub.core.assign import is_absent, standing_in
-from hub.core.interaction import Call, Chat, ClientId, Direction, Disposition, Form, InteractionId, Message
+from hub.core.interaction import Call, Chat, ClientId, Direction, Disposition, Form, Interaction, InteractionId, Message
 from hub.core.records import EmployeeId
 from hub.core.right import Whose, may
 
@@ -29,6 +29,7 @@ __all__ = [
     "Preferences",
     "Why",
     "assigned",
+    "is_missed_call",
     "popup_key",
     "popup_of",
     "record_key",
@@ -125,7 +126,7 @@ class Popup:
         return not any(one.state in (PopupState.RINGING, PopupState.TALKING) for one in self.to)
 
 
-def popup_key(interaction: Call | Chat | Form | Message, client: ClientId) -> str:
+def popup_key(interaction: Interaction, client: ClientId) -> str:
     """One popup for an interaction; messages of one client on one channel are one conversation, and one popup."""
     return f"{client}.{interaction.channel}" if isinstance(interaction, Message) else str(interaction.id)
 
@@ -382,20 +383,37 @@ def assigned(before: Popup, responsible: EmployeeId | None) -> Popup:
 
 def told(
     before: Popup | None,
+    interaction: Interaction,
     *,
     key: str,
-    interaction: InteractionId,
     employees: Iterable[EmployeeId],
     why: Why,
     text: str,
     at: datetime,
 ) -> Popup:
-    """``employees`` are told: of a missed call in its own popup (A12), of anything else in one of its own (C7)."""
+    """``employees`` are told: of a missed call in its own popup (A12), of anything else in one beside it (C7)."""
+    is_missed = is_missed_call(interaction)
     base = before or Popup(
-        key=key, kind="record", interaction=interaction, direction=Direction.INBOUND, at=at, text=_start(text)
+        key=key,
+        kind="call" if is_missed else "record",
+        interaction=interaction.id,
+        direction=Direction.INBOUND,
+        at=interaction.started_at if is_missed else at,
     )
-    state = PopupState.MISSED if base.kind == "call" else PopupState.NEW
+    if before is None and isinstance(interaction, Call) and is_missed:
+        base = replace(base, ended_at=interaction.ended_at or at, result=interaction.disposition.value)
+    state = PopupState.MISSED if is_missed else PopupState.NEW
     fresh = tuple(
         Addressee(employee=one, state=state, why=why) for one in dict.fromkeys(employees) if base.of(one) is None
     )
     return replace(base, to=(*base.to, *fresh), text=_start(text) or base.text)
+
+
+def is_missed_call(interaction: Interaction) -> bool:
+    """True for a client's call that ended without anybody taking it, a voice message too (A12)."""
+    return (
+        isinstance(interaction, Call)
+        and interaction.direction is Direction.INBOUND
+        and interaction.is_final
+        and not interaction.is_answered
+    )

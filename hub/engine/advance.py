@@ -63,7 +63,9 @@ class Advance:
         search: Callable[[Lane, Identity], Awaitable[None]],
         read: Callable[[Lane, Sequence[RecordRef]], Awaitable[None]],
         wake_writer: Callable[[str, str], None],
+        planned: Callable[[Lane, InteractionId, Plan], None] = lambda *_: None,
     ) -> None:
+        self._planned = planned
         self._store, self._clock, self._projects, self._directory = store, clock, projects, directory
         #: accounts whose import stands in this directory: a lost one has to be asked for anew (DESIGN 3)
         self._imported: set[tuple[str, str]] = set()
@@ -113,6 +115,8 @@ class Advance:
             checkpoint("advance.stored")
             if kept is not Kept.LOST and project.is_writing:
                 self._wake_writer(lane.project, lane.connection)
+            if kept is not Kept.LOST and not seen.work.is_replay:
+                self._planned(lane, seen.work.interaction_id, plan)
             if kept is Kept.WAITS:
                 return None
 

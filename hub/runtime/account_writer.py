@@ -26,8 +26,9 @@ from hub.runtime.batches import Batch, Unit, blocked, form_batches, linked, reun
 from hub.runtime.doubt import Doubt
 from hub.runtime.effects import effect, held
 from hub.runtime.pace import Urgency, counted, urgency
+from hub.runtime.popups import Popups
 from hub.runtime.resolve import Unresolved, resolve
-from hub.runtime.results import Results, keep, lane_of
+from hub.runtime.results import Results, keep, lane_of, shown_in_tabs
 from hub.runtime.timing import WriterTiming
 from hub.store import steps, work
 from hub.store.engine import Store
@@ -60,12 +61,13 @@ class AccountWriter:
         wake_lane: Callable[[Lane], None],
         refresh_names: Callable[[], Awaitable[None]],
         may_write: Callable[[], bool],
+        popups: Popups | None = None,
     ) -> None:
         self.account, self._store, self._clock, self._timing = account, store, clock, timing
         self._barrier = barrier
         self._doubt = Doubt(account, store, clock, self._finish)
         self._wake_lane, self._refresh_names = wake_lane, refresh_names
-        self._may_write = may_write
+        self._may_write, self._popups = may_write, popups
         self._wakeup = asyncio.Event()
         self._busy: set[int] = set()
         #: batch size allowed to steps that took part in a refused or timed-out request
@@ -237,6 +239,8 @@ class AccountWriter:
         fresh, made = await self._store.write(lambda conn: self._mark(conn, batch, batch_id, now))
         checkpoint("writer.marked_sent")
         outcome = Results()
+        if batch.kind == "notify" and self._popups is not None:
+            fresh = shown_in_tabs(fresh, await self._popups.unseen(fresh), outcome)
         writes: dict[StepKey, Write] = {}
         notes: dict[StepKey, str] = {}
         items: list[Write] = []
@@ -445,6 +449,8 @@ class AccountWriter:
             if changes != Changes():
                 await self.account.fold_own(changes, now)
         checkpoint("writer.folded")
+        if self._popups is not None:
+            self._popups.made([(step, record) for step, record, *_ in outcome.done])
         for step in (*(step for step, *_ in outcome.done), *(step for step, _ in outcome.rejected)):
             self._limits.pop(step.id, None)
         for step, text in outcome.rejected:

@@ -32,6 +32,7 @@ from hub.runtime.importer import Importer, Progress
 from hub.runtime.missing import MissingRecords
 from hub.runtime.opening import names_of, open_account
 from hub.runtime.pace import Urgency, urgency
+from hub.runtime.popups import Popups
 from hub.runtime.services import Services
 from hub.store import codec, events, projects, steps
 from hub.store.inbox import Received
@@ -71,12 +72,13 @@ class Connections:
         wake_lane: Callable[[Lane], None],
         start: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]],
         is_own: Callable[[str], bool] = lambda _: True,
+        popups: Popups | None = None,
         asks: bool = True,
         copies: DirectoryCopies | None = None,
     ) -> None:
         """``asks``: open the accounts of others too, for asking. ``start`` begins a task that the process watches."""
         self._services, self._clock, self._wake_lane, self._start = services, clock, wake_lane, start
-        self._is_own, self._asks, self._copies = is_own, asks, copies
+        self._is_own, self._popups, self._asks, self._copies = is_own, popups, asks, copies
         #: what a decision about each of several works would see; given once the decisions are there
         self.views: Callable[[Sequence[Work]], Awaitable[Mapping[InteractionId, str]]]
         self._running: dict[Key, _Running] = {}
@@ -174,6 +176,7 @@ class Connections:
             wake_lane=self._wake_lane,
             refresh_names=partial(self._refresh_names, account),
             may_write=partial(self._may_write, project.name),
+            popups=self._popups,
         )
         feed = Feed(account, services.store, services.clock, sink=services.plugins.sink(account.sink))
         importer = Importer(

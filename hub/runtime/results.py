@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from hub.core.records import RecordRef
+from hub.core.plan import Notify, StepKey
+from hub.core.records import EmployeeId, RecordRef
 from hub.core.remark import joined, remark
 from hub.core.revise import StepState
 from hub.ports import Changes
@@ -17,7 +19,7 @@ from hub.store import codec, steps, work
 from hub.store.steps import Step
 from hub.store.work import Lane, WorkState
 
-__all__ = ["Results", "keep", "lane_of"]
+__all__ = ["Results", "keep", "lane_of", "shown_in_tabs"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -112,6 +114,21 @@ def keep(
         if item is not None and not ended:
             work.put(conn, item, WorkState.OPEN, now=now, note=note)
     return lanes
+
+
+def shown_in_tabs(sent: Sequence[Step], unseen: Mapping[StepKey, Sequence[EmployeeId]], outcome: Results) -> list[Step]:
+    """What of the notices ``sent`` the CRM itself has to tell, to those ``unseen``; the others are done."""
+    left: list[Step] = []
+    for step in sent:
+        action = step.action
+        employees = tuple(unseen.get(step.key, ()))
+        if not isinstance(action, Notify) or employees == action.employees:
+            left.append(step)
+        elif employees:
+            left.append(replace(step, action=replace(action, employees=employees)))
+        else:
+            outcome.done.append((step, None, Changes(), remark("shown_in_tab")))
+    return left
 
 
 def _is_popup(step: Step) -> bool:

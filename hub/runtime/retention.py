@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, exists, or_, se
 from hub.clock import Clock
 from hub.core.outgoing import OutgoingState
 from hub.engine.projects import Projects
-from hub.store import events
+from hub.store import events, popups, presence
 from hub.store.engine import Store
 from hub.store.inbox import InboxStatus
 from hub.store.messenger_schema import outgoing, shared, waiting
@@ -47,6 +47,8 @@ log = logging.getLogger(__name__)
 SLICE = 200
 #: views look back minutes, people look at the journal; runs are kept for looking into
 EVENTS_KEPT, RUNS_KEPT = timedelta(days=30), timedelta(days=30)
+#: what popped up yesterday is in the journal; a conversation goes on for days
+POPUPS_KEPT = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +95,8 @@ class Retention:
             if removed != Removed():
                 log.info("%s: forgot %s", project.name, removed, extra={"action": "retention.cleaned"})
         await self._store.write(lambda conn: events.forget_before(conn, now - EVENTS_KEPT))
+        await self._store.write(lambda conn: popups.forget_before(conn, now - POPUPS_KEPT))
+        await self._store.write(lambda conn: presence.forget_before(conn, now))
         await self._store.write(
             lambda conn: conn.execute(delete(timed_run).where(timed_run.c.started_at < now - RUNS_KEPT)).rowcount
         )

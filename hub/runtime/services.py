@@ -23,6 +23,8 @@ from hub.store.place import Place
 
 if TYPE_CHECKING:
     from hub.runtime.composing import Composer
+    from hub.runtime.live import Live
+    from hub.runtime.popups import Popups
 
 __all__ = ["Services"]
 
@@ -50,12 +52,25 @@ class Services:
     importers: dict[tuple[str, str], Importer] = field(default_factory=dict)
     #: queues messages to clients; None in a process that only serves the web
     composer: Composer | None = None
+    #: what pops up; None in a process that only serves the web
+    popups: Popups | None = None
     #: (project, channel) -> what is wrong with a channel at its vendor's, in a sentence; shown to people
     channel_problems: dict[tuple[str, str], str] = field(default_factory=dict)
     #: tell the other tasks of this process that projects, channels or connections changed: they are reloaded
     changed: Callable[[], None] = lambda: None
     #: wake the lanes after a replay
     sweep: Callable[[], None] = lambda: None
+
+    _live: Live | None = None
+
+    @property
+    def live(self) -> Live:
+        """The live streams of this process; woken after every commit that may have appended events."""
+        if self._live is None:
+            from hub.runtime.live import Live
+
+            self._live = Live(self)
+        return self._live
 
     #: whether this process has the project's accounts; all of them unless several processes share a PostgreSQL
     is_own: Callable[[str], bool] = lambda _: True

@@ -2,7 +2,8 @@
 
 On SQLite one thread writes. Whatever waits when it is free shares one transaction and one commit (group commit), so
 that an fsync is paid once for many webhooks; a caller hears of success only after the commit (H3). On PostgreSQL
-every write is a transaction of its own in a thread.
+every write is a transaction of its own in a thread (`hub.store.postgres`), and many write at once: what reads before
+it writes holds the row, or the lock of `hub.store.locks`, first.
 """
 
 from __future__ import annotations
@@ -16,14 +17,18 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy
 from sqlalchemy import URL, Connection, Engine, event, make_url
 
 from hub.clock import Clock, SystemClock
-from hub.store import migrations
+from hub.errors import ConfigurationError
+from hub.store import locks, migrations
 from hub.store.tenure import Tenure
+
+if TYPE_CHECKING:
+    from hub.store.postgres import Postgres
 
 __all__ = ["Store", "driver_connection", "open_store", "sqlite_url"]
 
@@ -95,6 +100,7 @@ class Store:
         self._writer: threading.Thread | None = None
         self._write_engine: Engine | None = None
         self._read_engine: Engine | None = None
+        self._postgres: Postgres | None = None
         self._pool: ThreadPoolExecutor | None = None
         self._reader_connections: list[Connection] = []
         self._guard = threading.Lock()
@@ -113,16 +119,21 @@ class Store:
 
     def open(self) -> None:
         """Connect, bring the tables up to date, start the writer. Raises what the driver raises."""
+        threads = self._readers_wanted
         if self.is_sqlite:
             self._open_sqlite()
         else:
-            self._write_engine = self._read_engine = sqlalchemy.create_engine(
-                self.url, pool_size=self._readers_wanted * 2, pool_pre_ping=True
-            )
-            with self._write_engine.begin() as conn:
-                conn.exec_driver_sql("SELECT pg_advisory_xact_lock(4825177)")
-                migrations.apply(conn, self._clock.now())
-        self._pool = ThreadPoolExecutor(self._readers_wanted, thread_name_prefix="hub-store")
+            threads = self._readers_wanted * 2
+            self._postgres = _connect(self.url, threads)
+            self._postgres.write(self._migrate)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="hub-store")
+
+    def _migrate(self, conn: Connection) -> None:
+        if migrations.is_current(conn):
+            return
+        # of several processes that start at once one does it
+        locks.hold(conn, "migrations")
+        migrations.apply(conn, self._clock.now())
 
     def _open_sqlite(self) -> None:
         if not self.url.database or self.url.database == ":memory:":
@@ -153,6 +164,9 @@ class Store:
             if engine is not None:
                 engine.dispose()
         self._write_engine = self._read_engine = None
+        if self._postgres is not None:
+            self._postgres.close()
+            self._postgres = None
 
     def __enter__(self) -> Store:
         self.open()
@@ -190,9 +204,8 @@ class Store:
         return future.result()
 
     def _write_in_thread(self, fn: Callable[[Connection], T]) -> T:
-        assert self._write_engine is not None
-        with self._write_engine.begin() as conn:
-            return fn(conn)
+        assert self._postgres is not None
+        return self._postgres.write(fn)
 
     def _write_forever(self, opened: Future[None]) -> None:
         assert self._write_engine is not None
@@ -239,9 +252,9 @@ class Store:
     def read_now(self, fn: Callable[[Connection], T]) -> T:
         """`read` on the calling thread, with a connection of its own: for look-ups of microseconds, and commands."""
         if not self.is_sqlite:
-            assert self._read_engine is not None
-            with self._read_engine.connect() as conn:
-                return fn(conn)
+            self._opened()
+            assert self._postgres is not None
+            return self._postgres.read(fn)
         conn, driver = self._reader()
         driver.execute("BEGIN")
         try:
@@ -288,6 +301,17 @@ def open_store(url: str | URL, *, clock: Clock | None = None) -> Store:
     store = Store(url, clock=clock)
     store.open()
     return store
+
+
+def _connect(url: URL, size: int) -> Postgres:
+    # only here: a hub on SQLite needs no driver of PostgreSQL, and starts sooner without one
+    try:
+        from hub.store.postgres import Postgres
+    except ImportError as err:
+        raise ConfigurationError(
+            "the driver of PostgreSQL is missing: install crm-hub[postgres]", path="HUB_DATABASE_URL"
+        ) from err
+    return Postgres(url, size)
 
 
 def _sqlite_engine(url: URL, pragmas: tuple[str, ...]) -> Engine:

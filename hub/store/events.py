@@ -13,7 +13,7 @@ from hub.store import codec
 from hub.store.prepared import Prepared
 from hub.store.schema import event
 
-__all__ = ["OVERLAP", "Event", "append", "forget_before", "last_id", "read_after"]
+__all__ = ["OVERLAP", "Event", "append", "forget_before", "last_id", "read_after", "recent"]
 
 #: ids are not given in the order of commits where several processes write: readers look back this far
 OVERLAP = timedelta(seconds=5)
@@ -57,6 +57,15 @@ def read_after(
     rows = list(conn.execute(wanted.where(event.c.id > after)))
     if conn.dialect.name == "postgresql":
         rows = [*conn.execute(wanted.where(event.c.id <= after, event.c.at >= now - overlap)), *rows]
+    return [
+        Event(id=row.id, project=row.project, at=row.at, kind=row.kind, body=codec.load_json(row.body)) for row in rows
+    ]
+
+
+def recent(conn: Connection, kind: str, since: datetime, *, limit: int = 500) -> list[Event]:
+    """The newest events of a kind that were appended after ``since``, in order."""
+    newest = select(event).order_by(event.c.id.desc()).limit(limit).subquery()
+    rows = conn.execute(select(newest).where(newest.c.kind == kind, newest.c.at >= since).order_by(newest.c.id))
     return [
         Event(id=row.id, project=row.project, at=row.at, kind=row.kind, body=codec.load_json(row.body)) for row in rows
     ]

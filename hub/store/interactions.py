@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, exists, func, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, exists, func, insert, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from hub.core.chat import ChatFragment
@@ -92,14 +92,12 @@ def _stored(row: Sequence[Any]) -> Stored:
     )
 
 
-_NEXT_SEQUENCE = Prepared(select(func.coalesce(func.max(interaction.c.sequence), 0) + 1))
-
-
-def _next_sequence(conn: Connection) -> int:
-    if conn.dialect.name == "postgresql":
-        # numbers must be visible in their order, so one writer at a time takes the next
-        conn.exec_driver_sql("SELECT pg_advisory_xact_lock(4825178)")
-    return int(_NEXT_SEQUENCE.scalar(conn))
+# On PostgreSQL numbers are not given in the order of commits. The order that counts is that within a client, and there
+# the next one is taken only after the one before is committed: whoever stores holds the project's arrivals.
+_NEXT_SEQUENCE = Prepared(
+    select(func.coalesce(func.max(interaction.c.sequence), 0) + 1),
+    postgresql=select(func.nextval(text("'interaction_sequence'"))),
+)
 
 
 _BEFORE = Prepared(
@@ -152,7 +150,7 @@ def put(
     body = codec.dump_interaction(found)
     before = _BEFORE.first(conn, by_id=found.id)
     if before is None:
-        sequence = _next_sequence(conn)
+        sequence = int(_NEXT_SEQUENCE.scalar(conn))
         _INSERT.change(
             conn,
             id=found.id,

@@ -48,7 +48,7 @@ class Prepared:
         """What is found, as tuples in the order of the statement's columns."""
         driver = driver_connection(conn)
         if driver is None:
-            return list(conn.execute(self._elsewhere, values))
+            return list(conn.execute(self._elsewhere, _checked(values)))
         text, given = self._text(conn, values)
         found = driver.execute(text.sql, text.parameters(given)).fetchall()
         return text.read(found) if text.is_converting else found
@@ -67,7 +67,9 @@ class Prepared:
         """How many rows were inserted, updated or deleted."""
         driver = driver_connection(conn)
         if driver is None:
-            return conn.execute(self._elsewhere, values).rowcount
+            # without being asked Core forgets how many an insert was
+            found = conn.execute(self._elsewhere, _checked(values), execution_options={"preserve_rowcount": True})
+            return found.rowcount
         text, given = self._text(conn, values)
         return driver.execute(text.sql, text.parameters(given)).rowcount
 
@@ -121,6 +123,12 @@ class _Text:
             tuple([value if turn is None else turn(value) for turn, value in zip(results, row, strict=True)])
             for row in found
         ]
+
+
+def _checked(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    if [] in values.values():
+        raise ValueError("an empty list finds nothing: do not ask")
+    return values
 
 
 def _filled_up(values: list[Any]) -> list[Any]:

@@ -31,7 +31,8 @@ def advance(conn: Connection, project: str, turns: Turns, seen: int) -> bool:
     body = codec.dump_json(turns)
     if seen == 0:
         statement = insert_or(conn, rota).values(project=project, version=1, body=body).on_conflict_do_nothing()
-        return bool(conn.execute(statement).rowcount)
+        # without being asked Core forgets how many an insert was
+        return conn.execute(statement, execution_options={"preserve_rowcount": True}).rowcount == 1
     changed = conn.execute(
         update(rota).where(rota.c.project == project, rota.c.version == seen).values(version=seen + 1, body=body)
     )

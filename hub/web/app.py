@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from hub.runtime.live import Live
 from hub.runtime.services import Services
 from hub.store.inbox import InboxKind
 from hub.web import oauth
@@ -44,13 +45,19 @@ class HubApp:
         desks: Mapping[InboxKind, Desk],
         forms: Forms,
         forwarding: Forwarding,
+        live: Live,
     ) -> None:
+        self.live = live
         self._inner = SecurityHeaders(inner, is_https=is_https)
         self._busy = tuple(busy)
         self.desks, self.forms, self.forwarding = desks, forms, forwarding
         self.state = inner.state
         self.counts: Counts = inner.state.counts
         self.routes: Sequence[BaseRoute] = inner.routes
+
+    def stopping(self) -> None:
+        """The server stops: streams end at once, and their browsers come back to the next process."""
+        self.live.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -94,6 +101,7 @@ def build_app(services: Services) -> HubApp:
         await forwarding.prepare()
         async with forwarding.journal.running(), asyncio.TaskGroup() as group:
             tasks = [group.create_task(watch.run(), name="request times") for watch in watches]
+            tasks.append(group.create_task(services.live.run(), name="live events"))
             try:
                 yield
             finally:
@@ -114,4 +122,5 @@ def build_app(services: Services) -> HubApp:
         desks=desks,
         forms=forms,
         forwarding=forwarding,
+        live=services.live,
     )

@@ -142,7 +142,7 @@ class Forwarding:
     def _entry(self, answered: _Answered) -> ForwardingEntry:
         """Count one answer; the journal's row, with everything that explains it (X1)."""
         project, channel, question, told, took, asked_at = answered
-        found, counts, name = told.answer, self._counts, project.row.name
+        found, counts, name, services = told.answer, self._counts, project.row.name, self._services
         counts.forwarded[name, channel, "answered" if found.destination else "empty"] += 1
         counts.forwarding_took.observe(took)
         if told.age is not None:
@@ -157,6 +157,8 @@ class Forwarding:
             told.is_repeated,
             question.line,
         )
+        if found.employee is not None and services.popups is not None:
+            services.popups.forwarded(name, question.call_id, found.employee)
         return ForwardingEntry(
             project=name,
             channel=channel,

@@ -9,11 +9,12 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from typing import Protocol, runtime_checkable
 
 import uvicorn
 from starlette.types import ASGIApp
 
-__all__ = ["serve_forever", "server_config"]
+__all__ = ["HasStreams", "serve_forever", "server_config"]
 
 #: seconds that running requests get to end after SIGTERM
 GRACE = 10
@@ -43,12 +44,21 @@ def server_config(app: ASGIApp, *, forwarded_allow_ips: str = "127.0.0.1") -> uv
     )
 
 
+@runtime_checkable
+class HasStreams(Protocol):
+    """An application with answers that never end by themselves."""
+
+    def stopping(self) -> None:
+        """No more requests come: end what would go on for ever."""
+        ...
+
+
 class _Server(uvicorn.Server):
     """uvicorn that tells its port, sleeps while nothing happens, and leaves the process alone when it stops."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[int], None]) -> None:
+    def __init__(self, config: uvicorn.Config, app: ASGIApp, ready: Callable[[int], None]) -> None:
         super().__init__(config)
-        self._ready = ready
+        self._app, self._ready = app, ready
         self._stop = asyncio.Event()
 
     def stop(self) -> None:
@@ -56,6 +66,8 @@ class _Server(uvicorn.Server):
         self.force_exit = self.should_exit
         self.should_exit = True
         self._stop.set()
+        if isinstance(self._app, HasStreams):
+            self._app.stopping()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
@@ -100,7 +112,7 @@ async def serve_forever(app: ASGIApp, host: str, port: int, *, ready: Callable[[
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
         listening.setblocking(False)
-        server = _Server(server_config(app), ready)
+        server = _Server(server_config(app), app, ready)
         serving = asyncio.create_task(server.serve(sockets=[listening]), name="web server")
         try:
             await asyncio.shield(serving)

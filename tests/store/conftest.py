@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hub.clock import FakeClock
-from hub.store.engine import Store, sqlite_url
+from hub.store.engine import Store
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
@@ -19,14 +21,24 @@ def now() -> datetime:
     return NOW
 
 
-@pytest.fixture(params=["sqlite"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where the store of this test lives; PostgreSQL joins as a second parameter."""
-    assert request.param == "sqlite"
-    return sqlite_url(tmp_path / "hub.db").render_as_string()
-
-
 @pytest.fixture
 def store(database_url: str) -> Iterator[Store]:
     with Store(database_url, clock=FakeClock(NOW)) as opened:
         yield opened
+
+
+@pytest.fixture
+def run_at_once() -> Callable[..., list[Any]]:
+    """Runs functions in threads of their own that begin together; their results in order, or what the first raised."""
+
+    def run(*functions: Callable[[], Any]) -> list[Any]:
+        barrier = threading.Barrier(len(functions))
+
+        def one(fn: Callable[[], Any]) -> Any:
+            barrier.wait(30)
+            return fn()
+
+        with ThreadPoolExecutor(len(functions)) as pool:
+            return [future.result() for future in [pool.submit(one, fn) for fn in functions]]
+
+    return run

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, insert, select
-from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError
 
-from hub.store import migrations, schema
+from hub.store import schema
 from hub.store.engine import Store, driver_connection, sqlite_url
+from tests.postgres import on_postgres, on_sqlite
 
 
 def add_project(conn: Connection, name: str, now: datetime) -> str:
@@ -24,6 +25,7 @@ def names(conn: Connection) -> list[str]:
     return sorted(conn.execute(select(schema.project.c.name)).scalars())
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("pragma", "value"),
     [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("busy_timeout", 15_000)],
@@ -33,8 +35,14 @@ async def test_pragmas_are_what_durability_needs(store: Store, pragma: str, valu
     assert await store.write(lambda conn: conn.exec_driver_sql(f"PRAGMA {pragma}").scalar_one()) == value
 
 
+@on_postgres
+async def test_a_commit_waits_for_the_disk_whatever_the_server_says(store: Store) -> None:
+    """H3: the tests' server is told not to wait by default."""
+    assert await store.write(lambda conn: conn.exec_driver_sql("SHOW synchronous_commit").scalar_one()) == "on"
+
+
 async def test_a_reader_cannot_write(store: Store, now: datetime) -> None:
-    with pytest.raises(OperationalError):
+    with pytest.raises(DBAPIError, match=r"read-?only"):
         await store.read(lambda conn: add_project(conn, "crm", now))
     assert await store.read(names) == []
 
@@ -44,6 +52,7 @@ async def test_a_hundred_tasks_write_at_once_and_all_is_kept(store: Store, now: 
     assert await store.read(names) == [f"p{n:03}" for n in range(100)]
 
 
+@on_sqlite
 async def test_waiting_writes_share_one_commit(store: Store, now: datetime) -> None:
     """Group commit: what queued up while the writer was busy is one transaction."""
     gate, began = threading.Event(), threading.Event()
@@ -100,6 +109,7 @@ async def test_a_lone_write_that_raises_leaves_nothing(store: Store, now: dateti
     assert await store.write(lambda conn: add_project(conn, "c", now)) == "c"
 
 
+@on_sqlite
 async def test_a_write_that_ends_the_transaction_fails_its_group_and_not_the_writer(
     store: Store, now: datetime
 ) -> None:
@@ -139,6 +149,15 @@ def test_write_now_works_without_a_loop(store: Store, now: datetime) -> None:
     assert store.read_now(names) == ["a"]
 
 
+@on_postgres
+async def test_data_version_changes_with_every_commit(store: Store, now: datetime) -> None:
+    before = await store.data_version()
+    assert await store.data_version() == before
+    await store.write(lambda conn: add_project(conn, "own", now))
+    assert await store.data_version() != before
+
+
+@on_sqlite
 async def test_data_version_changes_with_other_processes_only(store: Store, now: datetime, database_url: str) -> None:
     before = await store.data_version()
     await store.write(lambda conn: add_project(conn, "own", now))
@@ -159,21 +178,6 @@ async def test_close_finishes_what_was_queued(database_url: str, now: datetime) 
         await store.write(names)
     with Store(database_url) as again:
         assert again.read_now(names) == ["a"]
-
-
-def test_migrations_run_from_empty_and_are_not_run_twice(database_url: str, now: datetime) -> None:
-    with Store(database_url) as store:
-        first = store.read_now(migrations.applied)
-        assert first == tuple(fn.__name__ for fn in migrations.MIGRATIONS)
-        assert store.write_now(lambda conn: migrations.apply(conn, now)) == ()
-    with Store(database_url) as store:
-        assert store.read_now(migrations.applied) == first
-
-
-def test_migrations_are_numbered_without_gaps() -> None:
-    assert [fn.__name__[:5] for fn in migrations.MIGRATIONS] == [
-        f"m{number:04}" for number in range(1, len(migrations.MIGRATIONS) + 1)
-    ]
 
 
 def test_a_database_that_cannot_be_opened_says_so(tmp_path: Path) -> None:

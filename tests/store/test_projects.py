@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table, make_url, select
 
 from hub.core.records import Catalogue, EmployeeId, UserId
 from hub.errors import ConfigurationError, Stale
 from hub.ports import ConnectionState
-from hub.store import bindings, projects
+from hub.store import bindings, migrations, projects
 from hub.store.addresses import load_addresses
 from hub.store.bindings import Binding
 from hub.store.connection_state import ConnectionStates
@@ -40,7 +40,17 @@ def filled(store: Store, now: datetime) -> Store:
 
 
 def content(database_url: str) -> bytes:
-    return Path(database_url.removeprefix("sqlite:///")).read_bytes()
+    """Everything that lies in the database, as it lies there."""
+    url = make_url(database_url)
+    if url.database is not None and url.get_backend_name() == "sqlite":
+        return Path(url.database).read_bytes()
+    with Store(url) as store:
+        return store.read_now(lambda conn: b"".join(rows_of(conn, table) for table in migrations.TABLES))
+
+
+def rows_of(conn: Connection, table: Table) -> bytes:
+    cells = (cell for row in conn.execute(select(table)) for cell in row)
+    return b"".join(cell if isinstance(cell, bytes) else str(cell).encode() for cell in cells)
 
 
 def test_a_new_project_is_in_shadow_and_writes_nothing_until_told(filled: Store) -> None:

@@ -23,6 +23,7 @@ from hub.store.directory import Directory
 from hub.store.dues import Due
 from hub.store.engine import Store
 from hub.store.forwarding_log import ForwardingEntry
+from tests.postgres import on_sqlite
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=1)
@@ -252,6 +253,7 @@ def test_a_new_password_and_a_removed_account_end_the_sessions(store: Store) -> 
 # --- backup -----------------------------------------------------------------------------------------------------
 
 
+@on_sqlite
 def test_a_running_hub_is_copied_whole(store: Store, tmp_path: Path) -> None:
     publish(store, "a = 1\n", None)
     sources = (tmp_path / "hub.db", tmp_path / "directory.db", tmp_path / "nothing.db")
@@ -268,6 +270,7 @@ def test_a_running_hub_is_copied_whole(store: Store, tmp_path: Path) -> None:
         assert restored.read_now(lambda conn: policies.head(conn, "auto")) is not None
 
 
+@on_sqlite
 def test_a_copy_never_replaces_its_source_and_damage_is_told(store: Store, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="itself"):
         backup([tmp_path / "hub.db"], tmp_path)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute, Mount
 
+from hub.web.widget.live import live, ticket
 from hub.web.widget.session import session
-from hub.web.widget.visitor import visit_route
+from hub.web.widget.visitor import open_route, visit_route
 
 __all__ = ["ROUTES"]
 
@@ -14,6 +15,8 @@ ROUTES: list[BaseRoute] = [
         "/widget/api",
         routes=[
             visit_route("/session", post=session),
+            visit_route("/ticket", post=ticket),
+            open_route("/live", live),
         ],
     ),
 ]

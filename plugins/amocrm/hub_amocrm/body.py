@@ -28,7 +28,7 @@ from hub_amocrm.config import AmoCrmSettings
 from hub_amocrm.mapping import CARDS, UNWRITABLE
 from hub_amocrm.profile import FieldSpec, Profile
 
-__all__ = ["CALL_STATUSES", "Bodies", "Item"]
+__all__ = ["CALL_STATUSES", "Bodies", "Item", "popup_item"]
 
 Item: TypeAlias = dict[str, Any]
 
@@ -231,8 +231,7 @@ class Bodies:
         """None if there is nothing to show or nobody to see it: without ``users`` everybody would (16)."""
         if action.phone is None or not write.users:
             return None
-        users = [int(user) for user in write.users]
-        return {"type": "phone_call", "phone_number": action.phone.lstrip("+"), "users": users}
+        return popup_item(action.phone, write.users)
 
     # --- texts and fields ---------------------------------------------------------------------------------------
 
@@ -328,6 +327,11 @@ def _on(ref: RecordRef | None) -> Item:
 def _without_empty(item: Mapping[str, Any]) -> Item:
     """Omitted fields stay as they are; null and [] would clear them, or be refused (6.1)."""
     return {name: value for name, value in item.items() if value is not None and value not in ([], {})}
+
+
+def popup_item(phone: Phone, users: Iterable[UserId]) -> Item:
+    """A notice about a call for ``users``, of whom there must be one: without any, everybody would see it (16)."""
+    return {"type": "phone_call", "phone_number": phone.lstrip("+"), "users": [int(user) for user in users]}
 
 
 def _multitext(code: str, values: Iterable[str]) -> list[Item]:

@@ -6,19 +6,21 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from hub.core.interaction import Identity
+from hub.core.interaction import Direction, Identity
 from hub.core.plan import StepKey
 from hub.core.records import Catalogue, RecordKind, RecordRef
 from hub.ports import Applied, Changes, ConnectionContext, Done, Write
+from hub.ringing import CallSign
 from hub_amocrm.account import Account
 from hub_amocrm.auth import Credentials
-from hub_amocrm.body import Bodies
+from hub_amocrm.body import Bodies, popup_item
 from hub_amocrm.client import AmoCrmClient
 from hub_amocrm.config import AmoCrmSettings
 from hub_amocrm.doubt import Doubt
 from hub_amocrm.feed import Feed
 from hub_amocrm.importing import Import
 from hub_amocrm.mapping import CARDS, Reader
+from hub_amocrm.problem import Sent
 from hub_amocrm.profile import Profile, load_profile, save_profile
 from hub_amocrm.reading import COLLECTIONS, Collected, Records, to_changes
 from hub_amocrm.writing import Writer, request_group
@@ -105,6 +107,16 @@ class AmoCrmSession:
     async def search(self, identity: Identity) -> Changes:
         """Contacts and companies by query, then their deals and open tasks; lags behind writes (19)."""
         return await (await self._get()).records.search(identity)
+
+    async def show_call(self, sign: CallSign) -> None:
+        """POST /api/v2/events: the corner notice with the caller's card, for those who ring or have picked up (16).
+
+        amoCRM has none for outgoing calls, and none that takes a notice away.
+        """
+        if sign.phase == "over" or sign.direction is not Direction.INBOUND:
+            return
+        item = popup_item(sign.phone, sign.users)
+        await self._client.pop_up([item], Sent(operation="POST /api/v2/events"))
 
     def record_url(self, ref: RecordRef) -> str:
         """The card in the account's web pages; tasks and notes have none, so the list of tasks stands in."""

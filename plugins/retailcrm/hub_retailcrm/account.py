@@ -136,7 +136,7 @@ class Account:
         if not public:
             warnings.append("The hub has no public address yet: connect again once it has one, for popups of cards.")
             return
-        telephony = {"inputEventSupported": True, "outputEventSupported": True, "hangupEventSupported": False}
+        telephony = {"inputEventSupported": True, "outputEventSupported": True, "hangupEventSupported": True}
         module = {
             "code": settings.module_code,
             "integrationCode": settings.module_code,

@@ -22,6 +22,7 @@ from hub.core.plan import (
 )
 from hub.core.records import RecordKind, RecordRef, UserId
 from hub.ports import Write
+from hub.ringing import CallSign
 from hub_retailcrm import wire
 from hub_retailcrm.config import RetailCrmSettings
 from hub_retailcrm.mapping import CUSTOM, SOURCE_PARTS
@@ -42,6 +43,13 @@ RESULTS = {
     Disposition.FAILED: "failed",
     Disposition.PENDING: "unknown",
 }
+#: the same in the words of call events, and who began
+_HANGUPS = {
+    Disposition.ANSWERED: "answered",
+    Disposition.BUSY: "busy",
+    Disposition.FAILED: "failed",
+}
+_EVENTS = {Direction.INBOUND: "in", Direction.OUTBOUND: "out"}
 _YES = frozenset({"1", "true", "yes", "on", "да", "так"})
 #: attributes that the catalogue offers as fields and that are written as they stand
 _PLAIN = ("orderMethod", "managerComment", "customerComment")
@@ -204,6 +212,20 @@ class Bodies:
         if action.phone is None or not write.users:
             return None
         event = {"phone": action.phone, "type": "in", "userIds": [int(user) for user in write.users]}
+        return event | ({"site": self.profile.site} if self.profile.site else {})
+
+    def call_event(self, sign: CallSign) -> Item:
+        """A call rings, is taken by somebody for whom it did not ring, or is over; ``callExternalId`` ties them (7)."""
+        event: Item = {
+            "phone": sign.phone,
+            "type": _EVENTS[sign.direction] if sign.phase != "over" else "hangup",
+            "userIds": [int(user) for user in sign.users],
+            "callExternalId": sign.call_id,
+        }
+        if sign.phase == "over":
+            event["hangupStatus"] = _HANGUPS.get(sign.disposition, "no answered")
+        if sign.line is not None:
+            event["externalPhone"] = sign.line.lstrip("+")
         return event | ({"site": self.profile.site} if self.profile.site else {})
 
     def notification(self, write: Write, action: Notify, link: str) -> Item | None:

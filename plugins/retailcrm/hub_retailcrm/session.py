@@ -10,6 +10,7 @@ from hub.core.interaction import Identity
 from hub.core.plan import StepKey
 from hub.core.records import Catalogue, RecordKind, RecordRef
 from hub.ports import Applied, Changes, ConnectionContext, Done, Write
+from hub.ringing import CallSign
 from hub_retailcrm.account import Account
 from hub_retailcrm.body import Bodies
 from hub_retailcrm.client import RetailCrmClient
@@ -18,6 +19,7 @@ from hub_retailcrm.doubt import Doubt
 from hub_retailcrm.feed import Feed
 from hub_retailcrm.importing import Import
 from hub_retailcrm.mapping import Reader
+from hub_retailcrm.problem import Sent
 from hub_retailcrm.profile import Profile, load_profile, save_profile
 from hub_retailcrm.reading import LISTS, Collected, Records
 from hub_retailcrm.writing import Writer, request_group
@@ -106,6 +108,13 @@ class RetailCrmSession:
         """Open orders with their customers first; ends with what changed while it ran."""
         async for page in (await self._get()).importing.import_all(cursor):
             yield page
+
+    async def show_call(self, sign: CallSign) -> None:
+        """POST /telephony/call/event: ``in`` or ``out`` shows the caller's card, ``hangup`` says how it ended (7)."""
+        if self._settings.popup == "notification":
+            return
+        event = (await self._get()).writer.bodies.call_event(sign)
+        await self._client.call_event(event, Sent(operation="POST telephony/call/event"))
 
     async def read(self, refs: Sequence[RecordRef]) -> Changes:
         """A request for every kind and 100 ids."""

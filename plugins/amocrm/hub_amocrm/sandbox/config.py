@@ -51,6 +51,10 @@ class Switches(CrmSwitches):
     auto_consent: bool = False
     #: Host that the account moved to; other hosts answer 401 (API) and 404 (tokens).
     moved_to: str | None = None
+    #: ``aud`` of the tokens that the account's pages get; None: made of the integration's redirect address.
+    token_audience: str | None = None
+    #: So long ago the tokens of the account's pages were issued; more than 1800 makes them expired.
+    token_age_seconds: int = 0
     #: Host put into ``referer`` after consent; None: the host that the page was asked from.
     referer: str | None = None
 

@@ -26,6 +26,8 @@ def control_routes(sandbox: Sandbox) -> list[Route]:
         order("/records", control.records, "GET"),
         order("/deliveries", control.deliveries, "GET"),
         order("/tokens", control.tokens, "POST"),
+        order("/session", control.session, "POST"),
+        order("/widget", control.widget, "POST"),
         order("/integration", control.integration, "GET", "POST"),
         order("/disconnect", control.disconnect, "POST"),
         order("/account", control.account, "POST"),
@@ -63,6 +65,13 @@ class _Control:
                 return {"token": self._sandbox.disposable_token(body["audience"], user_id)}
             case _:
                 raise ValueError(f"kind is long_lived, code, pair or disposable, not {kind!r}")
+
+    async def session(self, request: Request) -> Any:
+        body = await json_object(request)
+        return {"session_id": self._sandbox.log_in(int(body["user_id"]))}
+
+    async def widget(self, request: Request) -> Any:
+        return self._sandbox.install_widget(**await json_object(request))
 
     async def integration(self, request: Request) -> Any:
         if request.method == "POST":

@@ -11,6 +11,7 @@ from hub_sandbox import Entry, FaultBook, Gateway, Silence
 from .ask import Ask
 from .config import Switches
 from .delivery import Deliverer
+from .frontend import FrontEnd
 from .limiter import Limiter, Verdict
 from .oauth import OAuth
 from .reply import Problem, Reply, problem
@@ -33,6 +34,7 @@ class AmoGateway(Gateway[Ask, Reply]):
         self._oauth = oauth
         self._limiter = limiter
         self._deliverer = deliverer
+        self.front_end = FrontEnd(world, oauth)
         self._table = RouteTable(routes())
 
     @property
@@ -77,7 +79,7 @@ class AmoGateway(Gateway[Ask, Reply]):
             return None
         if not ask.path.startswith("/api/"):
             return None
-        grant = self._oauth.authorize(ask.headers.get("authorization", ""))
+        grant = self._oauth.authorize(ask.headers.get("authorization", "")) or self.front_end.grant(ask)
         if grant is None or self._is_moved(ask):
             return problem(401, "Invalid user name or password")
         ask.client_id, ask.user_id = grant.client_id, grant.user_id
@@ -117,6 +119,9 @@ class AmoGateway(Gateway[Ask, Reply]):
                 return self._oauth.token(ask)
             case "GET", "/oauth2/account/current/subdomain":
                 return self._oauth.current_subdomain(ask)
+        page_reply = self.front_end.answer(ask)
+        if page_reply is not None:
+            return page_reply
         _, ask.params, methods = self._table.find(ask.path)
         if not methods:
             return problem(404, f"Cannot {ask.method} {ask.origin}{ask.path}!")

@@ -87,10 +87,15 @@ class OAuth:
             "refresh_token": refresh,
         }
 
-    def issue_disposable(self, audience: str, user_id: int | None = None, client_id: str | None = None) -> str:
-        """A front-end token (X-Auth-Token), signed with the integration's secret, 30 minutes (4.7)."""
+    def issue_disposable(
+        self, audience: str, user_id: int | None = None, client_id: str | None = None, *, age: int = 0
+    ) -> str:
+        """A front-end token (X-Auth-Token), signed with the integration's secret, 30 minutes (4.7).
+
+        ``age`` seconds ago it was issued: one of more than 30 minutes has expired.
+        """
         integration = self.integrations[client_id or next(iter(self.integrations))]
-        now, owner = self._world.now(), user_id or self._world.account.owner_id
+        now, owner = self._world.now() - age, user_id or self._world.account.owner_id
         user = self._world.users.get(owner)
         claims: dict[str, Any] = {
             "iss": f"https://{self._world.account.subdomain}.amocrm.ru",

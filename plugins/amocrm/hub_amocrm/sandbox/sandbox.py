@@ -64,6 +64,24 @@ class Sandbox(CrmSandbox[World, AmoGateway]):
         """The JWT that the account's pages send to an integration (X-Auth-Token)."""
         return self.oauth.issue_disposable(audience, user_id)
 
+    def log_in(self, user_id: int) -> str:
+        """The value of the cookie ``session_id`` by which the account's pages know the person."""
+        with self.world.lock:
+            return self.gateway.front_end.log_in(user_id)
+
+    def install_widget(self, code: str, **record: Any) -> Json:
+        """Put a widget into the account, or change its record: path, installed_version, settings, active …"""
+        with self.world.lock:
+            known = self.gateway.front_end.widgets
+            fresh = {"id": 9000 + len(known), "code": code, "active": "Y", "status": "installed", "settings": {}}
+            known[code] = {**known.get(code, fresh), **record}
+            return known[code]
+
+    def remove_widget(self, code: str) -> None:
+        """Take a widget out of the account."""
+        with self.world.lock:
+            self.gateway.front_end.widgets.pop(code, None)
+
     def set_integration(self, **values: Any) -> Integration:
         """Change or add an integration: client_id, client_secret, redirect_uri, disconnect_url."""
         with self.world.lock:
@@ -162,6 +180,7 @@ class Sandbox(CrmSandbox[World, AmoGateway]):
         with self.world.lock:
             self.world.open()
             self.oauth.open()
+            self.gateway.front_end.open()
             self.faults.open()
             self.deliverer.forget()
             self.reset_stats()

@@ -1,0 +1,33 @@
+"""Locks by name within a transaction, for what several processes must not do at once on PostgreSQL (H9).
+
+On SQLite there is one writer, and nothing to hold. The order in which a transaction takes them: first what arrives in
+a project (`hold` with "arrivals"), then works of interactions in the order of their ids, then everything else; two
+that meet all the same are told apart by the server, and one of them is run again (`hub.store.postgres.Postgres.write`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from sqlalchemy import BigInteger, Connection, bindparam, func, select
+
+__all__ = ["hold", "is_shared"]
+
+_HOLD = select(func.pg_advisory_xact_lock(bindparam("key", type_=BigInteger)))
+
+
+def is_shared(conn: Connection) -> bool:
+    """Whether other transactions may write while this one does."""
+    return conn.dialect.name == "postgresql"
+
+
+def hold(conn: Connection, *words: str) -> None:
+    """Be the only one who holds ``words`` until the transaction ends; waits for whoever does."""
+    if is_shared(conn):
+        conn.execute(_HOLD, {"key": _key(*words)})
+
+
+def _key(*words: str) -> int:
+    """The number of the advisory lock that stands for ``words``: 64 bits, so that no two of an installation meet."""
+    digest = hashlib.sha256("\n".join(("transaction", *words)).encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)

@@ -1,0 +1,102 @@
+"""PostgreSQL: how transactions are opened there, and run again when two processes made each other wait (H9)."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import psycopg
+import sqlalchemy
+from psycopg.types.string import StrDumper
+from sqlalchemy import URL, Connection, event
+from sqlalchemy.exc import DBAPIError
+
+__all__ = ["Postgres", "is_conflict"]
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+#: how often a function is run that meets others, and how long it stands back at most before the next time, seconds
+MOST_TRIES = 8
+LONGEST_PAUSE = 0.2
+#: what the server calls a deadlock and a conflict of two transactions: one of both was undone whole
+_CONFLICTS = frozenset({"40P01", "40001"})
+
+#: an accepted webhook is on disk whatever the server's own default says (H3); nobody waits for ever for a lock
+_SESSION = "-c synchronous_commit=on -c lock_timeout=15s -c client_encoding=utf8"
+
+
+class Postgres:
+    """The connections of one process; a connection is known by its ``application_name``, ``hub`` by default."""
+
+    def __init__(self, url: URL, size: int) -> None:
+        options = " ".join((_SESSION, str(url.query.get("options", "")))).strip()
+        connect_args = {"options": options, "connect_timeout": 5}
+        if "application_name" not in url.query:
+            connect_args["application_name"] = "hub"
+        self.engine = sqlalchemy.create_engine(
+            url.difference_update_query(["options"]), pool_size=size, max_overflow=size, connect_args=connect_args
+        )
+        event.listen(self.engine, "connect", _prepare)
+        self._reading = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+    def write(self, fn: Callable[[Connection], T]) -> T:
+        """Run ``fn`` in a transaction of its own and commit it; again if it met another one, or a connection was stale.
+
+        ``fn`` has no effect but through its connection, so that what was undone can be repeated. A connection that
+        goes while the commit is under way is not repeated: nobody knows whether it was taken.
+        """
+        tries = 0
+        while True:
+            tries += 1
+            is_committing = False
+            try:
+                with self.engine.connect() as conn:
+                    result = fn(conn)
+                    is_committing = True
+                    conn.commit()
+                    return result
+            except DBAPIError as error:
+                if is_conflict(error):
+                    if tries >= MOST_TRIES:
+                        raise
+                    log.debug("two writes met: %s", error.orig, extra={"action": "store.conflict"})
+                    time.sleep(random.uniform(0, LONGEST_PAUSE * tries / MOST_TRIES))
+                # the server was restarted since: the pool has thrown all its connections away
+                elif tries > 1 or is_committing or not error.connection_invalidated:
+                    raise
+
+    def read(self, fn: Callable[[Connection], T]) -> T:
+        """What ``fn`` reads from one consistent state; once more if the connection was stale."""
+        try:
+            with self._reading.connect() as conn:
+                return fn(conn)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+        with self._reading.connect() as conn:
+            return fn(conn)
+
+    def close(self) -> None:
+        """Give all connections back to the server."""
+        self.engine.dispose()
+
+
+def _prepare(driver: psycopg.Connection[Any], _: object) -> None:
+    driver.adapters.register_dumper(str, _Words)
+
+
+class _Words(StrDumper):
+    """Text as vendors send it may hold the character NUL; PostgreSQL takes any but that one."""
+
+    def dump(self, obj: str) -> Any:
+        return super().dump(obj.replace("\x00", "\ufffd") if "\x00" in obj else obj)
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Whether the transaction was undone only because of another one."""
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _CONFLICTS
