@@ -330,7 +330,7 @@ class Advance:
     def _end(self, conn: Connection, seen: Seen, now: datetime) -> None:
         """All steps have ended: the interaction is finished, or it needs attention; the lane goes on either way."""
         refused = seen.counts.get(StepState.REJECTED.value, 0)
-        found = work.get(conn, seen.work.interaction_id, seen.work.connection)
+        found = work.get(conn, seen.work.interaction_id, seen.work.connection, to_change=True)
         if found is None or found.state is not WorkState.WRITING:
             return
         if found.revision > found.decided_revision:
@@ -375,8 +375,11 @@ class Advance:
     ) -> Kept:
         """Store plan, steps and turns in one transaction."""
         assert seen.stored is not None
-        found = work.get(conn, seen.work.interaction_id, lane.connection)
+        found = work.get(conn, seen.work.interaction_id, lane.connection, to_change=True)
         if found is None or found.state is not WorkState.OPEN or found.revision != seen.work.revision:
+            return Kept.LOST
+        if found.client_id != lane.client_id:
+            # joined to another client meanwhile, in whose lane it is now (X12)
             return Kept.LOST
         own = steps.of_interaction(conn, found.interaction_id, lane.connection)
         if is_held(conn, found) or any(step.state.value in _ON_THE_WAY for step in own):

@@ -200,6 +200,11 @@ _HEAD = Prepared(
     )
     .limit(1)
 )
+_LOCK = (
+    select(work.c.state)
+    .where(work.c.interaction_id == bindparam("of_interaction"), work.c.connection == bindparam("of_connection"))
+    .with_for_update()
+)
 _IS_AWAITED = Prepared(
     select(func.count()).where(
         work.c.client_id == bindparam("of_client"),
@@ -210,8 +215,17 @@ _IS_AWAITED = Prepared(
 )
 
 
-def get(conn: Connection, interaction_id: InteractionId, connection: str) -> Work | None:
-    """The interaction's work in one CRM."""
+def get(
+    conn: Connection, interaction_id: InteractionId, connection: str, *, to_change: bool = False
+) -> Work | None:
+    """The interaction's work in one CRM.
+
+    ``to_change``: nobody else changes it, its client or the revision that it is held against until this transaction
+    ends. On SQLite that is so anyway; on PostgreSQL ingest may run in another process.
+    """
+    if to_change and conn.dialect.name == "postgresql":
+        # a statement of its own: what it waited for is seen by the next one only
+        conn.execute(_LOCK, {"of_interaction": interaction_id, "of_connection": connection})
     row = _GET.first(conn, of_interaction=interaction_id, of_connection=connection)
     return None if row is None else read_work(row)
 

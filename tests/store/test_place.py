@@ -1,0 +1,39 @@
+"""Where one of several processes of a machine keeps its files (H9)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hub.compose import build_services
+from hub.errors import ConfigurationError
+from hub.settings import Settings
+from hub.store.place import take_place
+
+
+def test_each_process_takes_the_first_place_that_is_free(tmp_path: Path) -> None:
+    """H9: what a process left there is found by the one that comes after it."""
+    first, second, web = (take_place(tmp_path, role) for role in ("worker", "worker", "web"))
+    assert [first.name, second.name, web.name] == ["worker-1", "worker-2", "web-1"]
+    first.leave()
+    again = take_place(tmp_path, "worker")
+    assert again.name == "worker-1"
+    for place in (second, web, again):
+        place.leave()
+
+
+def test_the_copy_of_the_directory_lies_in_the_place(tmp_path: Path) -> None:
+    """H6, H9: HUB_DIRECTORY_PLACE."""
+    settings = Settings(environment="development", data_directory=tmp_path, directory_place="worker-2")
+    assert settings.directory_path == tmp_path / "worker-2" / "directory.db"
+
+
+def test_roles_are_refused_on_sqlite_with_the_way_out(tmp_path: Path) -> None:
+    """H9, H11: one process is the whole hub there."""
+    settings = Settings(environment="development", data_directory=tmp_path, role="worker")
+    with pytest.raises(ConfigurationError, match="PostgreSQL") as caught:
+        build_services(settings, is_running=True)
+    assert caught.value.path == "HUB_ROLE"
+    # without a role it is a hub
+    build_services(settings.model_copy(update={"role": "all"}), is_running=True).close()
