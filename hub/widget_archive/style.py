@@ -14,7 +14,8 @@ __all__ = ["OWN", "must_load_nothing_else", "must_name_what_is_ours", "must_stay
 OWN = "crmhub"
 _INSIDE = re.compile(r"@(?:media|supports|container|layer)\b")
 _NAMED = re.compile(r"@(?:-webkit-)?keyframes\s+(?P<name>[\w-]+)")
-_OURS = re.compile(rf"(?:[a-z]+)?(?:[.#]{OWN}[\w-]*|:host\b|\[data-{OWN}[^\]]*\])")
+#: the CRM's own mark of its dark theme may stand before our root
+_OURS = re.compile(rf"(?:html\[data-color-scheme[^\]]*\] )?(?:[a-z]+)?(?:[.#]{OWN}[\w-]*|:host\b|\[data-{OWN}[^\]]*\])")
 
 
 def must_stay_under_our_root(archive: Archive) -> Iterator[Fault]:

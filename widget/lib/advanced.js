@@ -119,7 +119,7 @@ define(['./dom.js', './surface.js', './staff.js'], function (dom, surface, staff
         h(
           'p',
           { class: 'crmhub-foot' },
-          settings.console ? kit.link(settings.console, t('advanced.console'), 'crmhub-link') : null,
+          settings['console'] ? kit.link(settings['console'], t('advanced.open_hub'), 'crmhub-link') : null,
           h('span', { class: 'crmhub-faint' }, t('advanced.versions', { widget: kit.page.version(), hub: settings.hub_version || '' }))
         )
       );

@@ -11,7 +11,7 @@ define(['./dom.js', './surface.js', './popup_view.js'], function (dom, surface, 
   const MARGIN = 12;
   const TOAST_MS = 7000;
   /** Buttons of the CRM that save: nothing of ours may lie over them. */
-  const SAVE = 'button[class*="save"], button[class*="accept"], .js-card-save, .js-widget-install';
+  const SAVE = 'button[class*="save"], button[class*="accept"]';
 
   return function createStack(kit, actions, handlers) {
     const t = kit.t;
@@ -115,15 +115,15 @@ define(['./dom.js', './surface.js', './popup_view.js'], function (dom, surface, 
       return isOpen ? popups : popups.slice(0, SHOWN);
     }
 
+    /** The popup that is drawn whole: what rings, else what the manager unfolded, else the first. */
     function wholeKey() {
-      const isHere = shown().some(function (popup) {
+      const first = popups[0] || {};
+      const picked = shown().find(function (popup) {
         return popup.key === chosen;
       });
-      if (!isHere || (popups[0] && popups[0].state === 'ringing')) {
-        const chosenRings = popups.some(function (popup) {
-          return popup.key === chosen && popup.state === 'ringing';
-        });
-        chosen = chosenRings ? chosen : (popups[0] || {}).key || '';
+      if (!picked || (first.state === 'ringing' && picked.state !== 'ringing')) {
+        chosen = '';
+        return first.key;
       }
       return chosen;
     }

@@ -59,7 +59,7 @@ define([], function () {
       read_only: 'Змінити це може адміністратор або керівник.',
       connections: 'Підключення',
       seen: 'Останні дані: {when}',
-      console: 'Відкрити консоль хаба',
+      open_hub: 'Відкрити консоль хаба',
       versions: 'Віджет {widget}, хаб {hub}'
     },
     popup: {
