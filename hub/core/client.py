@@ -11,6 +11,7 @@ from hub.core.interaction import Identity
 from hub.core.phone import Phone
 from hub.core.plan import Reason, RecordChoice
 from hub.core.records import Company, Contact, Deal, EmployeeId
+from hub.core.slots import by_slots
 
 if TYPE_CHECKING:
     from hub.core.policy import Policy
@@ -24,6 +25,7 @@ _EARLIEST = datetime.min.replace(tzinfo=UTC)
 _LATEST = datetime.max.replace(tzinfo=UTC)
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
     """The client as the CRM knows them; all None for a new client."""

@@ -24,30 +24,36 @@ def shown_candidates(people: Assigned) -> tuple[Candidate, ...]:
     return tuple(found.values())
 
 
-#: what an explanation shows first, and whether the CRM told it
-_SHOWN: tuple[tuple[str, bool], ...] = (
-    ("kind", False), ("direction", False), ("disposition", False), ("is_callback", False), ("is_internal", False),
-    ("answered_by", False), ("caller", False), ("answered_at", False), ("at_unknown_destination", False),
-    ("is_transferred", False), ("line", False), ("department", False), ("dialled_owner", False),
-    ("is_new_client", True), ("deal_responsible", True), ("contact_responsible", True), ("has_open_deal", True),
-    ("had_deals", True), ("has_open_call_back", True), ("has_open_task", True), ("last_talked", False),
+#: what an explanation shows: first what the channel told, then what the CRM did
+_TOLD = (
+    "kind", "direction", "disposition", "is_callback", "is_internal", "answered_by", "caller", "answered_at",
+    "at_unknown_destination", "is_transferred", "line", "department", "dialled_owner",
 )  # fmt: skip
+_OF_CRM = (
+    "is_new_client", "deal_responsible", "contact_responsible", "has_open_deal", "had_deals", "has_open_call_back",
+    "has_open_task",
+)  # fmt: skip
+_ALWAYS_SHOWN = frozenset({"is_new_client", "has_open_deal"})
+_read_told, _read_of_crm = attrgetter(*_TOLD), attrgetter(*_OF_CRM)
 
 
 def shown_facts(facts: Facts) -> tuple[Fact, ...]:
     """The facts of a decision as they were seen, those of the CRM with their age."""
-    seen_at = facts.snapshot.seen_at
-    return tuple(
-        [
-            _fact(name, value, seen_at if is_of_crm else None)
-            for (name, is_of_crm), value in zip(_SHOWN, _read_shown(facts), strict=True)
-            if value or name in _ALWAYS_SHOWN
-        ]
-    )
+    seen_at, last_talked = facts.snapshot.seen_at, facts.last_talked
+    of_crm = [
+        _fact(name, value, seen_at)
+        for name, value in zip(_OF_CRM, _read_of_crm(facts), strict=True)
+        if value or name in _ALWAYS_SHOWN
+    ]
+    if last_talked:
+        of_crm.append(_fact("last_talked", last_talked, None))
+    return (*_facts_told(_read_told(facts)), *of_crm)
 
 
-_read_shown = attrgetter(*(name for name, _ in _SHOWN))
-_ALWAYS_SHOWN = frozenset({"is_new_client", "has_open_deal"})
+@lru_cache(1024)
+def _facts_told(values: tuple[object, ...]) -> tuple[Fact, ...]:
+    """Calls are of few kinds, at few places."""
+    return tuple(_fact(name, value, None) for name, value in zip(_TOLD, values, strict=True) if value)
 
 
 @lru_cache(4096)

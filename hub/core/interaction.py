@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Literal, NewType, TypeAlias
 
 from hub.core.phone import Phone
+from hub.core.slots import by_slots
 
 __all__ = [
     "Attribution",
@@ -58,6 +59,7 @@ class Disposition(StrEnum):
     PENDING = "pending"
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
     """By what a client can be recognised; everything may be empty (a hidden number)."""
@@ -76,6 +78,7 @@ class Identity:
         return not (self.phones or self.emails or self.handles or self.fields)
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attribution:
     """Where the client came from (R7); "" where the channel did not tell."""
@@ -99,6 +102,7 @@ class Attribution:
     source: str = ""
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
     """A place that the telephony rang, in all the ways in which it names one; who that is, the policy knows."""
@@ -146,6 +150,7 @@ class Destination:
         )
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leg:
     """One employee's part of a call; one that was rung and did not answer has ``is_answered`` False (A1)."""
@@ -157,6 +162,7 @@ class Leg:
     started_at: datetime | None = None
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One call of one client, whatever number of webhooks told of it (X8)."""
@@ -211,6 +217,7 @@ class Call:
         return self.ended_at or self.started_at
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
     """A form that a client filled in on a site (J8)."""
@@ -235,6 +242,7 @@ class Form:
         return self.started_at
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatMessage:
     """One line of a chat."""
@@ -245,6 +253,7 @@ class ChatMessage:
     author: Destination = Destination()
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chat:
     """A dialogue with a client on a site."""
@@ -278,6 +287,7 @@ class Chat:
         return self.ended_at or self.started_at
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """One message in a messenger, in either direction."""

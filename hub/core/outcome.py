@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field as ModelField
 
 from hub.core.part import Duration, Part
+from hub.core.slots import by_slots
 from hub.core.text import Language, LocalText, say
 
 __all__ = ["DealWish", "NoteWish", "Outcome", "OutcomeSettings", "Place", "TaskWish", "WordList", "merge"]
@@ -23,6 +24,7 @@ DealWish = Literal["none", "create", "create_another"]
 WordList = tuple[str, ...]
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskWish:
     """A task of the policy's ``tasks`` for somebody; what is None stays as the kind of task says."""
@@ -35,6 +37,7 @@ class TaskWish:
     text: str | None = None
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoteWish:
     """A note of the policy's ``notes`` on one of the client's records."""
@@ -43,6 +46,7 @@ class NoteWish:
     on: Place = "auto"
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What to do; None or empty means that nobody has set it."""

@@ -10,6 +10,7 @@ from typing import Literal, NewType, TypeAlias
 from hub.core.interaction import Direction, Disposition
 from hub.core.phone import Phone
 from hub.core.records import EmployeeId, RecordKind, RecordRef
+from hub.core.slots import by_slots
 
 __all__ = [
     "Action",
@@ -41,6 +42,7 @@ __all__ = [
 StepKey = NewType("StepKey", str)
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRecord:
     """Points at a record that another action of the same client will create, by that action's step key."""
@@ -52,6 +54,7 @@ class NewRecord:
 Ref: TypeAlias = RecordRef | NewRecord
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
     """Why something was decided: a message id of the catalogue, its values, and the requirement behind it."""
@@ -61,6 +64,7 @@ class Reason:
     requirement: str = ""
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateContact:
     kind: Literal["create_contact"] = "create_contact"
@@ -76,6 +80,7 @@ class CreateContact:
     reason: Reason
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateContact:
     """Adds what is missing; what is None or empty stays as it is in the CRM.
@@ -102,6 +107,7 @@ class UpdateContact:
     reason: Reason
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateDeal:
     kind: Literal["create_deal"] = "create_deal"
@@ -122,6 +128,7 @@ class CreateDeal:
     reason: Reason
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateDeal:
     kind: Literal["update_deal"] = "update_deal"
@@ -138,6 +145,7 @@ class UpdateDeal:
     reason: Reason
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateTask:
     """A task; with ``completed_at`` it is created as already done (the standard matrix's "completed task", Z)."""
@@ -157,6 +165,7 @@ class CreateTask:
     reason: Reason
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateTask:
     """Moves a task that exists: to another employee, deadline or text (X10)."""
@@ -170,6 +179,7 @@ class UpdateTask:
     reason: Reason
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompleteTask:
     kind: Literal["complete_task"] = "complete_task"
@@ -179,6 +189,7 @@ class CompleteTask:
     reason: Reason
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordCall:
     """The call record: one for one call (A6), on the record that the plan names."""
@@ -202,6 +213,7 @@ class RecordCall:
     reason: Reason
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddNote:
     kind: Literal["add_note"] = "add_note"
@@ -213,6 +225,7 @@ class AddNote:
     reason: Reason
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notify:
     """Tells employees at once: a popup in the hub's own tabs, else the CRM's notice (A12, C7). At most once."""
@@ -226,6 +239,7 @@ class Notify:
     reason: Reason
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nothing:
     """Deliberately nothing, with the reason; the journal and rehearsals need no special case."""
@@ -250,6 +264,7 @@ Action: TypeAlias = (
 )
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
     """One thing that the decision looked at, as it was seen (X1)."""
@@ -260,6 +275,7 @@ class Fact:
     seen_at: datetime | None = None
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """One condition and the value that it met."""
@@ -271,6 +287,7 @@ class Check:
     is_met: bool
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """A row of the matrix or a rule that was tried: ``failed`` is the first condition that did not hold."""
@@ -283,6 +300,7 @@ class Trial:
     requirement: str = ""
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """Somebody who could have been the responsible: chosen, or passed over and why (X1)."""
@@ -293,6 +311,7 @@ class Candidate:
     reason: Reason
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordChoice:
     """A contact that could have been the client: the one that gets the new work, or passed over and why (A9, X1)."""
@@ -303,6 +322,7 @@ class RecordChoice:
     reason: Reason
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """Everything that "why here?" is answered from (X1)."""
@@ -315,6 +335,7 @@ class Explanation:
     warnings: tuple[Reason, ...] = ()
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """The decision about one interaction in one CRM."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from hub.core.card import make_contact, make_deal
@@ -28,7 +29,7 @@ from hub.core.plan import (
 )
 from hub.core.records import EmployeeId, RecordKind, RecordRef, Task
 from hub.core.tasks import OpenTask, TaskKind, deadline, task_key
-from hub.core.text import LocalText, Speaker, plain_text, render, say
+from hub.core.text import LONGEST_TEXT, LocalText, Speaker, plain_text, render, say
 from hub.core.waiting import asks, waiting_key
 
 if TYPE_CHECKING:
@@ -131,6 +132,8 @@ class Making:
         """``text`` with its values; a plain one and a warning if it does not render."""
         speaker = self.speaker
         said = say(text, speaker.language)
+        if "{" not in said:
+            return said[:LONGEST_TEXT]
         who = assignee if "assignee" in said else None
         rendered = self.said.get((said, who))
         if rendered is None:
@@ -159,8 +162,12 @@ class Making:
 
     def tags(self, *lists: Sequence[LocalText]) -> tuple[str, ...]:
         """The tags of all ``lists``, each once; one that renders to nothing is left out."""
-        said = (self.text(tag, "tag") for tags in lists for tag in tags)
-        return tuple(dict.fromkeys(tag for tag in said if tag))
+        said: dict[str, None] = {}
+        for tags in lists:
+            for tag in tags:
+                said[self.text(tag, "tag")] = None
+        said.pop("", None)
+        return tuple(said)
 
     def number(self, value: float | LocalText | None, title: str) -> float | None:
         """``value``, or the number that it renders to; None with a warning if it is none."""
@@ -218,11 +225,8 @@ class Making:
             self.actions.append(Nothing(key=key, reason=reason))
             return
         for word in wish.assignees:
-            words = tuple(word.split("|"))
-            if kind.completed:
-                assignee = self.people.choose((*words, "responsible", "senior"), wish.task)
-            else:
-                assignee = self.people.acting((*words, "senior"), wish.task)
+            words = _words_for(word, kind.completed)
+            assignee = (self.people.choose if kind.completed else self.people.acting)(words, wish.task)
             if assignee is None:
                 self.warnings.append(Reason(code="nobody_for_task", values={"task": wish.task, "wanted": word}))
             self._task_for(assignee, wish, kind, on)
@@ -371,6 +375,12 @@ class Making:
                 reason=self.verdict.reason("notice"),
             )
         )
+
+
+@lru_cache(1024)
+def _words_for(word: str, is_completed: bool) -> tuple[str, ...]:
+    """Whom a task is for, in order, and whom if there is none of them."""
+    return (*word.split("|"), *(("responsible",) if is_completed else ()), "senior")
 
 
 def _as_task(action: CreateTask) -> Task:

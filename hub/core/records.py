@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import NewType
 
 from hub.core.phone import Phone
+from hub.core.slots import by_slots
 
 __all__ = [
     "Catalogue",
@@ -60,6 +61,7 @@ class RecordKind(StrEnum):
     NOTE = "note"
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordRef:
     """Points at one record of the CRM."""
@@ -68,6 +70,7 @@ class RecordRef:
     id: str
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contact:
     """A person in the CRM."""
@@ -91,6 +94,7 @@ class Contact:
         return RecordRef(kind=RecordKind.CONTACT, id=self.id)
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Company:
     """An organisation in the CRM; its phones and e-mails identify a client too."""
@@ -112,6 +116,7 @@ class Company:
         return RecordRef(kind=RecordKind.COMPANY, id=self.id)
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deal:
     """A sale in progress (amoCRM lead, Zoho lead or deal, RetailCRM order)."""
@@ -137,6 +142,7 @@ class Deal:
         return RecordRef(kind=RecordKind.DEAL, id=self.id)
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """Something an employee has to do; ``on`` is the record it hangs on."""
@@ -157,6 +163,7 @@ class Task:
         return RecordRef(kind=RecordKind.TASK, id=self.id)
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
     """A step of a pipeline."""
@@ -169,6 +176,7 @@ class Stage:
     is_unsorted: bool = False
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
     """A sequence of stages; the stages stand in the CRM's order."""
@@ -180,6 +188,7 @@ class Pipeline:
     stages: tuple[Stage, ...] = ()
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrmUser:
     """A user of the CRM, as its administrator sees them."""
@@ -192,6 +201,7 @@ class CrmUser:
     is_admin: bool = False
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomField:
     """A custom field of one kind of record."""
@@ -205,6 +215,7 @@ class CustomField:
     choices: tuple[str, ...] = ()
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskType:
     """A kind of task that the CRM offers."""
@@ -214,6 +225,7 @@ class TaskType:
     code: str = ""
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalogue:
     """What an account offers to be chosen by name: users, pipelines, fields, task types."""

@@ -208,6 +208,11 @@ class Hours:
         return []
 
     @cached_property
+    def _stretch(self) -> list[tuple[datetime, datetime]]:
+        """Working time that a deadline fell into last, as UTC instants: most fall into the present one."""
+        return []
+
+    @cached_property
     def is_ever_open(self) -> bool:
         """False for a schedule without hours."""
         return any(self.week) or any(self.special.values())
@@ -250,8 +255,12 @@ class Hours:
         """The instant when ``working`` of working time has passed since ``since`` (A4)."""
         left = working
         since = since if since.tzinfo is UTC else since.astimezone(UTC)
+        known = self._stretch
+        if known and known[0][0] <= since < known[0][1] and since + working <= known[0][1]:
+            return since + working
         for begin, end in self._walk(since):
             if end - begin >= left:
+                known[:] = [(begin, end)]
                 return begin + left
             left -= end - begin
         return since + working

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from hub.core.records import Catalogue, Company, Contact, Deal, EmployeeId, RecordRef, Task
+from hub.core.slots import by_slots
 
 __all__ = ["History", "Snapshot"]
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
     """What the hub itself remembers of the client."""
@@ -39,6 +41,7 @@ class History:
     refused: frozenset[str] = frozenset()
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """The client's records in one CRM; empty tuples mean that the CRM holds none.

@@ -13,6 +13,7 @@ from hub.core.outcome import Place, WordList
 from hub.core.part import Duration, Part
 from hub.core.plan import StepKey
 from hub.core.records import EmployeeId, Task
+from hub.core.slots import by_slots
 from hub.core.text import LocalText
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class TaskKind(Part):
     overdue: tuple[Overdue, ...] = ()
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskKey:
     """A task's step key, taken apart: ``{client}/task/{kind}/{assignee}/{opener}`` (DESIGN 2)."""
@@ -104,6 +106,7 @@ def parse_task_key(key: str) -> TaskKey | None:
     return TaskKey(client=found[1], kind=found[2], assignee=found[3], opener=found[4]) if found else None
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenTask:
     """A task of the client that nobody has finished."""

@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from hub.core.facts import Facts
     from hub.core.interaction import Leg
 
-__all__ = ["CARD", "VALUES", "Language", "LocalText", "Speaker", "Translated", "check_text", "say"]
+__all__ = ["CARD", "LONGEST_TEXT", "VALUES", "Language", "LocalText", "Speaker", "Translated", "check_text", "say"]
 
 Language = Literal["ru", "uk", "en"]
-_LONGEST_TEXT = 20_000
+#: a longer text is cut
+LONGEST_TEXT = 20_000
 _LONGEST_REPEAT = 10_000
 _PLAIN_VALUE = re.compile(r"\s*\{\{\s*([a-z_0-9]+)\s*\}\}\s*")
 
@@ -218,7 +219,7 @@ def render(text: LocalText, speaker: Speaker) -> str | None:
     """``text`` with its values, in the speaker's language; None if it does not render."""
     try:
         said = text if isinstance(text, str) else text.in_language(speaker.language)
-        return _compile(said)(speaker)[:_LONGEST_TEXT]
+        return (_compile(said)(speaker) if "{" in said else said)[:LONGEST_TEXT]
     except _FAILURES:
         return None
 
@@ -312,18 +313,19 @@ def _legs(speaker: Speaker) -> str:
 def _attribution(speaker: Speaker) -> str:
     """The call-tracking data that came, one a line (R7)."""
     facts, found = speaker.facts, speaker.facts.attribution
+    word = speaker.word
     rows = (
-        (speaker.word("line"), facts.line),
-        (speaker.word("department"), facts.department),
-        (speaker.word("source"), found.source),
+        (word("line"), facts.line),
+        (word("department"), facts.department),
+        (word("source"), found.source),
         ("utm_source", found.utm_source),
         ("utm_medium", found.utm_medium),
         ("utm_campaign", found.utm_campaign),
         ("utm_content", found.utm_content),
         ("utm_term", found.utm_term),
-        (speaker.word("page"), found.landing_page or facts.page),
+        (word("page"), found.landing_page or facts.page),
     )
-    return "\n".join(f"{name}: {value}" for name, value in rows if value)
+    return "\n".join([f"{name}: {value}" for name, value in rows if value])
 
 
 def _transcript(speaker: Speaker) -> str:

@@ -16,6 +16,7 @@ from hub.core.matrix import first_fit
 from hub.core.outcome import Outcome, merge
 from hub.core.plan import Reason, Trial
 from hub.core.rules import apply_rules
+from hub.core.slots import by_slots
 from hub.core.table import Asked
 from hub.core.text import say
 
@@ -36,6 +37,7 @@ _ALWAYS_SEEN = (
 _SEEN_FOR_SOURCES = ("line", "attribution.pool", "department", "form_name")
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """The outcome and how it came about."""
