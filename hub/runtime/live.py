@@ -146,6 +146,8 @@ class Live:
 
     def _enter(self, stream: _Stream) -> None:
         self._streams.add(stream)
+        # whoever waited long because nobody watched now waits shorter
+        self.wake()
         if stream.viewer.employee is not None:
             self._by_employee.setdefault((stream.viewer.project, stream.viewer.employee), set()).add(stream)
 

@@ -8,6 +8,7 @@ stays open. Whoever was cut off fetches another and says what they saw last.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,17 +16,18 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from hub.core.popup import Preferences
 from hub.core.records import EmployeeId
 from hub.core.text import Language
 from hub.errors import ConfigurationError
 from hub.language import LANGUAGES, as_language
 from hub.runtime.live import Live, LiveEvent, Viewer
 from hub.runtime.services import Services
-from hub.store import events
+from hub.store import events, popup_preferences, popups
 from hub.web.widget.refusal import Refusal
 from hub.web.widget.visitor import Visitor
 
-__all__ = ["TICKET_LIFE", "live", "make_ticket", "new_ticket", "ticket"]
+__all__ = ["TICKET_LIFE", "dismiss", "live", "make_ticket", "new_ticket", "ticket", "wanted_popups"]
 
 TICKET_LIFE = timedelta(seconds=60)
 #: seconds between comments that keep the connection from being taken for dead
@@ -61,6 +63,23 @@ def make_ticket(services: Services, project: str, connection: str, employee: Emp
 async def ticket(visitor: Visitor) -> Response:
     """A new ticket for whoever has a token."""
     return JSONResponse(await new_ticket(visitor))
+
+
+async def wanted_popups(visitor: Visitor) -> dict[str, bool]:
+    """What the visitor chose to see, by kind, and whether it may be heard."""
+    employee, project = visitor.employee, visitor.project.name
+    if employee is None:
+        return asdict(Preferences())
+    return asdict(await visitor.services.store.read(lambda conn: popup_preferences.get(conn, project, employee)))
+
+
+async def dismiss(visitor: Visitor) -> Response:
+    """``POST /popups/{key}/dismiss``: the employee has dealt with it; it goes from all of their tabs."""
+    me, project, key = visitor.me, visitor.project.name, visitor.path("key")
+    now = visitor.services.clock.now()
+    await visitor.services.store.write(lambda conn: popups.dismiss(conn, project, key, (me,), now))
+    visitor.services.live.wake()
+    return JSONResponse({})
 
 
 async def live(request: Request) -> Response:

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from starlette.responses import JSONResponse, Response
 
 from hub.messenger import FramesChats
+from hub.web.widget.live import new_ticket, wanted_popups
 from hub.web.widget.visitor import Visitor
 
 __all__ = ["MIN_WIDGET_VERSION", "session"]
@@ -40,6 +41,8 @@ async def session(visitor: Visitor) -> Response:
                 "write": employee is not None and can_write(visitor),
             },
             "stream": "/widget/api/live",
+            "popups": await wanted_popups(visitor),
+            **await new_ticket(visitor),
         }
     )
 
