@@ -6,9 +6,11 @@ from datetime import timedelta
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-__all__ = ["AmoCrmSettings", "is_loopback"]
+from hub.address import HttpAddress, is_loopback
+
+__all__ = ["AmoCrmSettings"]
 
 #: everything that the directory depends on; notes are left out, they change nothing that it holds (20.1)
 WEBHOOK_EVENTS = (
@@ -19,18 +21,12 @@ WEBHOOK_EVENTS = (
 )
 
 
-def is_loopback(address: str) -> bool:
-    """Whether ``address`` (a URL, or a host with an optional port) is this very machine."""
-    host = urlsplit(address if "//" in address else f"//{address}").hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")
-
-
 class AmoCrmSettings(BaseModel):
     """One account, and what amoCRM leaves unclear: each such doubt of the vendor's documents is one value here."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    address: str = Field(
+    address: HttpAddress = Field(
         default="",
         title="Account address",
         description="https://yourcompany.amocrm.ru; filled in by itself when the account is connected in the browser.",
@@ -53,7 +49,7 @@ class AmoCrmSettings(BaseModel):
         title="Long-lived token",
         description="Instead of connecting in the browser: a token made on the Keys tab. Needs the account address.",
     )
-    consent_address: str = Field(
+    consent_address: HttpAddress = Field(
         default="https://www.amocrm.ru/oauth",
         title="Consent page",
         description="https://www.kommo.com/oauth for Kommo accounts.",
@@ -151,16 +147,6 @@ class AmoCrmSettings(BaseModel):
         title="Refresh tokens ahead",
         description="Tokens are renewed when they have less than this left.",
     )
-
-    @field_validator("address", "consent_address")
-    @classmethod
-    def _without_slash(cls, value: str) -> str:
-        value = value.strip().rstrip("/")
-        if value and "//" not in value:
-            value = f"https://{value}"
-        if value and urlsplit(value).scheme not in ("https", "http"):
-            raise ValueError("an address begins with https://")
-        return value
 
     def allows_host(self, host: str) -> bool:
         """Whether tokens may be sent to ``host`` (with an optional port)."""

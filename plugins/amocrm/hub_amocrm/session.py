@@ -9,6 +9,7 @@ from datetime import datetime
 from hub.core.interaction import Direction, Identity
 from hub.core.plan import StepKey
 from hub.core.records import Catalogue, RecordKind, RecordRef
+from hub.kept import keep, kept
 from hub.ports import Applied, Changes, ConnectionContext, Done, Write
 from hub.ringing import CallSign
 from hub_amocrm.account import Account
@@ -21,7 +22,7 @@ from hub_amocrm.feed import Feed
 from hub_amocrm.importing import Import
 from hub_amocrm.mapping import CARDS, Reader
 from hub_amocrm.problem import Sent
-from hub_amocrm.profile import Profile, load_profile, save_profile
+from hub_amocrm.profile import Profile
 from hub_amocrm.reading import COLLECTIONS, Collected, Records, to_changes
 from hub_amocrm.writing import Writer, request_group
 
@@ -126,14 +127,14 @@ class AmoCrmSession:
     async def _survey(self, *, is_setup: bool) -> Catalogue:
         survey = await self._account.survey(await self._credentials.address(), is_setup=is_setup)
         self._address = await self._credentials.address()
-        await save_profile(self._context.state, survey.profile)
+        await keep(self._context.state, "profile", survey.profile)
         self._use(survey.profile)
         catalogue = survey.catalogue
         return with_alarm(catalogue, self._credentials.alarm)
 
     async def _get(self) -> _Parts:
         if self._parts is None:
-            profile = await load_profile(self._context.state)
+            profile = await kept(self._context.state, "profile", Profile)
             if profile is None:
                 await self._survey(is_setup=False)
             else:

@@ -11,12 +11,13 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 from pydantic import BaseModel
 
+from hub.address import is_loopback
 from hub.core.records import RecordKind
 from hub.errors import AccessError, ConfigurationError, NeedsCredentials
 from hub.ports import Changes, ConnectionContext, OAuthGrant, Pace, RawRequest, SinkCapabilities
 from hub.widget_seam import WidgetClient
 from hub_amocrm.auth import TOKEN_PATH, Credentials, read_claims, read_pair, to_unavailable
-from hub_amocrm.config import AmoCrmSettings, is_loopback
+from hub_amocrm.config import AmoCrmSettings
 from hub_amocrm.problem import Sent, raise_for
 from hub_amocrm.profile import Profile
 from hub_amocrm.session import AmoCrmSession

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict
 
-from hub.errors import Stale
-from hub.ports import ConnectionState
+from hub.kept import zone_or_utc
 
-__all__ = ["Profile", "load_profile", "save_profile"]
+__all__ = ["Profile"]
 
 
 class Profile(BaseModel):
@@ -30,28 +29,4 @@ class Profile(BaseModel):
 
     @property
     def zone(self) -> ZoneInfo:
-        try:
-            return ZoneInfo(self.time_zone)
-        except (ZoneInfoNotFoundError, ValueError):
-            return ZoneInfo("UTC")
-
-
-async def load_profile(state: ConnectionState) -> Profile | None:
-    """The stored profile, None before the first connect."""
-    value, _version = await state.load()
-    found = value.get("profile")
-    return Profile.model_validate(found) if found else None
-
-
-async def save_profile(state: ConnectionState, profile: Profile) -> None:
-    """Store ``profile`` beside whatever else is kept."""
-    stored = profile.model_dump(mode="json")
-    while True:
-        value, version = await state.load()
-        if value.get("profile") == stored:
-            return
-        try:
-            await state.save({**value, "profile": stored}, version)
-        except Stale:
-            continue
-        return
+        return zone_or_utc(self.time_zone)

@@ -9,6 +9,7 @@ from datetime import datetime
 from hub.core.interaction import Identity
 from hub.core.plan import StepKey
 from hub.core.records import Catalogue, RecordKind, RecordRef
+from hub.kept import keep, kept
 from hub.ports import Applied, Changes, ConnectionContext, Done, Write
 from hub.ringing import CallSign
 from hub_retailcrm.account import Account
@@ -20,7 +21,7 @@ from hub_retailcrm.feed import Feed
 from hub_retailcrm.importing import Import
 from hub_retailcrm.mapping import Reader
 from hub_retailcrm.problem import Sent
-from hub_retailcrm.profile import Profile, load_profile, save_profile
+from hub_retailcrm.profile import Profile
 from hub_retailcrm.reading import LISTS, Collected, Records
 from hub_retailcrm.writing import Writer, request_group
 
@@ -138,13 +139,13 @@ class RetailCrmSession:
 
     async def _survey(self, *, is_setup: bool) -> Catalogue:
         survey = await self._account.survey(is_setup=is_setup)
-        await save_profile(self._context.state, survey.profile)
+        await keep(self._context.state, "profile", survey.profile)
         self._use(survey.profile)
         return survey.catalogue
 
     async def _get(self) -> _Parts:
         if self._parts is None:
-            profile = await load_profile(self._context.state)
+            profile = await kept(self._context.state, "profile", Profile)
             if profile is None:
                 await self._survey(is_setup=False)
             else:

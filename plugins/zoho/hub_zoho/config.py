@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Literal
-from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-__all__ = ["ACCOUNTS", "APIS", "SCOPES", "ZohoSettings", "is_loopback"]
+from hub.address import HttpAddress, is_loopback
+
+__all__ = ["ACCOUNTS", "APIS", "SCOPES", "ZohoSettings"]
 
 DataCentre = Literal["", "us", "eu", "in", "au", "jp", "cn", "ca", "sa", "uk"]
 #: the accounts server of each data centre (1)
@@ -47,12 +48,6 @@ SCOPES = (
 _EDITIONS = ("www", "sandbox", "developer")
 
 
-def is_loopback(address: str) -> bool:
-    """Whether ``address`` (a URL, or a host with an optional port) is this very machine."""
-    host = urlsplit(address if "//" in address else f"//{address}").hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")
-
-
 class ZohoSettings(BaseModel):
     """One organisation, and what Zoho leaves unclear: each such doubt of the vendor's documents is one value here."""
 
@@ -75,12 +70,12 @@ class ZohoSettings(BaseModel):
         title="Refresh token",
         description="Instead of connecting in the browser: the token of a self-client.",
     )
-    api_address: str = Field(
+    api_address: HttpAddress = Field(
         default="",
         title="API address",
         description="Filled in when the account is connected. Set https://sandbox.zohoapis.eu for a Zoho sandbox.",
     )
-    accounts_address: str = Field(
+    accounts_address: HttpAddress = Field(
         default="",
         title="Accounts address",
         description="Filled in when the account is connected; empty: that of the data centre.",
@@ -202,16 +197,6 @@ class ZohoSettings(BaseModel):
         title="Refresh tokens ahead",
         description="Access tokens live an hour and are renewed when they have less than this left.",
     )
-
-    @field_validator("api_address", "accounts_address")
-    @classmethod
-    def _without_slash(cls, value: str) -> str:
-        value = value.strip().rstrip("/")
-        if value and "//" not in value:
-            value = f"https://{value}"
-        if value and urlsplit(value).scheme not in ("https", "http"):
-            raise ValueError("an address begins with https://")
-        return value
 
     @property
     def accounts(self) -> str:

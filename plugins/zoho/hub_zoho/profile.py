@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict
 
-from hub.errors import Stale
-from hub.ports import ConnectionState
+from hub.kept import zone_or_utc
 
-__all__ = ["FieldSpec", "Profile", "load_profile", "save_profile"]
+__all__ = ["FieldSpec", "Profile"]
 
 #: what is read of each module, if the organisation has it (3)
 _COLUMNS: dict[str, tuple[str, ...]] = {
@@ -73,10 +72,7 @@ class Profile(BaseModel):
 
     @property
     def zone(self) -> ZoneInfo:
-        try:
-            return ZoneInfo(self.time_zone)
-        except (ZoneInfoNotFoundError, ValueError):
-            return ZoneInfo("UTC")
+        return zone_or_utc(self.time_zone)
 
     def has(self, module: str, name: str) -> bool:
         """Whether the organisation has the field."""
@@ -111,24 +107,3 @@ class Profile(BaseModel):
 
     def is_won(self, stage: str) -> bool:
         return self.stages.get(stage) == "won"
-
-
-async def load_profile(state: ConnectionState) -> Profile | None:
-    """The stored profile, None before the first connect."""
-    value, _version = await state.load()
-    found = value.get("profile")
-    return Profile.model_validate(found) if found else None
-
-
-async def save_profile(state: ConnectionState, profile: Profile) -> None:
-    """Store ``profile`` beside the tokens."""
-    stored = profile.model_dump(mode="json", exclude_defaults=True)
-    while True:
-        value, version = await state.load()
-        if value.get("profile") == stored:
-            return
-        try:
-            await state.save({**value, "profile": stored}, version)
-        except Stale:
-            continue  # another part was saved meanwhile: take it along
-        return

@@ -9,6 +9,7 @@ from datetime import datetime
 from hub.core.interaction import Identity
 from hub.core.plan import StepKey
 from hub.core.records import Catalogue, RecordKind, RecordRef
+from hub.kept import keep, kept
 from hub.ports import Applied, Changes, ConnectionContext, Done, Write
 from hub_zoho.account import Account
 from hub_zoho.auth import Credentials
@@ -20,7 +21,7 @@ from hub_zoho.doubt import Doubt
 from hub_zoho.feed import Feed
 from hub_zoho.importing import Import
 from hub_zoho.mapping import Reader, module_of
-from hub_zoho.profile import Profile, load_profile, save_profile
+from hub_zoho.profile import Profile
 from hub_zoho.reading import MODULES_OF, Records
 from hub_zoho.wire import Row
 from hub_zoho.writing import Writer, request_group
@@ -119,13 +120,13 @@ class ZohoSession:
 
     async def _survey(self, *, is_setup: bool) -> Catalogue:
         survey = await self._account.survey(is_setup=is_setup)
-        await save_profile(self._context.state, survey.profile)
+        await keep(self._context.state, "profile", survey.profile)
         self._use(survey.profile)
         return survey.catalogue
 
     async def _get(self) -> _Parts:
         if self._parts is None:
-            profile = await load_profile(self._context.state)
+            profile = await kept(self._context.state, "profile", Profile)
             if profile is None:
                 await self._survey(is_setup=False)
             else:

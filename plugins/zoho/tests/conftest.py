@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
-from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -25,8 +23,8 @@ from hub.core.interaction import Direction, Disposition
 from hub.core.phone import Phone
 from hub.core.plan import Action, AddNote, CreateContact, CreateDeal, CreateTask, Reason, RecordCall, StepKey
 from hub.core.records import RecordKind, RecordRef, UserId
-from hub.errors import Stale
 from hub.ports import Applied, ConnectionContext, Done, Write
+from hub.testing.crm_bench import MemoryState
 
 #: loopback needs none, and loading them takes longer than most tests
 NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -36,36 +34,6 @@ GONE = UserId("5725767000000411009")
 CLIENT = Phone("+380671230001")
 LEADS, DEALS = "Leads", "Standard (Standard)"
 NEW_LEAD, QUALIFIED = f"{LEADS}/-None-", f"{DEALS}/Qualification"
-
-
-class MemoryState:
-    """A connection's state in memory, as strict about versions as the store's."""
-
-    def __init__(self) -> None:
-        self.value: dict[str, Any] = {}
-        self.version = 0
-        self.saves: list[dict[str, Any]] = []
-        self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-
-    async def load(self) -> tuple[dict[str, Any], int]:
-        await asyncio.sleep(0)
-        return dict(self.value), self.version
-
-    async def save(self, value: Mapping[str, Any], expected_version: int) -> int:
-        await asyncio.sleep(0)
-        if expected_version != self.version:
-            raise Stale("saved meanwhile")
-        self.value, self.version = dict(value), self.version + 1
-        self.saves.append(self.value)
-        return self.version
-
-    def lock(self, name: str) -> AbstractAsyncContextManager[None]:
-        return self._hold(self._locks[name])
-
-    @asynccontextmanager
-    async def _hold(self, lock: asyncio.Lock) -> AsyncIterator[None]:
-        async with lock:
-            yield
 
 
 @dataclass(slots=True)
