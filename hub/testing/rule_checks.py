@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 
 from hypothesis import HealthCheck, Phase, given
@@ -175,7 +175,7 @@ async def what_it_is_shown_stays_as_it_was(bench: RuleBench) -> None:
 
     def judge(facts: Facts, outcome: Outcome, settings: BaseModel) -> None:
         def state() -> str:
-            told_facts = {name: getattr(facts, name) for name in type(facts).__slots__}
+            told_facts = {one.name: getattr(facts, one.name) for one in fields(facts)}
             return f"{told_facts!r}{outcome!r}{settings!r}"
 
         before = state()
