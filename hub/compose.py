@@ -9,13 +9,15 @@ from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.exc import OperationalError
+
 from hub import rules
 from hub.clock import Clock, SystemClock
 from hub.engine.advance import Advance
 from hub.engine.lanes import Lanes
 from hub.engine.projects import Projects
 from hub.engine.schedule import Scheduler
-from hub.errors import ConfigurationError
+from hub.errors import ConfigurationError, LeaseLost
 from hub.plugins import load_plugins
 from hub.runtime.channel_client import ChannelClients
 from hub.runtime.composing import Composer
@@ -247,9 +249,15 @@ class Hub:
         """Start ``work``, and again when it breaks: a database that is away comes back."""
 
         async def keep() -> None:
+            is_away = False
             while True:
                 try:
                     await work()
+                except (OperationalError, LeaseLost) as error:
+                    # told once: it is tried every second until the database is back
+                    if not is_away:
+                        log.warning("%s waits for the database: %s", name, error, extra={"action": "hub.waits"})
+                    is_away = True
                 except Exception:
                     log.exception("%s broke and begins again", name, extra={"action": "hub.broken"})
                 await asyncio.sleep(1)

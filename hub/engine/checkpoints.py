@@ -2,6 +2,7 @@
 
 In production `checkpoint` costs one dictionary look-up. A test process sets ``HUB_CRASH_AT=name[:n]`` and is killed
 with SIGKILL the ``n``-th time (default first) that the moment is reached; nothing gets the chance to tidy up.
+``HUB_CRASH_SIGNAL=STOP`` stops it there instead, as a machine that hangs would, until somebody lets it go on.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ CHECKPOINTS = (
 )
 
 _name, _, _count = os.environ.get("HUB_CRASH_AT", "").partition(":")
+_signal = signal.Signals[f"SIG{os.environ.get('HUB_CRASH_SIGNAL', 'KILL')}"]
 _left = {_name: int(_count or 1)} if _name else {}
 
 
@@ -37,4 +39,5 @@ def checkpoint(name: str) -> None:
         return
     _left[name] -= 1
     if _left[name] <= 0:
-        os.kill(os.getpid(), signal.SIGKILL)
+        del _left[name]
+        os.kill(os.getpid(), _signal)

@@ -215,9 +215,7 @@ _IS_AWAITED = Prepared(
 )
 
 
-def get(
-    conn: Connection, interaction_id: InteractionId, connection: str, *, to_change: bool = False
-) -> Work | None:
+def get(conn: Connection, interaction_id: InteractionId, connection: str, *, to_change: bool = False) -> Work | None:
     """The interaction's work in one CRM.
 
     ``to_change``: nobody else changes it, its client or the revision that it is held against until this transaction

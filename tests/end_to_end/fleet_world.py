@@ -53,6 +53,15 @@ class Process:
         """SIGSTOP: it lives, and does nothing."""
         os.kill(self.pid, signal.SIGSTOP)
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a signal has stopped it, by itself or by us."""
+        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+    def says(self, action: str) -> bool:
+        """Whether its log has a line of ``action``."""
+        return f'"action": "{action}"' in self.log.read_text()
+
     def go_on(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
 
@@ -85,15 +94,16 @@ class Fleet:
     secrets: dict[str, str]
     processes: list[Process] = field(default_factory=list)
 
-    def start(self, *roles: str, crash_at: str = "") -> list[Process]:
+    def start(self, *roles: str, **more: str) -> list[Process]:
         """``hub run --role …`` for each of ``roles``, side by side; returns when all are ready."""
         begun: list[Process] = []
         for role in roles:
             log = self.folder / f"{role}-{len(self.processes) + len(begun) + 1}.log"
             command = [sys.executable, "-c", "from hub.cli import main; main()", "run", "--role", role, "--port", "0"]
-            environment = self.environment | ({"HUB_CRASH_AT": crash_at} if crash_at else {})
             with log.open("w") as errors:
-                running = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True)
+                running = subprocess.Popen(
+                    command, env=self.environment | more, stdout=subprocess.PIPE, stderr=errors, text=True
+                )
             begun.append(Process(role, running, 0, log))
         self.processes += begun
         for process in begun:
