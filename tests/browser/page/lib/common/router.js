@@ -1,0 +1,4 @@
+define(['screens'], function (screens) {
+  'use strict';
+  return screens.router;
+});
