@@ -27,7 +27,10 @@ from hub.core.plan import (
 )
 from hub.core.records import RecordKind, RecordRef
 
-__all__ = ["Known", "Revision", "StepState", "needs", "revise", "targets"]
+__all__ = ["BY_HAND", "Known", "Revision", "StepState", "needs", "revise", "targets"]
+
+#: the code of the reason of a step that a person wanted from a card or popup: what they decided stays (U1)
+BY_HAND = "by_hand"
 
 
 class StepState(StrEnum):
@@ -96,14 +99,15 @@ def revise(actions: Sequence[Action], known: Mapping[StepKey, Known], revision: 
             added.append(action)
         elif old.state is StepState.DONE and old.is_record_alive:
             if old.is_own:
-                _meet_done(old, action, known, revision, wanted, added, replaced, left)
+                _meet_done(old, _as_wanted(old, action, known), known, revision, wanted, added, replaced, left)
         elif old.state is StepState.WAITING:
+            action = _as_wanted(old, action, known)
             if old.is_own and not same(old.action, action):
                 replaced.append(action)
         elif not old.state.is_outstanding:
             replaced.append(action)
     for key, old in known.items():
-        if key in wanted or not old.is_own or old.state is not StepState.DONE or is_correction(key):
+        if key in wanted or not old.is_own or old.state is not StepState.DONE or is_correction(key) or is_by_hand(old):
             continue
         undo = take_back(old)
         if undo is None:
@@ -122,6 +126,7 @@ def revise(actions: Sequence[Action], known: Mapping[StepKey, Known], revision: 
         and old.is_own
         and old.state in (StepState.WAITING, StepState.REJECTED)
         and not is_parting(key)
+        and not is_by_hand(old)
     ]
     return Revision(added=tuple(added), replaced=tuple(replaced), withdrawn=tuple(withdrawn), left=tuple(left))
 
@@ -196,6 +201,41 @@ def is_correction(key: StepKey) -> bool:
 def is_parting(key: StepKey) -> bool:
     """True for a step that undoes a join (X12): a person wanted it, no later decision withdraws it."""
     return "~parted/" in key
+
+
+def is_by_hand(old: Known) -> bool:
+    """True for a step that a person wanted from a card or popup (U1): no later decision takes it back."""
+    return old.action.reason.code == BY_HAND
+
+
+def _as_wanted(old: Known, action: Action, known: Mapping[StepKey, Known]) -> Action:
+    """``action``, where a person made or took the record: it stays theirs, whoever a decision would give it to."""
+    match old.action, action:
+        case (CreateContact() | CreateDeal() as said, CreateContact() | CreateDeal() as made) if _is_taken(old, known):
+            return replace(made, responsible=said.responsible)
+        case (CreateContact() as said, CreateContact() as new) if is_by_hand(old):
+            return replace(new, name=said.name, responsible=said.responsible, reason=said.reason)
+        case (CreateDeal() as said, CreateDeal() as new) if is_by_hand(old):
+            return replace(
+                new,
+                responsible=said.responsible,
+                pipeline=said.pipeline,
+                stage=said.stage,
+                is_unsorted=said.is_unsorted,
+                reason=said.reason,
+            )
+        case (CreateTask() as said, CreateTask() as new) if is_by_hand(old):
+            return replace(new, assignee=said.assignee, text=said.text, reason=said.reason)
+        case _:
+            return action
+
+
+def _is_taken(old: Known, known: Mapping[StepKey, Known]) -> bool:
+    """True if a person took over the record that ``old`` made."""
+    return old.record is not None and any(
+        is_by_hand(one) and _target(one.action) == old.record and getattr(one.action, "responsible", None) is not None
+        for one in known.values()
+    )
 
 
 def same(old: Action, new: Action) -> bool:

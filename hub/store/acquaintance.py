@@ -19,7 +19,7 @@ from hub.store import clients
 from hub.store.prepared import Prepared
 from hub.store.schema import client, client_key, step
 
-__all__ = ["client_of_contact", "find_client", "identity_of", "made_contacts", "without_keys"]
+__all__ = ["client_of_contact", "find_client", "identity_of", "made_contacts", "maker_of", "without_keys"]
 
 _IS_THEIRS = or_(client.c.id == bindparam("of_client"), client.c.merged_into == bindparam("of_client"))
 _MADE = Prepared(
@@ -72,6 +72,12 @@ _MAKER = Prepared(
 )
 
 
+def maker_of(conn: Connection, project: str, connection: str, contact: str) -> ClientId | None:
+    """For whom the hub made the CRM's contact; None for one that it did not make."""
+    row = _MAKER.first(conn, of_project=project, of_connection=connection, of_record=contact)
+    return None if row is None else _kept(conn, ClientId(row[0]))
+
+
 def client_of_contact(
     conn: Connection, project: str, connection: str, contact: Contact, *, now: datetime
 ) -> ClientId | None:
@@ -84,9 +90,9 @@ def client_of_contact(
     found = find_client(conn, project, keys)
     if found is not None:
         return found
-    row = _MAKER.first(conn, of_project=project, of_connection=connection, of_record=contact.id)
-    if row is not None:
-        return _kept(conn, ClientId(row[0]))
+    maker = maker_of(conn, project, connection, contact.id)
+    if maker is not None:
+        return maker
     if keys.is_empty:
         return None
     first = Identity(phones=contact.phones[:1], emails=() if contact.phones else contact.emails[:1], name=contact.name)

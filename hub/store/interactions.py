@@ -25,6 +25,7 @@ __all__ = [
     "count_of_client",
     "find",
     "find_external",
+    "first_of_client",
     "first_received",
     "fragments",
     "journal",
@@ -238,6 +239,12 @@ def list_of_client(
     if before is not None:
         statement = statement.where(interaction.c.sequence < before)
     return [_stored(row) for row in conn.execute(statement.order_by(interaction.c.sequence.desc()).limit(limit))]
+
+
+def first_of_client(conn: Connection, client_id: ClientId, *, limit: int) -> list[Stored]:
+    """The client's first interactions, oldest first."""
+    statement = select(*_COLUMNS).where(interaction.c.client_id == client_id)
+    return [_stored(row) for row in conn.execute(statement.order_by(interaction.c.sequence).limit(limit))]
 
 
 def latest_chat(conn: Connection, project: str, channel: str, client_id: ClientId) -> str | None:

@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 from starlette.responses import JSONResponse, Response
 
-from hub.messenger import FramesChats
+from hub.web.widget.ability import abilities_of
 from hub.web.widget.live import new_ticket, wanted_popups
 from hub.web.widget.visitor import Visitor
 
@@ -20,6 +20,7 @@ MIN_WIDGET_VERSION = "1.0.0"
 async def session(visitor: Visitor) -> Response:
     """Who looks, what they may do here, and where live events come from."""
     live, policy = visitor.project, visitor.project.policy
+    abilities = abilities_of(visitor.services, live, visitor.employee)
     employee = None
     if visitor.employee is not None and policy is not None:
         employee = {
@@ -37,20 +38,14 @@ async def session(visitor: Visitor) -> Response:
             "min_widget_version": MIN_WIDGET_VERSION,
             "may": {
                 "settings": visitor.is_admin or visitor.employee is not None,
-                "call_back": False,
-                "write": employee is not None and can_write(visitor),
+                "call_back": "call" in abilities,
+                "write": "write" in abilities,
             },
             "stream": "/widget/api/live",
             "popups": await wanted_popups(visitor),
             **await new_ticket(visitor),
         }
     )
-
-
-def can_write(visitor: Visitor) -> bool:
-    """True if a channel of the project shows its dialogues in a frame."""
-    sources = visitor.services.plugins.sources
-    return any(isinstance(sources.get(found.source), FramesChats) for found in visitor.project.channels.values())
 
 
 @cache
