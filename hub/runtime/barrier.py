@@ -15,7 +15,7 @@ from hub.clock import Clock
 from hub.core.interaction import InteractionId
 from hub.core.plan import Action, CreateContact, CreateDeal, CreateTask
 from hub.core.records import RecordKind, RecordRef
-from hub.core.revise import StepState
+from hub.core.revise import BY_HAND, StepState
 from hub.runtime.account import Account
 from hub.store import steps, work
 from hub.store.engine import Store
@@ -74,7 +74,9 @@ class Barrier:
 
     async def check(self, sending: Sequence[Step]) -> set[InteractionId]:
         """The interactions among ``sending`` that must be decided again. Raises what the sink's reading raises."""
-        wanted = {step.interaction_id for step in sending if self._asks(step.action)}
+        # what a person wants rests on no decision that could be outdated: they looked, and the CRM was searched (U1)
+        asking = [step for step in sending if step.action.reason.code != BY_HAND]
+        wanted = {step.interaction_id for step in asking if self._asks(step.action)}
         now = self._clock.now()
         self._passed = {key: at for key, at in self._passed.items() if now - at < self._life}
         wanted -= self._passed.keys()

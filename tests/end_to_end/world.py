@@ -121,7 +121,15 @@ class World:
         return [note for note in self.records()["notes"] if note["note_type"] in ("call_in", "call_out")]
 
 
-def prepare(hub: Hub, sandbox_address: str, token: str, policy: str, *, mode: str = "live") -> None:
+def prepare(
+    hub: Hub,
+    sandbox_address: str,
+    token: str,
+    policy: str,
+    *,
+    mode: str = "live",
+    account: Mapping[str, Any] | None = None,
+) -> None:
     """A project with one channel and one connected CRM, as the set-up would leave it."""
     prepare_services(hub.services, sandbox_address, token, policy, mode=mode)
 
@@ -138,7 +146,7 @@ def prepare_services(
             conn, cipher, project=project, name=CHANNEL, source="ringostat", settings={}, now=now
         )
     )
-    settings = {"address": sandbox_address, "long_lived_token": token, "is_loopback_allowed": True}
+    settings = {"address": sandbox_address, "long_lived_token": token, "is_loopback_allowed": True, **(account or {})}
     store.write_now(
         lambda conn: projects.add_connection(
             conn, cipher, project=project, name=CRM, sink="amocrm", settings=settings, now=now
@@ -174,11 +182,19 @@ async def connect_services(services: Services, name: str = PROJECT) -> None:
 
 @asynccontextmanager
 async def world(
-    tmp_path: Path, sandbox: Sandbox, address: str, *, policy: str = "", mode: str = "live"
+    tmp_path: Path,
+    sandbox: Sandbox,
+    address: str,
+    *,
+    policy: str = "",
+    mode: str = "live",
+    account: Mapping[str, Any] | None = None,
+    public_url: str = "",
 ) -> AsyncIterator[World]:
-    """A running hub beside a fresh sandbox."""
-    hub = Hub(Settings(environment="development", data_directory=tmp_path / "var"))
-    prepare(hub, address, sandbox.long_lived_token(), policy or preset("zoho-standard"), mode=mode)
+    """A running hub beside a fresh sandbox; ``account`` are further settings of the CRM's connection."""
+    hub = Hub(Settings(environment="development", data_directory=tmp_path / "var", public_url=public_url))
+    text = policy or preset("zoho-standard")
+    prepare(hub, address, sandbox.long_lived_token(), text, mode=mode, account=account)
     await connect(hub)
     # the account is empty: a process that reads the whole of it would find nothing
     mark_imported(hub.services.directory, PROJECT, CRM, hub.services.clock.now())
