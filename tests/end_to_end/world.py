@@ -131,11 +131,18 @@ def prepare(
     account: Mapping[str, Any] | None = None,
 ) -> None:
     """A project with one channel and one connected CRM, as the set-up would leave it."""
-    prepare_services(hub.services, sandbox_address, token, policy, mode=mode)
+    prepare_services(hub.services, sandbox_address, token, policy, mode=mode, account=account)
 
 
 def prepare_services(
-    services: Services, sandbox_address: str, token: str, policy: str, *, mode: str = "live", project: str = PROJECT
+    services: Services,
+    sandbox_address: str,
+    token: str,
+    policy: str,
+    *,
+    mode: str = "live",
+    project: str = PROJECT,
+    account: Mapping[str, Any] | None = None,
 ) -> None:
     """`prepare` where no hub is to run in this process."""
     store, cipher, now = services.store, services.cipher, services.clock.now()
