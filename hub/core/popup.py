@@ -318,6 +318,9 @@ def _begun(found: Chat | Form | Message, facts: Facts, kind: PopupKind, client: 
     to = tuple(
         one for one in _whose(facts, PopupState.NEW) if may(one.employee, "read", whose, facts.policy, facts.now)
     )
+    if not to and facts.responsible is not None:
+        # away, and nobody stands in: it waits for them, for nobody else may read it
+        to = (Addressee(employee=facts.responsible, state=PopupState.NEW, why="responsible"),)
     return Popup(
         key=popup_key(found, client),
         kind=kind,

@@ -8,13 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 from hub_amocrm.sandbox import Sandbox
 
+from hub.compose import Hub
 from hub.core.phone import Phone
 from hub.core.records import Contact, Deal, EmployeeId
 from hub.ports import Changes
+from hub.store import projects
+from tests.end_to_end.shop import retail_stand, shop
 from tests.end_to_end.tabs import Tab, open_tab
-from tests.end_to_end.world import CRM, PROJECT, USERS, World, preset, world
+from tests.end_to_end.world import CHANNEL, CRM, PROJECT, USERS, World, preset, world
 from tests.web.conftest import serving
 
 CALL = {
@@ -29,6 +33,8 @@ ANSWER = {"disposition": "ANSWERED", "billsec": "62", "duration": "71", "waiting
 MISSED = {"disposition": "NO ANSWER", "billsec": "0", "duration": "20", "waiting": "20"}
 #: nothing is made in the CRM while popups are looked at
 POLICY = preset("car-dealer") + '\n[timing]\nsettle = "100 ms"\n'
+
+FORWARDED = "The client is forwarded to you as the responsible"
 
 
 def at(employee: str) -> dict[str, str]:
@@ -189,3 +195,121 @@ async def test_where_no_tab_is_open_amocrm_raises_its_own_notice_once(
         await scene.read()
         told = [(popup["phone_number"], popup["users"]) for popup in scene.popups()]
         assert told == [("380501112233", [int(USERS["oleg"])])]
+
+
+async def test_missed_call_is_told_by_amocrm_to_the_head_whose_tab_is_closed(
+    tmp_path: Path, amocrm: tuple[Sandbox, str]
+) -> None:
+    """A12: the hub's popup for whom a tab is open, the CRM's own notice for the others, once."""
+    policy = POLICY.replace('roles = ["senior"]', 'roles = ["senior", "head"]')
+    async with desk(tmp_path, amocrm, policy=policy) as scene:
+        scene.know("oleg")
+        oleg = await scene.tab("oleg")
+        await scene.company.webhook("after", CALL | MISSED)
+        await oleg.until(lambda: oleg.states == ["missed"])
+        await scene.company.settled(1)
+        await scene.company.webhook("after", CALL | MISSED)
+        await scene.read()
+        assert [popup["users"] for popup in scene.popups()] == [[int(USERS["irina"])]]
+
+
+async def test_new_record_pops_up_with_its_responsible_when_no_call_is_ringing(
+    tmp_path: Path, amocrm: tuple[Sandbox, str]
+) -> None:
+    """C7: at once, with number, source and the card's address, and nowhere else."""
+    async with desk(tmp_path, amocrm) as scene:
+        oleg, anna = await scene.tab("oleg"), await scene.tab("anna")
+        await scene.company.webhook("after", CALL | ANSWER | at("oleg"))
+        await oleg.until(lambda: any(shown["deal"] for shown in oleg.screen.values()))
+        await scene.company.settled(1)
+        await scene.read()
+        [shown] = oleg.screen.values()
+        records = scene.company.records()
+        assert (shown["kind"], shown["state"], shown["source"]) == ("record", "new", "google")
+        assert shown["client"]["phone"] == "+380501112233"
+        assert shown["contact"]["url"].endswith(f"/contacts/detail/{records['contacts'][0]['id']}")
+        assert shown["deal"]["url"].endswith(f"/leads/detail/{records['leads'][0]['id']}")
+        assert anna.screen == {}
+        cards = {
+            (one["entity"], one["id"]) for kind, _, body in anna.events if kind == "card" for one in body["entities"]
+        }
+        assert ("lead", str(records["leads"][0]["id"])) in cards
+
+
+async def test_whoever_has_the_call_on_the_screen_sees_the_new_record_there(
+    tmp_path: Path, amocrm: tuple[Sandbox, str]
+) -> None:
+    """C7: one popup for an interaction: the call's own then shows contact and deal."""
+    async with desk(tmp_path, amocrm) as scene:
+        oleg = await scene.tab("oleg")
+        await scene.company.webhook("forwarded", CALL | at("oleg"))
+        await oleg.until(lambda: oleg.states == ["ringing"])
+        await scene.company.webhook("after", CALL | ANSWER | at("oleg"))
+        await oleg.until(lambda: any(shown["deal"] for shown in oleg.screen.values()))
+        await scene.read()
+        assert [(shown["kind"], shown["state"]) for shown in oleg.screen.values()] == [("call", "ended")]
+
+
+async def test_forwarding_answer_moves_the_popup_to_whom_it_names(tmp_path: Path, amocrm: tuple[Sandbox, str]) -> None:
+    """DESIGN 8: our own answer for this call id, before the telephony tells whom it rings."""
+    policy = POLICY.replace(
+        'id = "oleg"', 'id = "oleg"\nabsences = [{ since = 2020-01-01, until = 2090-01-01, deputy = "anna" }]'
+    )
+    async with desk(tmp_path, amocrm, policy=policy) as scene:
+        services = scene.company.hub.services
+        row = await services.store.read(lambda conn: projects.find_channel(conn, services.cipher, PROJECT, CHANNEL))
+        assert row is not None
+        irina, anna = await scene.tab("irina"), await scene.tab("anna")
+        await scene.company.webhook("before", CALL)
+        await irina.until(lambda: irina.states == ["ringing"])
+        scene.know("oleg")
+        async with httpx.AsyncClient(base_url=scene.address) as telephony:
+            question = {"call_id": CALL["uniqueid"], "uuid": "u1", "caller": CALL["caller"], "dst": CALL["dst"]}
+            answer = await telephony.post(f"/forward/{PROJECT}/{CHANNEL}/{row.secret}", json=question)
+            assert answer.text == "examplecom_anna"
+        await irina.until(lambda: irina.screen == {})
+        await anna.until(lambda: [shown["why"] for shown in anna.screen.values()] == [FORWARDED])
+
+
+async def test_call_stored_just_before_the_hub_died_pops_up_after_the_restart(
+    tmp_path: Path, amocrm: tuple[Sandbox, str]
+) -> None:
+    """A popup follows its interaction; what lies between the two commits is made good at the next start."""
+    async with desk(tmp_path, amocrm) as scene:
+        scene.know("oleg")
+        scene.company.hub.ingest._arrived = lambda _: None
+        await scene.company.webhook("before", CALL)
+        await scene.read()
+        settings = scene.company.hub.services.settings
+    async with Hub(settings) as hub, serving(hub.services) as web:
+        await hub.popups.idle()
+        async with open_tab(hub.services, f"http://127.0.0.1:{web.port}", PROJECT, CRM, "oleg") as oleg:
+            await oleg.until(lambda: oleg.states == ["ringing"])
+
+
+async def test_retailcrm_shows_its_own_popup_on_ring_and_hides_it_at_the_end(tmp_path: Path) -> None:
+    """C7, reference 7: in and hangup, tied by the call's id, for whom it rings; the widget's tabs do not live there."""
+    with retail_stand() as crm:
+        async with shop(tmp_path, crm, public_url="https://hub.example.net") as company:
+            for moment, told in (
+                ("before", {}),
+                ("forwarded", at("anna")),
+                ("forwarded", at("oleg")),
+                ("taken", at("oleg")),
+                ("after", ANSWER | at("oleg")),
+            ):
+                await company.webhook(moment, CALL | told)
+                await company.until(lambda: company.unread() == 0)
+                await company.hub.popups.idle()
+            found = company.records()
+            own = [one for one in found["events"] if one.get("callExternalId") == CALL["uniqueid"]]
+            ringing = {user for one in own if one["type"] == "in" for user in one["userIds"]}
+            assert {22, 23} <= ringing
+            assert sum(one["userIds"].count(22) for one in own if one["type"] == "in") == 1, "at most once"
+            [over] = [one for one in own if one["type"] == "hangup"]
+            assert (over["hangupStatus"], over["externalPhone"]) == ("answered", "380441234567")
+            assert {22, 23} <= set(over["userIds"])
+            assert {(one["user"], one["phone"]) for one in found["popups"]} >= {
+                (22, "+380501112233"),
+                (23, "+380501112233"),
+            }
