@@ -42,6 +42,7 @@ from hub.store.directory import Directory
 from hub.store.engine import Store
 from hub.store.inbox import Received
 from hub.store.place import take_place
+from hub.store.shared_pace import FilePace, PostgresPace
 from hub.store.work import Lane
 
 if TYPE_CHECKING:
@@ -94,7 +95,15 @@ def build_services(settings: Settings, clock: Clock | None = None, *, is_running
         states=ConnectionStates(store, cipher),
         intake=Intake(store, lambda: None),
         place=place,
+        shared_pace=_shared_pace(settings, clock),
     )
+
+
+def _shared_pace(settings: Settings, clock: Clock) -> FilePace | PostgresPace:
+    """One pace per scope for the hub and the commands beside it, and for all processes on one PostgreSQL (DESIGN 4)."""
+    if settings.database.get_backend_name() == "postgresql":
+        return PostgresPace(settings.database.set(drivername="postgresql").render_as_string(hide_password=False))
+    return FilePace(settings.data_directory / "pace.db", clock)
 
 
 class Hub:
@@ -284,6 +293,9 @@ class Hub:
                 continue
             seen = version
             self._changed.clear()
+            if self.fleet is not None:
+                # an import tells page by page: what comes together is read once
+                await asyncio.sleep(0.05)
             await services.projects.reload()
             await self.connections.follow()
             self.ingest.wake()
@@ -302,6 +314,8 @@ class Hub:
                 self.ingest.wake()
             case "outbox":
                 self.outbox.wake()
+            case "event":
+                self.services.live.wake()
             case "copy" if self.fleet is not None:
                 self.fleet.copies.wake()
 

@@ -84,7 +84,7 @@ def _pacer(services: Services, pace: Pace, sink: str, project: str, connection: 
     key = (sink, project, connection) if pace.scope == "account" else (sink,)
     known = services.pacers.get(key)
     if known is None or known.pace != pace:
-        known = services.pacers[key] = Pacer(pace, services.clock)
+        known = services.pacers[key] = Pacer(pace, services.clock, scope="/".join(key), shared=services.shared_pace)
         if services.guard is not None:
             known.guard = services.guard
     return known

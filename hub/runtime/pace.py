@@ -14,19 +14,20 @@ import heapq
 import itertools
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import IntEnum
+from typing import Any, Protocol
 
 import httpx
 
 from hub.clock import Clock, SystemClock
 from hub.ports import Pace
 
-__all__ = ["Cost", "PacedTransport", "Pacer", "Place", "Urgency", "counted", "urgency"]
+__all__ = ["Cost", "PacedTransport", "Pacer", "Place", "SharedPace", "Urgency", "counted", "urgency"]
 
 #: when this process began, in monotonic seconds: what an earlier one asked before that is not known
 started = SystemClock().monotonic()
@@ -82,10 +83,25 @@ class Place:
     free_at: float
     #: None before it leaves; then whether it still waits for its answer
     is_under_way: bool | None = None
+    #: its number in the window that processes share, 0 if it has none
+    shared: int = 0
 
     def is_in_flight(self, now: float) -> bool:
         """Whether it counts among those on their way; one that never leaves counts for a window."""
         return self.free_at > now if self.is_under_way is None else self.is_under_way
+
+
+class SharedPace(Protocol):
+    """The window that all processes share which ask one vendor; `hub.store.shared_pace`."""
+
+    async def take(self, scope: str, most: int, hold: float) -> tuple[int, float]:
+        """(Number of a place, 0), or (0, seconds to wait); (0, 0) where nothing can be shared now."""
+
+    async def give(self, place: int, hold: float) -> None:
+        """Free the place in ``hold`` seconds."""
+
+    async def pause(self, scope: str, seconds: float) -> None:
+        """Nobody gets a place for so long."""
 
 
 @dataclass(order=True, slots=True)
@@ -103,8 +119,11 @@ class Pacer:
     #: a request that hangs has arrived by then, if it ever does
     LONGEST = timedelta(seconds=1)
 
-    def __init__(self, pace: Pace, clock: Clock) -> None:
+    def __init__(self, pace: Pace, clock: Clock, *, scope: str = "", shared: SharedPace | None = None) -> None:
+        """``shared``: the window of ``scope`` in which other processes take places too (H9)."""
         self.pace = pace
+        self._scope, self._shared = scope, shared
+        self._telling: set[asyncio.Task[None]] = set()
         self._clock = clock
         self._window = (pace.per + self.MARGIN).total_seconds()
         #: those that are not free, at most `Pace.requests`
@@ -127,10 +146,26 @@ class Pacer:
         heapq.heappush(self._waiting, turn)
         self._serve()
         place = await turn.granted
+        if self._shared is not None:
+            await self._share(place, self._shared)
         cost = _cost.get()
         if cost is not None:
             cost.requests += 1
         return place
+
+    async def _share(self, place: Place, shared: SharedPace) -> None:
+        """Wait for a place among all processes; a turn of this one keeps its order."""
+        longest = self.LONGEST.total_seconds() + self._window
+        while True:
+            place.shared, wait = await shared.take(self._scope, self.pace.requests, longest)
+            if not wait:
+                return
+            await asyncio.sleep(min(wait, 1.0))
+
+    def _tell(self, telling: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(telling, name="shared pace")
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
 
     def sent(self, place: Place) -> None:
         """The request leaves now: it may arrive at any moment until it is `answered`."""
@@ -141,6 +176,8 @@ class Pacer:
         """The request has certainly arrived, or never will."""
         place.free_at = min(place.free_at, self._clock.monotonic() + self._window)
         place.is_under_way = False
+        if self._shared is not None and place.shared:
+            self._tell(self._shared.give(place.shared, self._window))
         self._serve()
 
     def pause(self, retry_after: timedelta | None = None) -> float:
@@ -151,6 +188,8 @@ class Pacer:
         self._backoff = min(60.0, max(1.0, self._backoff * 2))
         seconds = retry_after.total_seconds() if retry_after else self._backoff * random.uniform(0.9, 1.1)
         self._paused_until = max(self._paused_until, self._clock.monotonic() + seconds)
+        if self._shared is not None:
+            self._tell(self._shared.pause(self._scope, seconds))
         self._serve()
         return seconds
 

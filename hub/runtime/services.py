@@ -20,6 +20,7 @@ from hub.store.crypto import Cipher
 from hub.store.directory import Directory
 from hub.store.engine import Store
 from hub.store.place import Place
+from hub.store.shared_pace import FilePace, PostgresPace
 
 if TYPE_CHECKING:
     from hub.runtime.composing import Composer
@@ -74,6 +75,8 @@ class Services:
 
     #: whether this process has the project's accounts; all of them unless several processes share a PostgreSQL
     is_own: Callable[[str], bool] = lambda _: True
+    #: the windows of vendors' limits that this process shares with others
+    shared_pace: FilePace | PostgresPace | None = None
     #: raises LeaseLost where another worker may have this one's accounts by now; asked before each request
     guard: Callable[[], None] | None = None
     #: where this process keeps its files, among several
@@ -83,5 +86,7 @@ class Services:
         """Release the databases; may be called twice."""
         self.directory.close()
         self.store.close()
+        if self.shared_pace is not None:
+            self.shared_pace.close()
         if self.place is not None:
             self.place.leave()

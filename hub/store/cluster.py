@@ -56,6 +56,33 @@ CREATE TABLE IF NOT EXISTS hub_directory (
 CREATE INDEX IF NOT EXISTS hub_directory_change_index ON hub_directory (project, connection, change);
 """
 
+_TAKE_PLACE = """
+CREATE OR REPLACE FUNCTION hub_take_place(of_scope text, most integer, hold double precision, OUT place bigint,
+    OUT wait double precision) LANGUAGE plpgsql AS $$
+DECLARE
+    now timestamptz;
+    paused timestamptz;
+    first timestamptz;
+    taken integer;
+BEGIN
+    INSERT INTO hub_pace (scope) VALUES (of_scope) ON CONFLICT DO NOTHING;
+    SELECT paused_until INTO paused FROM hub_pace WHERE scope = of_scope FOR UPDATE;
+    now := clock_timestamp();
+    place := 0;
+    wait := 0;
+    IF paused > now THEN
+        wait := extract(epoch FROM paused - now);
+        RETURN;
+    END IF;
+    DELETE FROM hub_place WHERE scope = of_scope AND free_at <= now;
+    SELECT count(*), min(free_at) INTO taken, first FROM hub_place WHERE scope = of_scope;
+    IF taken >= most THEN
+        wait := greatest(0.001, extract(epoch FROM first - now));
+        RETURN;
+    END IF;
+    INSERT INTO hub_place (scope, free_at) VALUES (of_scope, now + hold * interval '1 s') RETURNING id INTO place;
+END $$
+"""
 #: a statement's trigger: NOTIFY tells the same word once per transaction, whatever the number of rows
 _TELL = """
 CREATE OR REPLACE FUNCTION hub_tell() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -79,6 +106,7 @@ def prepare(conn: Connection) -> None:
     for statement in _TABLES.split(";\n"):
         if statement.strip():
             conn.exec_driver_sql(statement)
+    conn.exec_driver_sql(_TAKE_PLACE)
     conn.exec_driver_sql(_TELL)
     known = set(conn.execute(text("SELECT tgname FROM pg_trigger WHERE tgname LIKE 'hub_tell_%'")).scalars())
     for table, changes, word in _TOLD:

@@ -14,7 +14,7 @@ from psycopg.types.string import StrDumper
 from sqlalchemy import URL, Connection, event
 from sqlalchemy.exc import DBAPIError
 
-__all__ = ["Postgres", "is_conflict"]
+__all__ = ["SESSION", "Postgres", "is_conflict", "prepare_driver"]
 
 T = TypeVar("T")
 
@@ -27,21 +27,21 @@ LONGEST_PAUSE = 0.2
 _CONFLICTS = frozenset({"40P01", "40001"})
 
 #: an accepted webhook is on disk whatever the server's own default says (H3); nobody waits for ever for a lock
-_SESSION = "-c synchronous_commit=on -c lock_timeout=15s -c client_encoding=utf8"
+SESSION = "-c synchronous_commit=on -c lock_timeout=15s -c client_encoding=utf8"
 
 
 class Postgres:
     """The connections of one process; a connection is known by its ``application_name``, ``hub`` by default."""
 
     def __init__(self, url: URL, size: int) -> None:
-        options = " ".join((_SESSION, str(url.query.get("options", "")))).strip()
+        options = " ".join((SESSION, str(url.query.get("options", "")))).strip()
         connect_args = {"options": options, "connect_timeout": 5}
         if "application_name" not in url.query:
             connect_args["application_name"] = "hub"
         self.engine = sqlalchemy.create_engine(
             url.difference_update_query(["options"]), pool_size=size, max_overflow=size, connect_args=connect_args
         )
-        event.listen(self.engine, "connect", _prepare)
+        event.listen(self.engine, "connect", prepare_driver)
         self._reading = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     def write(self, fn: Callable[[Connection], T]) -> T:
@@ -86,7 +86,8 @@ class Postgres:
         self.engine.dispose()
 
 
-def _prepare(driver: psycopg.Connection[Any], _: object) -> None:
+def prepare_driver(driver: psycopg.Connection[Any], _: object) -> None:
+    """Make a new connection as the hub wants it."""
     driver.adapters.register_dumper(str, _Words)
 
 

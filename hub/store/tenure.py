@@ -20,7 +20,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 import sqlalchemy
-from sqlalchemy import URL, Connection, bindparam, text
+from sqlalchemy import URL, Connection, bindparam, event, text
 from sqlalchemy.exc import DBAPIError
 
 from hub.clock import Clock
@@ -124,16 +124,21 @@ class Tenure:
 
     def open(self) -> None:
         """Connect, and say that this process lives. Raises what the driver raises."""
+        # only here: a hub on SQLite needs no driver of PostgreSQL
+        from hub.store.postgres import SESSION, prepare_driver
+
+        # a process that is stopped in the middle of a write holds nobody up
+        patience = f"-c idle_in_transaction_session_timeout={int(self.stalled.total_seconds() * 1000)}"
         self._engine = sqlalchemy.create_engine(
-            self._url,
+            self._url.difference_update_query(["options"]),
             poolclass=sqlalchemy.NullPool,
             connect_args={
                 **_KEEPALIVE,
                 "application_name": f"hub {self._role} {self.id[:8]}",
-                # a process that is stopped in the middle of a write holds nobody up
-                "options": f"-c idle_in_transaction_session_timeout={int(self.stalled.total_seconds() * 1000)}",
+                "options": " ".join((SESSION, patience, str(self._url.query.get("options", "")))).strip(),
             },
         )
+        event.listen(self._engine, "connect", prepare_driver)
         conn = self._engine.connect()
         try:
             for statement in _SESSION:

@@ -1,0 +1,87 @@
+"""One pace per scope, whoever asks from whichever process (DESIGN 4, H9, X6)."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url
+
+from hub.clock import SystemClock
+from hub.ports import Pace
+from hub.runtime.pace import Pacer
+from hub.store import cluster
+from hub.store.engine import Store
+from hub.store.shared_pace import FilePace, PostgresPace
+
+LIMIT, PER = 3, 0.15
+
+
+async def _ask(pacer: Pacer, times: int, moments: list[float]) -> None:
+    clock = SystemClock()
+
+    async def once() -> None:
+        place = await pacer.acquire()
+        pacer.sent(place)
+        moments.append(clock.monotonic())
+        pacer.answered(place)
+
+    await asyncio.gather(*(once() for _ in range(times)))
+
+
+def _pacers(one: FilePace | PostgresPace, other: FilePace | PostgresPace) -> list[Pacer]:
+    pace = Pace(requests=LIMIT, per=timedelta(seconds=PER))
+    return [Pacer(pace, SystemClock(), scope="amocrm/auto", shared=shared) for shared in (one, other)]
+
+
+def _worst(moments: list[float]) -> int:
+    """The most requests within one window."""
+    return max(sum(1 for moment in moments if begin <= moment < begin + PER) for begin in moments)
+
+
+async def test_two_processes_of_one_machine_keep_one_pace(tmp_path: Path) -> None:
+    """DESIGN 4: `hub setup` and `hub check` beside a running hub take from the same window, in a file."""
+    shared = [FilePace(tmp_path / "pace.db", SystemClock()) for _ in range(2)]
+    moments: list[float] = []
+    await asyncio.gather(*(_ask(pacer, 6, moments) for pacer in _pacers(*shared)))
+    for one in shared:
+        one.close()
+    assert len(moments) == 12
+    assert _worst(moments) <= LIMIT
+
+
+@pytest.mark.postgres
+async def test_processes_of_several_machines_keep_one_pace(postgres_url: str) -> None:
+    """H9: the window is in PostgreSQL, and a 429 that one of them hears stops the others too."""
+    url = make_url(postgres_url)
+    with Store(url) as store:
+        store.write_now(cluster.prepare)
+    conninfo = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    shared = [PostgresPace(conninfo) for _ in range(2)]
+    moments: list[float] = []
+    pacers = _pacers(*shared)
+    await asyncio.gather(*(_ask(pacer, 6, moments) for pacer in pacers))
+    assert _worst(moments) <= LIMIT
+    paused = SystemClock().monotonic()
+    await shared[0].pause("amocrm/auto", 0.4)
+    later: list[float] = []
+    await _ask(pacers[1], 1, later)
+    assert later[0] - paused >= 0.4
+    for one in shared:
+        one.close()
+
+
+async def test_without_the_file_each_keeps_the_pace_for_itself(tmp_path: Path) -> None:
+    """H4: a pace that cannot be shared stops nobody; where it can be again, it is."""
+    shared = FilePace(tmp_path / "missing" / "pace.db", SystemClock())
+    alone: list[float] = []
+    pacer = _pacers(shared, shared)[0]
+    await _ask(pacer, 4, alone)
+    assert _worst(alone) <= LIMIT
+    (tmp_path / "missing").mkdir()
+    assert (await shared.take("amocrm/auto", LIMIT, 1.0))[0] > 0
+    assert all(later >= earlier for earlier, later in pairwise(sorted(alone)))
+    shared.close()
