@@ -12,24 +12,12 @@ from playwright.async_api import Browser
 
 from hub.widget_archive import Archive
 from tests.browser.account_page import Refused
+from tests.browser.small import PLAIN, widget
 from tests.browser.stage import IRINA, OLEG, Stage, stage
 from tests.browser.tab import until
 from tests.widget_archive import sample
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.end_to_end]
-
-PLAIN = "render: () => true, init: () => true, bind_actions: () => true, destroy: () => true"
-
-
-def widget(body: str = "", *, callbacks: str = PLAIN, once: bool = True, version: str = "1.0.0") -> Archive:
-    """A small widget with ``body`` in its constructor."""
-    script = (
-        "define(['jquery'], function ($) {\n'use strict';\nreturn function Widget() {\nconst self = this;\n"
-        f"{body}\nthis.callbacks = {{ {callbacks} }};\nreturn this;\n}};\n}});\n"
-    )
-    manifest = sample.manifest()
-    manifest["widget"] |= {"init_once": once, "version": version}
-    return Archive(files=sample.good() | {"script.js": script.encode(), "manifest.json": sample.as_json(manifest)})
 
 
 @pytest_asyncio.fixture(loop_scope="session")
