@@ -33,9 +33,11 @@ from hub.runtime.retention import Retention
 from hub.runtime.services import Services
 from hub.runtime.sharing import Sharing
 from hub.runtime.silence import SilenceAlarm
+from hub.runtime.spool import Spool
 from hub.runtime.subscriptions import Subscriptions
 from hub.runtime.timers import Timers
 from hub.settings import Settings
+from hub.store import spool as spool_file
 from hub.store.connection_state import ConnectionStates
 from hub.store.crypto import load_cipher
 from hub.store.directory import Directory
@@ -84,6 +86,14 @@ def build_services(settings: Settings, clock: Clock | None = None, *, is_running
     directory.open()
     found = Projects(store, cipher, plugins)
     found.reload_now()
+    intake = Intake(store, lambda: None)
+    if place is not None and settings.role != "worker":
+        intake.spool = Spool(
+            settings.data_directory / place.name / spool_file.FILE,
+            store,
+            clock,
+            most_bytes=settings.spool_megabytes * 1024 * 1024,
+        )
     return Services(
         settings=settings,
         clock=clock,
@@ -93,7 +103,7 @@ def build_services(settings: Settings, clock: Clock | None = None, *, is_running
         projects=found,
         directory=directory,
         states=ConnectionStates(store, cipher),
-        intake=Intake(store, lambda: None),
+        intake=intake,
         place=place,
         shared_pace=_shared_pace(settings, clock),
     )
@@ -206,6 +216,8 @@ class Hub:
         place = "" if self.fleet is None else self.fleet.id
         self.scheduler = Scheduler(services.store, services.clock, chores.jobs(place))
         services.intake.wake = self.ingest.wake if self.fleet is None else self.fleet.ring_inbox
+        if services.intake.spool is not None:
+            services.intake.spool.wake = services.intake.wake
         services.changed = self._changed.set
         services.sweep = self._changed.set
         self._works = works
@@ -224,6 +236,8 @@ class Hub:
             self._keep(self.fleet.bell.run, "bell")
             self._keep(self.fleet.copies.run, "directory copies")
         await self.connections.follow()
+        if self.services.intake.spool is not None:
+            self._keep(self.services.intake.spool.run, "spool")
         if self._works:
             self._keep(self.lanes.run, "lanes")
             self._keep(self.popups.run, "popups")

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from hub.engine.checkpoints import checkpoint
 from hub.ports import RawRequest
+from hub.runtime.spool import Spool
 from hub.store import inbox
 from hub.store.engine import Store
 from hub.store.inbox import InboxKind
@@ -43,12 +44,16 @@ class Intake:
 
     def __init__(self, store: Store, wake: Callable[[], None]) -> None:
         self._store, self.wake = store, wake
+        #: where requests wait while the database is away; None on SQLite, which is as near as the spool would be
+        self.spool: Spool | None = None
 
-    async def accept(self, *, project: str, channel: str, kind: InboxKind, request: RawRequest) -> int:
-        """The id of the stored row; returns only after the commit. Raises what the database raises."""
-        row = await self._store.write(
-            lambda conn: inbox.add(conn, project=project, channel=channel, kind=kind, request=request)
-        )
+    async def accept(self, *, project: str, channel: str, kind: InboxKind, request: RawRequest) -> None:
+        """Returns only after the commit. Raises what the database raises or, with a spool, what its file raises."""
+        if self.spool is not None:
+            await self.spool.accept(project=project, channel=channel, kind=kind, request=request)
+        else:
+            await self._store.write(
+                lambda conn: inbox.add(conn, project=project, channel=channel, kind=kind, request=request)
+            )
         checkpoint("inbox.stored")
         self.wake()
-        return row

@@ -88,5 +88,7 @@ class Services:
         self.store.close()
         if self.shared_pace is not None:
             self.shared_pace.close()
+        if self.intake.spool is not None:
+            self.intake.spool.close()
         if self.place is not None:
             self.place.leave()

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -30,7 +31,7 @@ from hub.store.tenure import Tenure
 if TYPE_CHECKING:
     from hub.store.postgres import Postgres
 
-__all__ = ["Store", "driver_connection", "open_store", "sqlite_url"]
+__all__ = ["Store", "driver_connection", "open_store", "problem_of", "sqlite_url"]
 
 T = TypeVar("T")
 
@@ -56,6 +57,11 @@ PRAGMAS = (
 def sqlite_url(path: Path) -> URL:
     """The database URL of the SQLite file at ``path``."""
     return URL.create("sqlite", database=str(path))
+
+
+def problem_of(err: BaseException) -> str:
+    """What is wrong in the driver's own words, without the statement and its values: these may hold a client's data."""
+    return (str(getattr(err, "orig", None) or err) or type(err).__name__).strip().split("\n", 1)[0]
 
 
 def driver_connection(conn: Connection) -> sqlite3.Connection | None:
@@ -91,10 +97,19 @@ class Store:
     its own caller only, and nothing of it stays in the database.
     """
 
-    def __init__(self, url: str | URL, *, clock: Clock | None = None, readers: int = 4) -> None:
+    def __init__(
+        self,
+        url: str | URL,
+        *,
+        clock: Clock | None = None,
+        readers: int = 4,
+        prepare: Callable[[Connection, datetime], object] = migrations.apply,
+    ) -> None:
         self.url = make_url(url)
         self._clock = clock or SystemClock()
         self._readers_wanted = readers
+        #: makes the tables; the hub's own unless the file is another one (`hub.store.spool`)
+        self._prepare = prepare
         self._local = threading.local()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
@@ -215,7 +230,7 @@ class Store:
             assert driver is not None
             driver.execute("BEGIN IMMEDIATE")
             try:
-                migrations.apply(conn, self._clock.now())
+                self._prepare(conn, self._clock.now())
             except BaseException:
                 driver.execute("ROLLBACK")
                 raise

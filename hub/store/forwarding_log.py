@@ -10,10 +10,22 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 
 from hub.core.phone import Phone
+from hub.store import codec
+from hub.store.column import moment
 from hub.store.engine import driver_connection
 from hub.store.schema import forwarding_log, microseconds
 
-__all__ = ["ForwardingEntry", "append_many", "find", "find_by_call", "find_by_uuid", "list_entries"]
+__all__ = [
+    "ForwardingEntry",
+    "append_many",
+    "append_new",
+    "dump_many",
+    "find",
+    "find_by_call",
+    "find_by_uuid",
+    "list_entries",
+    "load_many",
+]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -97,6 +109,50 @@ def append_many(conn: Connection, entries: Sequence[ForwardingEntry]) -> None:
             for entry in entries
         ],
     )
+
+
+def append_new(conn: Connection, entries: Sequence[ForwardingEntry]) -> None:
+    """The same for answers of which some may be there already: a commit may succeed although nobody heard of it."""
+    table = forwarding_log
+
+    def is_known(entry: ForwardingEntry) -> bool:
+        same = select(table.c.id).where(
+            table.c.project == entry.project,
+            table.c.asked_at == entry.asked_at,
+            table.c.channel == entry.channel,
+            table.c.uuid == entry.uuid,
+            table.c.caller == (entry.caller or ""),
+        )
+        return conn.execute(same.limit(1)).first() is not None
+
+    append_many(conn, [entry for entry in entries if not is_known(entry)])
+
+
+def dump_many(entries: Sequence[ForwardingEntry]) -> bytes:
+    """The answers as bytes, for a file; `load_many` reads them."""
+    return codec.dump_json([[*_row(entry)[:-1], entry.explanation.decode()] for entry in entries])
+
+
+def load_many(body: bytes) -> list[ForwardingEntry]:
+    """What `dump_many` wrote."""
+    return [
+        ForwardingEntry(
+            project=project,
+            channel=channel,
+            uuid=uuid,
+            call_id=call_id,
+            caller=Phone(caller) if caller else None,
+            asked_at=moment(asked_at),
+            destination=destination,
+            employee=employee,
+            took=took * _MICROSECOND,
+            age=None if age is None else age * _MILLISECOND,
+            explanation=explanation.encode(),
+        )
+        for (
+            project, channel, uuid, call_id, caller, asked_at, destination, employee, took, age, explanation,
+        ) in codec.load_json(body)
+    ]  # fmt: skip
 
 
 def _entry(row: Any) -> ForwardingEntry:

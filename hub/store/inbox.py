@@ -8,7 +8,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, select, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from hub.ports import RawRequest
 from hub.store import codec
@@ -69,27 +71,31 @@ _INSERT = (
 )
 
 
-def add(conn: Connection, *, project: str, channel: str, kind: InboxKind, request: RawRequest) -> int:
-    """Store one request; its id. Secrets were removed from its headers before."""
+def add(
+    conn: Connection, *, project: str, channel: str, kind: InboxKind, request: RawRequest, spool_id: str | None = None
+) -> int:
+    """Store one request; its id, 0 if ``spool_id`` is there already. Secrets were removed from its headers before."""
     headers = codec.dump_json(request.headers)
     driver = driver_connection(conn)
-    if driver is None:
-        return int(
-            conn.execute(
-                insert(inbox)
-                .values(
-                    project=project,
-                    channel=channel,
-                    kind=kind,
-                    received_at=request.received_at,
-                    method=request.method,
-                    query=request.query,
-                    headers=headers,
-                    body=request.body,
-                )
-                .returning(inbox.c.id)
-            ).scalar_one()
+    if driver is None or spool_id is not None:
+        by_dialect = sqlite_insert if driver is not None else postgresql_insert
+        statement = (
+            by_dialect(inbox)
+            .values(
+                project=project,
+                channel=channel,
+                kind=kind,
+                received_at=request.received_at,
+                method=request.method,
+                query=request.query,
+                headers=headers,
+                body=request.body,
+                spool_id=spool_id,
+            )
+            .on_conflict_do_nothing()
+            .returning(inbox.c.id)
         )
+        return int(conn.execute(statement).scalar() or 0)
     moment = microseconds(request.received_at)
     cursor = driver.execute(
         _INSERT, (project, channel, kind, moment, request.method, request.query, headers, request.body)

@@ -57,6 +57,12 @@ def m0002_popups(conn: Connection) -> None:
     run_script(conn, "m0002")
 
 
+@_migration
+def m0003_spool(conn: Connection) -> None:
+    """By what name a process keeps a request while the database is away."""
+    run_script(conn, "m0003")
+
+
 # --- running them -----------------------------------------------------------------------------------------------
 
 

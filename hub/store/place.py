@@ -12,7 +12,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Place", "take_place"]
+__all__ = ["Place", "take_if_free", "take_place"]
 
 
 @dataclass(slots=True)
@@ -36,11 +36,18 @@ def take_place(data_directory: Path, role: str) -> Place:
         name = f"{role}-{number}"
         path = data_directory / name
         path.mkdir(parents=True, exist_ok=True)
-        lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            continue
-        return Place(name, lock)
+        found = take_if_free(path)
+        if found is not None:
+            return found
     raise AssertionError("numbers do not end")
+
+
+def take_if_free(path: Path) -> Place | None:
+    """The place at ``path``; None if a process has it. Raises OSError if the directory cannot be written."""
+    lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    return Place(path.name, lock)

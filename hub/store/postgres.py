@@ -29,13 +29,22 @@ _CONFLICTS = frozenset({"40P01", "40001"})
 #: an accepted webhook is on disk whatever the server's own default says (H3); nobody waits for ever for a lock
 SESSION = "-c synchronous_commit=on -c lock_timeout=15s -c client_encoding=utf8"
 
+#: a server whose machine is gone without a word is given up within seconds; in seconds, the last in milliseconds
+_PATIENCE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+
 
 class Postgres:
     """The connections of one process; a connection is known by its ``application_name``, ``hub`` by default."""
 
     def __init__(self, url: URL, size: int) -> None:
         options = " ".join((SESSION, str(url.query.get("options", "")))).strip()
-        connect_args = {"options": options, "connect_timeout": 5}
+        connect_args: dict[str, Any] = {"options": options, **_PATIENCE}
         if "application_name" not in url.query:
             connect_args["application_name"] = "hub"
         self.engine = sqlalchemy.create_engine(

@@ -149,6 +149,7 @@ binding = Table(
     Column("problem", Text, nullable=False, default=""),
 )
 
+_IS_SPOOLED = text("spool_id IS NOT NULL")
 inbox = Table(
     "inbox",
     metadata,
@@ -170,8 +171,11 @@ inbox = Table(
     Column("note", Text, nullable=False, default=""),
     Column("interaction_id", Text),
     Column("read_at", Moment),
+    #: where a process has a spool: what it called the request, so that it is stored once however often it is brought
+    Column("spool_id", Text),
     Index("inbox_new", "status", "id"),
     Index("inbox_project", "project", "id"),
+    Index("inbox_spool", "spool_id", unique=True, sqlite_where=_IS_SPOOLED, postgresql_where=_IS_SPOOLED),
     sqlite_autoincrement=True,
 )
 

@@ -83,7 +83,7 @@ class Forwarding:
 
     def __init__(self, services: Services, counts: Counts) -> None:
         self._services, self._counts = services, counts
-        self.journal: Journal[_Answered] = Journal(services.store, counts, self._entry)
+        self.journal: Journal[_Answered] = Journal(services.store, counts, self._entry, services.intake.spool)
         self.recent = Recent()
         self._known: dict[tuple[str, str], tuple[LiveConnection, Whose]] = {}
         self.watch = Watch(LONGEST, services.clock.monotonic)

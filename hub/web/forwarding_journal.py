@@ -12,8 +12,9 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from hub.clock import Clock
+from hub.runtime.spool import Spool
 from hub.store import forwarding_log
-from hub.store.engine import Store
+from hub.store.engine import Store, problem_of
 from hub.store.forwarding_log import ForwardingEntry
 from hub.web.metrics import Counts
 
@@ -37,8 +38,14 @@ class Journal(Generic[T]):
     ``tell`` makes the row of an answer, once for each; it runs on the event loop, a batch at a time.
     """
 
-    def __init__(self, store: Store, counts: Counts, tell: Callable[[T], ForwardingEntry]) -> None:
-        self._store, self._counts, self._tell = store, counts, tell
+    def __init__(
+        self,
+        store: Store,
+        counts: Counts,
+        tell: Callable[[T], ForwardingEntry],
+        spool: Spool | None = None,
+    ) -> None:
+        self._store, self._counts, self._tell, self._spool = store, counts, tell, spool
         self._waiting: deque[T] = deque()
         #: told, and not stored yet
         self._told: list[ForwardingEntry] = []
@@ -88,11 +95,16 @@ class Journal(Generic[T]):
             self._told.append(self._tell(waiting.popleft()))
         told = self._told
         try:
-            await self._store.write(lambda conn: forwarding_log.append_many(conn, told))
+            if self._spool is not None:
+                await self._spool.keep_answers(told)
+            else:
+                await self._store.write(lambda conn: forwarding_log.append_many(conn, told))
         except Exception as err:  # noqa: BLE001 - whatever the database raises, answers go on
             if not self._is_failing:
                 self._is_failing = True
-                log.error("forwarding answers cannot be kept: %s", err, extra={"action": "forwarding.not_kept"})
+                log.error(
+                    "forwarding answers cannot be kept: %s", problem_of(err), extra={"action": "forwarding.not_kept"}
+                )
             return False
         finally:
             self._counts.journal_waiting = self.waiting

@@ -40,14 +40,20 @@ async def healthz(request: Request) -> Response:
 async def readyz(request: Request) -> Response:
     """GET /readyz: 200 if requests can be accepted, else 503; the details are for callers nearby.
 
-    A CRM that is down, or a plugin that is broken, does not make the hub unready: the rest works (H1, H4).
+    A CRM that is down, or a plugin that is broken, does not make the hub unready: the rest works (H1, H4). Nor does a
+    database that is away where the spool takes what comes in: whoever sent nothing here any more would lose calls.
     """
     services: Services = request.app.state.services
     is_writable = await _is_writable(services)
-    status = 200 if is_writable else 503
+    spool = services.intake.spool
+    if spool is None:
+        is_ready = is_writable
+    else:
+        is_ready = not spool.is_full or (is_writable and not spool.waiting)
+    status = 200 if is_ready else 503
     if not is_near(request):
-        return JSONResponse({"ready": is_writable}, status_code=status)
-    return JSONResponse({"ready": is_writable, **_details(services, is_writable)}, status_code=status)
+        return JSONResponse({"ready": is_ready}, status_code=status)
+    return JSONResponse({"ready": is_ready, **_details(services, is_writable)}, status_code=status)
 
 
 async def _is_writable(services: Services) -> bool:
@@ -64,7 +70,7 @@ async def _is_writable(services: Services) -> bool:
 
 
 def _details(services: Services, is_writable: bool) -> dict[str, Any]:
-    connections = []
+    connections, spool = [], services.intake.spool
     for project in services.projects.all():
         for found in project.connections:
             account = services.accounts.get((project.name, found.name))
@@ -81,6 +87,7 @@ def _details(services: Services, is_writable: bool) -> dict[str, Any]:
             )
     return {
         "store": "ok" if is_writable else "the database cannot be written",
+        "spool": None if spool is None else {"waiting": spool.waiting, "is_full": spool.is_full},
         "plugins": sorted(services.plugins.names),
         "broken_plugins": {failure.plugin: failure.problem for failure in services.plugins.failures},
         "projects": {

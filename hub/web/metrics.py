@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -27,6 +29,11 @@ from hub.store import inbox, steps, work
 from hub.web.health import is_near
 
 __all__ = ["Counts", "Histogram", "metrics"]
+
+log = logging.getLogger(__name__)
+
+#: seconds that the database may take to be counted
+READ_TIME = 5.0
 
 
 class Histogram:
@@ -106,13 +113,41 @@ def _read(conn: Connection) -> _Stored:
 class _Reading(Collector):
     """One look at everything."""
 
-    def __init__(self, services: Services, counts: Counts, stored: _Stored) -> None:
+    def __init__(self, services: Services, counts: Counts, stored: _Stored | None) -> None:
         self._services, self._counts, self._stored = services, counts, stored
 
     def collect(self) -> Iterator[Metric]:
         yield from self._happened()
-        yield from self._stands()
+        yield from self._spooled()
+        yield GaugeMetricFamily(
+            "hub_database_up",
+            "Whether the database answers, 1 for yes and 0 for no",
+            value=float(self._stored is not None),
+        )
+        if self._stored is not None:
+            yield from self._stands(self._stored)
         yield from self._accounts()
+
+    def _spooled(self) -> Iterator[Metric]:
+        spool = self._services.intake.spool
+        if spool is None:
+            return
+        yield GaugeMetricFamily(
+            "hub_spool_waiting",
+            "Requests that wait on this machine until the database is back, in requests",
+            value=spool.waiting,
+        )
+        yield GaugeMetricFamily(
+            "hub_spool_age_seconds",
+            "How long the first of them has waited, in seconds",
+            value=spool.age.total_seconds(),
+        )
+        yield GaugeMetricFamily(
+            "hub_spool_full",
+            "Whether the last one found no room and was refused, 1 for yes and 0 for no",
+            value=spool.is_full,
+        )
+        yield CounterMetricFamily("hub_spool_kept", "Requests that went to the spool, in requests", value=spool.kept)
 
     def _happened(self) -> Iterator[Metric]:
         accepted = CounterMetricFamily(
@@ -170,28 +205,28 @@ class _Reading(Collector):
             value=self._counts.journal_lost,
         )
 
-    def _stands(self) -> Iterator[Metric]:
+    def _stands(self, stored: _Stored) -> Iterator[Metric]:
         rows = GaugeMetricFamily(
             "hub_inbox", "Stored requests by what became of them, in requests; new is the queue", labels=("status",)
         )
         for status in inbox.InboxStatus:
-            rows.add_metric((status.value,), self._stored.inbox.get(status.value, 0))
+            rows.add_metric((status.value,), stored.inbox.get(status.value, 0))
         yield rows
         yield GaugeMetricFamily(
             "hub_webhooks_unreadable",
             "Requests kept although they could not be read, in requests",
-            value=self._stored.inbox.get(inbox.InboxStatus.UNREADABLE.value, 0),
+            value=stored.inbox.get(inbox.InboxStatus.UNREADABLE.value, 0),
         )
         found = GaugeMetricFamily(
             "hub_steps", "Actions for the CRM by their state, in steps", labels=("connection", "state", "kind")
         )
-        for labels, count in self._stored.steps.items():
+        for labels, count in stored.steps.items():
             found.add_metric(labels, count)
         yield found
         attention = GaugeMetricFamily(
             "hub_needs_attention", "Interactions that wait for a person, in interactions", labels=("connection",)
         )
-        for connection, count in self._stored.attention.items():
+        for connection, count in stored.attention.items():
             attention.add_metric((connection,), count)
         yield attention
 
@@ -219,5 +254,11 @@ async def metrics(request: Request) -> Response:
         raise HTTPException(403, "metrics are for this machine and its private network")
     services: Services = request.app.state.services
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Reading(services, request.app.state.counts, await services.store.read(_read)))
+    stored: _Stored | None = None
+    try:
+        async with asyncio.timeout(READ_TIME):
+            stored = await services.store.read(_read)
+    except Exception as err:  # noqa: BLE001 - figures are wanted most when the database is away
+        log.debug("the database cannot be counted: %s", err, extra={"action": "metrics.no_database"})
+    registry.register(_Reading(services, request.app.state.counts, stored))
     return Response(generate_latest(registry), headers={"content-type": CONTENT_TYPE_LATEST})

@@ -17,6 +17,7 @@ from hub.ports import RawRequest, Reply
 from hub.runtime.intake import raw_request
 from hub.runtime.known_client import KnownClients
 from hub.runtime.services import Services
+from hub.store.engine import problem_of
 from hub.store.inbox import InboxKind
 from hub.store.projects import Channel
 from hub.web.headers import SECURITY_HEADERS
@@ -146,7 +147,7 @@ class Desk:
                 "requests cannot be stored and are answered 503, first one for %s/%s: %s",
                 project,
                 channel,
-                err,
+                problem_of(err),
                 extra={"action": "intake.failed"},
             )
 
