@@ -1,17 +1,20 @@
-"""What a CRM plugin may do besides being a `hub.ports.Sink`: vouch for the people who see the hub inside the CRM (U1).
+"""What plugins may do for the widget (U1): a CRM vouches for whoever looks, a telephony rings two people together.
 
-The ability is a Protocol of its own, asked for by ``isinstance``: a sink that has the method has the ability.
+Each ability is a Protocol of its own, asked for by ``isinstance``: a plugin that has the methods has the ability.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
+import httpx
 from pydantic import BaseModel, SecretStr
 
-__all__ = ["EmbedsWidget", "WidgetClient"]
+from hub.ports import ChannelConfig
+
+__all__ = ["EmbedsWidget", "RingsBack", "WidgetClient"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,5 +56,21 @@ class EmbedsWidget(Protocol):
         """Whose tokens the account of ``settings`` brings; None while the integration's keys are missing.
 
         Synchronous and cheap: asked whenever settings change.
+        """
+        ...
+
+
+@runtime_checkable
+class RingsBack(Protocol):
+    """A source whose telephony rings an employee and a client, and puts them through."""
+
+    def can_ring(self, channel: ChannelConfig) -> bool:
+        """True if the channel has what ordering a call needs; no I/O."""
+        ...
+
+    async def ring(self, channel: ChannelConfig, http: httpx.AsyncClient, *, client: str, employee: str) -> Any:
+        """Order one call between the client's number and the employee's destination.
+
+        Never repeated by anybody: a second request rings again. Raises VendorError.
         """
         ...

@@ -69,7 +69,18 @@ FAMILIES = {
     "task_part": ["text", "deadline", "place"],
     "popup_why": list(get_args(Why)),
     "widget_refusal": list(get_args(Code)),
-    "deed": ["take", "create_contact", "create_deal", "task", "complete", "reschedule", "nothing", "waiting", "failed"],
+    "deed": [
+        "take",
+        "create_contact",
+        "create_deal",
+        "task",
+        "complete",
+        "reschedule",
+        "nothing",
+        "waiting",
+        "failed",
+        "call",
+    ],
     "unit": ["days", "hours", "minutes", "seconds", "milliseconds"],
 }
 

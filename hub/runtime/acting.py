@@ -34,6 +34,7 @@ from hub.store import dues, events, interactions, steps, work
 from hub.store.deeds import anchor_of
 from hub.store.dues import Due
 from hub.store.holdings import employee_of
+from hub.store.popups import CARD
 from hub.store.work import WorkState
 
 __all__ = ["Acting", "Done", "State", "Unknown"]
@@ -281,6 +282,7 @@ class Acting:
             now = self.services.clock.now()
             await self.services.directory.fold_async(self.live.name, self.connection.name, found.effect, now)
         self.services.changed()
+        self.services.live.wake()
         return found
 
     def _keep(
@@ -330,7 +332,7 @@ class Acting:
             self._let_write(conn, stored, now)
             for key, at in wanted.due.items():
                 dues.put(conn, Due(project=self.live.name, client_id=stored.client_id, key=key, at=at))
-            self._announce(conn, records, wanted, anchor, now)
+            self._announce(conn, records, wanted, now)
         return _Stored(
             said=wanted.said if wanted.actions else "nothing",
             keys=tuple(action.key for action in wanted.actions),
@@ -363,19 +365,11 @@ class Acting:
         elif item.state in (WorkState.FINISHED, WorkState.ATTENTION):
             work.put(conn, item, WorkState.WRITING, now=now)
 
-    def _announce(
-        self, conn: Connection, records: ClientRecords, wanted: _Wish, anchor: InteractionId, now: datetime
-    ) -> None:
+    def _announce(self, conn: Connection, records: ClientRecords, wanted: _Wish, now: datetime) -> None:
         """Tell the live views that these cards show something else now."""
-        refs = [*(one.ref for one in records.snapshot.contacts[:5]), *(one.ref for one in records.open_deals[:5])]
-        body = {
-            "connection": self.connection.name,
-            "interaction": anchor,
-            "employee": self.employee,
-            "what": wanted.said,
-            "entities": [{"entity": ref.kind.value, "id": ref.id} for ref in refs],
-        }
-        events.append(conn, project=self.live.name, kind="deed", body=body, now=now)
+        refs = [*(one.ref for one in records.snapshot.contacts[:5]), *(one.ref for one in records.snapshot.deals[:5])]
+        shown = [(self.connection.name, ref.kind.value, ref.id) for ref in refs]
+        events.append(conn, project=self.live.name, kind=CARD, body={"records": shown}, now=now)
         log.info("%s: %s by %s", self.live.name, wanted.said, self.employee, extra={"action": f"deed.{wanted.said}"})
 
     # --- what becomes of it -------------------------------------------------------------------------------------

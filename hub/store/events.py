@@ -71,6 +71,16 @@ def recent(conn: Connection, kind: str, since: datetime, *, limit: int = 500) ->
     ]
 
 
+def of_kind(conn: Connection, project: str, kind: str, since: datetime) -> list[Event]:
+    """The project's events of one kind since then, in order."""
+    rows = conn.execute(
+        select(event).where(event.c.project == project, event.c.kind == kind, event.c.at >= since).order_by(event.c.id)
+    )
+    return [
+        Event(id=row.id, project=row.project, at=row.at, kind=row.kind, body=codec.load_json(row.body)) for row in rows
+    ]
+
+
 def last_id(conn: Connection) -> int:
     """Where a reader who wants only news begins."""
     return int(conn.execute(select(func.coalesce(func.max(event.c.id), 0))).scalar_one())

@@ -14,6 +14,8 @@ from typing import Any
 
 import httpx
 from hub_amocrm.sandbox import Sandbox
+from hub_ringostat import sandbox as ringostat
+from hub_ringostat.sandbox.telephony import Employee
 
 from hub.store import interactions, projects
 from hub.web.app import build_app
@@ -285,3 +287,32 @@ async def test_bad_requests_name_the_field_and_change_nothing(tmp_path: Path, am
             answer = await anna.post(path, body)
             assert (path, answer.status_code, answer.json()["error"].get("field", "")) == (path, status, field)
         assert at.company.records() == before
+
+
+async def test_calling_back_rings_the_employee_and_the_client_once(tmp_path: Path, amocrm: tuple[Sandbox, str]) -> None:
+    """U1: over Ringostat's callback, to the employee's own destination, only the client's own numbers."""
+    staff = Employee(id="2", name="Олег Громов", email="oleg@nordtea.example", login="examplecom_oleg")
+    with ringostat.serve(ringostat.Sandbox(employees=(staff,))) as (telephony, address):
+        async with desk(tmp_path, amocrm, HEADS) as at:
+            services = at.company.hub.services
+            await at.company.webhook("after", ANSWERED)
+            await at.company.settled(1)
+            oleg, client = at.page(OLEG), await client_of(at, OLEG)
+            missing = await oleg.post(f"/clients/{client}/call", request())
+            assert (missing.status_code, missing.json()["error"]["code"]) == (409, "no_telephony")
+            keys = {"project_id": "55555", "auth_key": "sandbox-auth-key", "api_base": address}
+            await services.store.write(
+                lambda conn: projects.change_channel(conn, services.cipher, PROJECT, CHANNEL, keys)
+            )
+            await services.projects.reload()
+            assert (await oleg.post("/session")).json()["may"]["call_back"]
+            card = (await oleg.get("/card", entity="contact", id=str(at.only("contacts")["id"]))).json()
+            assert "call" in card["can"]
+            foreign = await oleg.post(f"/clients/{client}/call", request(phone="+380999999999"))
+            assert (foreign.status_code, foreign.json()["error"]["field"]) == (422, "phone")
+            body = request()
+            for _ in range(2):
+                done = await oleg.post(f"/clients/{client}/call", body)
+                assert (done.status_code, done.json()["state"]) == (200, "done"), done.text
+            [ordered] = telephony.callbacks
+            assert (ordered["caller"], ordered["callee"]) == ("380501112233", "examplecom_oleg")

@@ -8,8 +8,9 @@ from hub.messenger import FramesChats
 from hub.ports import ChannelConfig
 from hub.runtime.card_view import RecordUrl
 from hub.runtime.services import Services
+from hub.widget_seam import RingsBack
 
-__all__ = ["abilities_of", "framing_channel", "record_url"]
+__all__ = ["abilities_of", "framing_channel", "record_url", "ringing_channel"]
 
 
 def framing_channel(services: Services, live: LiveProject) -> tuple[FramesChats, ChannelConfig] | None:
@@ -21,11 +22,24 @@ def framing_channel(services: Services, live: LiveProject) -> tuple[FramesChats,
     return None
 
 
+def ringing_channel(services: Services, live: LiveProject) -> tuple[RingsBack, ChannelConfig] | None:
+    """The first channel whose telephony can ring two people together; None if none can."""
+    for channel in live.channels.values():
+        source = services.plugins.sources.get(channel.source)
+        if isinstance(source, RingsBack) and source.can_ring(channel):
+            return source, channel
+    return None
+
+
 def abilities_of(services: Services, live: LiveProject, employee: EmployeeId | None) -> frozenset[str]:
-    """``write`` where a channel frames its dialogues."""
+    """``write`` where a channel frames its dialogues, ``call`` where one rings and the employee has a destination."""
     found = set()
-    if employee is not None and services.composer is not None and framing_channel(services, live) is not None:
+    if employee is None or services.composer is None or live.policy is None:
+        return frozenset()
+    if framing_channel(services, live) is not None:
         found.add("write")
+    if employee in live.policy.destinations and ringing_channel(services, live) is not None:
+        found.add("call")
     return frozenset(found)
 
 

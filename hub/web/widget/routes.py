@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute, Mount
 
-from hub.web.widget import actions
+from hub.web.widget import actions, settings
 from hub.web.widget.card import card, why
 from hub.web.widget.live import dismiss, live, ticket
 from hub.web.widget.session import session
@@ -25,9 +25,11 @@ ROUTES: list[BaseRoute] = [
             visit_route("/clients/{client}/take", post=actions.take),
             visit_route("/clients/{client}/create", post=actions.create),
             visit_route("/clients/{client}/task", post=actions.task),
+            visit_route("/clients/{client}/call", post=actions.call),
             visit_route("/clients/{client}/frame", get=actions.frame),
             visit_route("/tasks/{entity}/{task}/complete", post=actions.complete),
             visit_route("/tasks/{entity}/{task}/reschedule", post=actions.reschedule),
+            visit_route("/settings", get=settings.read, put=settings.write),
         ],
     ),
 ]

@@ -110,6 +110,11 @@ class RingostatSource:
 
     # --- callbacks
 
+    def can_ring(self, channel: ChannelConfig) -> bool:
+        """Ordering a call needs the project's id and an Auth-key (reference C.4)."""
+        settings = _settings_of(channel)
+        return bool(settings.project_id and settings.auth_key.get_secret_value())
+
     async def ring(
         self,
         channel: ChannelConfig,
