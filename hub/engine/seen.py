@@ -102,10 +102,9 @@ def first_seen(conn: Connection, found: Work, *, has_done: bool) -> dict[str, An
     then: a late rating of a call in a deal that was won meanwhile must not make another (A14). A replay looks at the
     CRM of today (X13).
     """
-    first = decisions.first(conn, found.interaction_id, found.connection)
-    if first is None:
+    seen, told = decisions.first_snapshot(conn, found.interaction_id, found.connection), dict[str, Any]()
+    if seen is None:
         return {}
-    seen, told = first.snapshot, dict[str, Any]()
     if has_done:
         told["was_responsible"] = {
             **{f"contact/{contact.id}": contact.responsible for contact in seen.contacts},

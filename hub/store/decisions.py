@@ -121,6 +121,22 @@ def first(conn: Connection, interaction_id: InteractionId, connection: str) -> D
     return None if row is None else _decision(row)
 
 
+_FIRST_SNAPSHOT = Prepared(
+    select(decision.c.snapshot)
+    .where(
+        decision.c.interaction_id == bindparam("of_interaction"), decision.c.connection == bindparam("of_connection")
+    )
+    .order_by(decision.c.id)
+    .limit(1)
+)
+
+
+def first_snapshot(conn: Connection, interaction_id: InteractionId, connection: str) -> Snapshot | None:
+    """What the first decision about the interaction in one CRM saw, None before it."""
+    found: bytes | None = _FIRST_SNAPSHOT.scalar(conn, of_interaction=interaction_id, of_connection=connection)
+    return None if found is None else codec.load_snapshot(found)
+
+
 _PLANS = Prepared(
     select(decision.c.plan).where(decision.c.interaction_id == bindparam("of_interaction")).order_by(decision.c.id)
 )

@@ -11,15 +11,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from hub.core.popup import Popup, PopupState
 from hub.core.records import EmployeeId
 from hub.core.shown import Shown
 from hub.store import codec, events
 from hub.store.codec import Codec
-from hub.store.dialect import insert_or
 from hub.store.live_schema import popup
+from hub.store.prepared import Prepared
 
 __all__ = [
     "CARD",
@@ -72,17 +73,47 @@ class Kept:
 _TOLD: Final[Codec[Told]] = Codec(Told)
 
 
+_COLUMNS = (popup.c.key, popup.c.body, popup.c.version, popup.c.dismissed, popup.c.event_id, popup.c.updated_at)
+_FIND = Prepared(
+    select(*_COLUMNS).where(
+        popup.c.project == bindparam("of_project"), popup.c.key.in_(bindparam("keys", expanding=True))
+    )
+)
+_OF_CALL = Prepared(
+    select(*_COLUMNS).where(popup.c.project == bindparam("of_project"), popup.c.call_id == bindparam("of_call"))
+)
+_FIRST = ("project", "key", "version", "call_id", "client_id", "body", "event_id", "updated_at")
+_BEGIN = Prepared(
+    sqlite.insert(popup).inline().on_conflict_do_nothing(),
+    columns=_FIRST,
+    postgresql=postgresql.insert(popup).inline().on_conflict_do_nothing(),
+)
+_MOVE = Prepared(
+    update(popup)
+    .where(
+        popup.c.project == bindparam("of_project"),
+        popup.c.key == bindparam("of_key"),
+        popup.c.version == bindparam("before"),
+    )
+    .values(version=bindparam("after"), body=bindparam("told"), dismissed=bindparam("done_with"))
+)
+_SET_EVENT = Prepared(
+    update(popup)
+    .where(popup.c.project == bindparam("of_project"), popup.c.key == bindparam("of_key"))
+    .values(event_id=bindparam("event"), updated_at=bindparam("now"))
+)
+
+
 def find(conn: Connection, project: str, keys: Collection[str]) -> dict[str, Kept]:
     """The popups with these keys; those that there are."""
     if not keys:
         return {}
-    rows = conn.execute(select(popup).where(popup.c.project == project, popup.c.key.in_(sorted(keys))))
-    return {row.key: _kept(row) for row in rows}
+    return {row[0]: _kept(row) for row in _FIND.rows(conn, of_project=project, keys=sorted(keys))}
 
 
 def of_call(conn: Connection, project: str, call_id: str) -> Kept | None:
     """The popup of a call by the telephony's own id of it."""
-    row = conn.execute(select(popup).where(popup.c.project == project, popup.c.call_id == call_id)).first()
+    row = _OF_CALL.first(conn, of_project=project, of_call=call_id)
     return None if row is None else _kept(row)
 
 
@@ -94,7 +125,8 @@ def put(conn: Connection, project: str, before: Kept | None, told: Told, now: da
     """
     key = told.popup.key
     if before is None:
-        first = insert_or(conn, popup).values(
+        is_first = _BEGIN.change(
+            conn,
             project=project,
             key=key,
             version=1,
@@ -104,19 +136,23 @@ def put(conn: Connection, project: str, before: Kept | None, told: Told, now: da
             event_id=0,
             updated_at=now,
         )
-        if not conn.execute(first.on_conflict_do_nothing()).rowcount:
+        if not is_first:
             return None
         kept = Kept(told=told, version=1, updated_at=now)
     else:
         kept = Kept(
             told=told, version=before.version + 1, dismissed=_still_dismissed(before, told.popup), updated_at=now
         )
-        changed = (
-            update(popup)
-            .where(popup.c.project == project, popup.c.key == key, popup.c.version == before.version)
-            .values(version=kept.version, body=_TOLD.dump(told), dismissed=codec.dump_json(kept.dismissed))
+        is_changed = _MOVE.change(
+            conn,
+            of_project=project,
+            of_key=key,
+            before=before.version,
+            after=kept.version,
+            told=_TOLD.dump(told),
+            done_with=codec.dump_json(kept.dismissed),
         )
-        if not conn.execute(changed).rowcount:
+        if not is_changed:
             return None
     gone = (before.popup.employees if before else frozenset()) - told.popup.employees
     if gone:
@@ -126,9 +162,7 @@ def put(conn: Connection, project: str, before: Kept | None, told: Told, now: da
     if to or not gone:
         body = {"key": key, "to": sorted(to), "told": told}
         event_id = events.append(conn, project=project, kind=SHOWN, body=body, now=now)
-    conn.execute(
-        update(popup).where(popup.c.project == project, popup.c.key == key).values(event_id=event_id, updated_at=now)
-    )
+    _SET_EVENT.change(conn, of_project=project, of_key=key, event=event_id, now=now)
     return replace(kept, event_id=event_id)
 
 
@@ -179,7 +213,7 @@ def since(
     """
     looked_back = now - events.OVERLAP
     rows = conn.execute(
-        select(popup)
+        select(*_COLUMNS)
         .where(
             popup.c.project == project,
             or_(popup.c.event_id > after, popup.c.updated_at >= min(looked_back, recent)),
@@ -201,11 +235,12 @@ def load_told(body: Mapping[str, Any]) -> Told:
 
 
 def _kept(row: Any) -> Kept:
-    dismissed: Sequence[str] = codec.load_json(row.dismissed)
+    _, body, version, dismissed, event_id, updated_at = row
+    told: Sequence[str] = codec.load_json(dismissed)
     return Kept(
-        told=_TOLD.load(row.body),
-        version=row.version,
-        dismissed=frozenset(map(EmployeeId, dismissed)),
-        event_id=row.event_id,
-        updated_at=row.updated_at,
+        told=_TOLD.load(body),
+        version=version,
+        dismissed=frozenset(map(EmployeeId, told)),
+        event_id=event_id,
+        updated_at=updated_at,
     )

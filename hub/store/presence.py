@@ -6,11 +6,13 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import TypeAlias
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from hub.core.records import EmployeeId
 from hub.store.dialect import insert_or
 from hub.store.live_schema import presence
+from hub.store.prepared import Prepared
+from hub.store.schema import Moment
 
 #: project, connection, employee
 Tab: TypeAlias = tuple[str, str, EmployeeId]
@@ -55,12 +57,17 @@ def renew(conn: Connection, process: str, tabs: Collection[Tab], *, now: datetim
         begin(conn, project, connection, employee, process=process, until=until)
 
 
+_PRESENT = Prepared(
+    select(presence.c.connection, presence.c.employee).where(
+        presence.c.project == bindparam("of_project"), presence.c.until >= bindparam("now", type_=Moment)
+    )
+)
+
+
 def present(conn: Connection, project: str, now: datetime) -> frozenset[tuple[str, EmployeeId]]:
     """(connection, employee) of every open tab of the project, in whatever process."""
-    rows = conn.execute(
-        select(presence.c.connection, presence.c.employee).where(presence.c.project == project, presence.c.until >= now)
-    )
-    return frozenset((row.connection, EmployeeId(row.employee)) for row in rows)
+    rows = _PRESENT.rows(conn, of_project=project, now=now)
+    return frozenset((connection, EmployeeId(employee)) for connection, employee in rows)
 
 
 def forget_before(conn: Connection, moment: datetime) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -253,10 +254,11 @@ _MADE_TASKS = Prepared(
     )
     .order_by(step.c.id)
 )
+# counted here: to group by state SQLite would go through all steps of the connection
 _OUTSTANDING = Prepared(
-    select(step.c.state, func.count())
-    .where(step.c.interaction_id == bindparam("of_interaction"), step.c.connection == bindparam("of_connection"))
-    .group_by(step.c.state)
+    select(step.c.state).where(
+        step.c.interaction_id == bindparam("of_interaction"), step.c.connection == bindparam("of_connection")
+    )
 )
 _IS_DUE = (step.c.not_before.is_(None)) | (step.c.not_before <= bindparam("now"))
 _WAITING = Prepared(
@@ -274,7 +276,9 @@ _DUE_DOUBTS = Prepared(
 )
 _NEXT_MOMENT = Prepared(
     select(func.min(step.c.not_before)).where(
-        _OF_CONNECTION,
+        # by itself the project would lead SQLite through all steps of the connection instead of those in two states
+        func.coalesce(step.c.project, "") == bindparam("of_project"),
+        step.c.connection == bindparam("of_connection"),
         step.c.state.in_([StepState.WAITING.value, StepState.IN_DOUBT.value]),
         step.c.not_before > bindparam("now"),
     )
@@ -333,7 +337,7 @@ def made_tasks(
 def outstanding(conn: Connection, interaction_id: InteractionId, connection: str) -> dict[str, int]:
     """How many of the interaction's steps stand in which state."""
     rows = _OUTSTANDING.rows(conn, of_interaction=interaction_id, of_connection=connection)
-    return {row[0]: row[1] for row in rows}
+    return Counter(row[0] for row in rows)
 
 
 def waiting(conn: Connection, project: str, connection: str, now: datetime, limit: int = 1000) -> list[Step]:
