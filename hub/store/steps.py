@@ -234,14 +234,10 @@ _BY_KEYS = Prepared(select(*_COLUMNS).where(_OF_CONNECTION, step.c.key.in_(bindp
 _STATES = Prepared(
     select(step.c.key, step.c.state).where(_OF_CONNECTION, step.c.key.in_(bindparam("keys", expanding=True)))
 )
-_OF_INTERACTION = Prepared(
-    select(*_COLUMNS).where(step.c.interaction_id == bindparam("of_interaction")).order_by(step.c.connection, step.c.id)
-)
-_OF_INTERACTION_THERE = Prepared(
-    select(*_COLUMNS)
-    .where(step.c.interaction_id == bindparam("of_interaction"), step.c.connection == bindparam("of_connection"))
-    .order_by(step.c.id)
-)
+_OURS = step.c.interaction_id == bindparam("of_interaction")
+_OURS_THERE = and_(_OURS, step.c.connection == bindparam("of_connection"))
+_OF_INTERACTION = Prepared(select(*_COLUMNS).where(_OURS).order_by(step.c.connection, step.c.id))
+_OF_INTERACTION_THERE = Prepared(select(*_COLUMNS).where(_OURS_THERE).order_by(step.c.id))
 _MADE_TASKS = Prepared(
     select(step.c.key, step.c.record_id)
     .where(
@@ -255,11 +251,7 @@ _MADE_TASKS = Prepared(
     .order_by(step.c.id)
 )
 # counted here: to group by state SQLite would go through all steps of the connection
-_OUTSTANDING = Prepared(
-    select(step.c.state).where(
-        step.c.interaction_id == bindparam("of_interaction"), step.c.connection == bindparam("of_connection")
-    )
-)
+_OUTSTANDING = Prepared(select(step.c.state).where(_OURS_THERE))
 _IS_DUE = (step.c.not_before.is_(None)) | (step.c.not_before <= bindparam("now"))
 _WAITING = Prepared(
     select(*_COLUMNS)
