@@ -7,6 +7,7 @@ workspace brings the fixtures to all tests:
 - ``postgres_url``: an empty hub, its tables made;
 - ``bare_postgres_url``: a database without a table;
 - ``database_url``: the test runs twice, on SQLite and on PostgreSQL; ``@on_sqlite`` and ``@on_postgres`` choose;
+- ``each_engine``: the same for tests that start a hub of their own;
 - ``postgres_server``: the server, shared by all tests of the process.
 
 Tests that kill the server start one of their own: ``with Server(is_durable=True) as server``.
@@ -39,6 +40,7 @@ __all__ = [
     "Server",
     "bare_postgres_url",
     "database_url",
+    "each_engine",
     "on_postgres",
     "on_sqlite",
     "postgres_server",
@@ -327,3 +329,11 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return sqlite_url(tmp_path / "hub.db").render_as_string()
     found: str = request.getfixturevalue("postgres_url")
     return found
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def each_engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a whole module (``pytestmark = pytest.mark.usefixtures("each_engine")``): every hub of the test has its truth
+    where the environment says, once in SQLite and once in PostgreSQL."""
+    if request.param == "postgresql":
+        monkeypatch.setenv("HUB_DATABASE_URL", request.getfixturevalue("postgres_url"))
