@@ -352,6 +352,8 @@ class Advance:
 
         def put(conn: Connection) -> None:
             found = work.head(conn, lane)
+            if found is not None:
+                found = work.get(conn, found.interaction_id, lane.connection, to_change=True)
             if found is None or found.state is not WorkState.OPEN:
                 return
             note = remark("undecidable", error=f"{type(err).__name__}: {err}".splitlines()[0][:300])
@@ -382,7 +384,7 @@ class Advance:
             # joined to another client meanwhile, in whose lane it is now (X12)
             return Kept.LOST
         own = steps.of_interaction(conn, found.interaction_id, lane.connection)
-        if is_held(conn, found) or any(step.state.value in _ON_THE_WAY for step in own):
+        if is_held(conn, found, to_begin=True) or any(step.state.value in _ON_THE_WAY for step in own):
             return Kept.LOST
         # a plan tells only the groups that took a turn; the others' turns stay
         if plan.turns and not rota.advance(conn, lane.project, {**seen.rota.turns, **plan.turns}, seen.rota_version):

@@ -286,6 +286,8 @@ class AccountWriter:
     ) -> tuple[list[Step], dict[StepKey, RecordRef]]:
         """Commit that these steps are about to leave; as they are now, for they may have been replaced meanwhile."""
         account = self.account
+        # whoever replaces a step meanwhile does so before it is marked, or finds it marked
+        work.hold(conn, {step.interaction_id for step in batch.steps}, account.name)
         steps.mark_sent(conn, [step.id for step in batch.steps], batch_id, now)
         keys = {step.key for step in batch.steps}
         found = steps.by_keys(conn, account.project, account.name, keys)
@@ -468,6 +470,7 @@ class AccountWriter:
 
         def reopen(conn: Connection) -> list[Lane]:
             lanes = []
+            work.hold(conn, changed, account.name)
             for interaction_id in sorted(changed):
                 found = work.get(conn, interaction_id, account.name)
                 if found is not None:
@@ -483,6 +486,7 @@ class AccountWriter:
 
         def store(conn: Connection) -> None:
             ids = [step.id for step in hopeless]
+            work.hold(conn, {step.interaction_id for step in hopeless}, self.account.name)
             steps.set_state(conn, ids, StepState.REJECTED, now=now, note=remark("owner_refused"))
 
         await self._store.write(store)

@@ -45,6 +45,7 @@ from hub.store import (
     identifier,
     inbox,
     interactions,
+    locks,
     neighbour,
     outgoing,
     projects,
@@ -123,6 +124,7 @@ def store_parsed(
     if isinstance(found, Receipt):
         _take_receipt(conn, project.name, channel, found, now)
         return None
+    locks.hold_arrivals(conn, project.name)
     if isinstance(found, ClientChanged):
         # by what the channel calls them: a number that is new to them may be somebody else's (J4)
         own = replace(_keys_of(found.client), phones=(), emails=(), fields={})

@@ -25,7 +25,7 @@ from hub.messenger import SendsMessages, Sent
 from hub.plugins import Plugins
 from hub.ports import ChannelConfig
 from hub.runtime.ingest import Arrived, store_parsed
-from hub.store import acquaintance, events, outgoing
+from hub.store import acquaintance, events, locks, outgoing
 from hub.store.engine import Store
 from hub.store.outgoing import Queued
 
@@ -158,6 +158,7 @@ class Outbox:
     ) -> Arrived | None:
         """The message is done; it becomes an interaction like one that an employee sent, unless its echo did."""
         now = self._clock.now()
+        locks.hold_arrivals(conn, project.name)
         echo = None if sent.external_id else outgoing.find_echo(conn, message)
         vendors_id = echo.external_id if echo is not None else sent.external_id
         outgoing.end(conn, queued.sequence, OutgoingState.DONE, now, external_id=vendors_id)

@@ -110,7 +110,7 @@ def keep(
         state = StepState.REJECTED if ended else StepState.WAITING
         steps.set_state(conn, [step.id], state, now=now, note=note, add_attempt=True)
         lanes.add(lane_of(step))
-        item = work.get(conn, step.interaction_id, step.connection)
+        item = work.get(conn, step.interaction_id, step.connection, to_change=True)
         if item is not None and not ended:
             work.put(conn, item, WorkState.OPEN, now=now, note=note)
     return lanes

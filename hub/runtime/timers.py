@@ -217,7 +217,7 @@ class Timers:
         client_id = opener.client_id if opener is not None else look.client_id
         for opened, plan in outcome.plans:
             name = opened.connection.name
-            item = work.get(conn, outcome.opener, name)
+            item = work.get(conn, outcome.opener, name, to_change=True)
             if item is None or item.state is WorkState.OPEN:
                 outcome.again = now + _AGAIN
                 continue

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, insert, or_, select, 
 from hub.core.interaction import ClientId, InteractionId
 from hub.core.plan import StepKey
 from hub.core.tasks import parse_task_key
-from hub.store import codec, waiting
+from hub.store import codec, locks, waiting
 from hub.store.messenger_schema import outgoing
 from hub.store.prepared import Prepared
 from hub.store.schema import client, client_join, client_key, due, interaction, step, work
@@ -37,7 +37,8 @@ class Join:
 
 
 def join(conn: Connection, project: str, *, kept: ClientId, joined: ClientId, reason: str, now: datetime) -> None:
-    """Move everything of ``joined`` to ``kept`` and write down what moved."""
+    """Move everything of ``joined`` to ``kept`` and write down what moved; the caller holds the arrivals."""
+    _hold(conn, kept, joined)
     keys = conn.execute(select(client_key.c.kind, client_key.c.value).where(client_key.c.client_id == joined)).all()
     interactions = conn.execute(select(interaction.c.id).where(interaction.c.client_id == joined)).scalars().all()
     earlier = conn.execute(select(client.c.id).where(client.c.merged_into == joined)).scalars().all()
@@ -76,6 +77,18 @@ def join(conn: Connection, project: str, *, kept: ClientId, joined: ClientId, re
         values["called_by"] = codec.dump_json(callers)
     if values:
         conn.execute(update(client).where(client.c.id == kept).values(values))
+
+
+def _hold(conn: Connection, *ids: ClientId) -> None:
+    """What decisions change beside arrivals: first the works, as they do, then who talked and called."""
+    if locks.is_shared(conn):
+        conn.execute(
+            select(work.c.state)
+            .where(work.c.client_id.in_(ids))
+            .order_by(work.c.interaction_id, work.c.connection)
+            .with_for_update()
+        )
+        conn.execute(select(client.c.id).where(client.c.id.in_(ids)).order_by(client.c.id).with_for_update())
 
 
 #: what a join hands on of a client's own row
@@ -193,15 +206,19 @@ def undo(conn: Connection, join_id: int, now: datetime) -> bool:
     What came after the join stays with the kept client. Both are then never joined by the hub again. Where the kept
     client was joined to another meanwhile, it is given back from there, and undoing that later join moves it no more.
     """
-    row = conn.execute(
-        select(client_join).where(client_join.c.id == join_id, client_join.c.undone_at.is_(None))
-    ).first()
+    statement = select(client_join).where(client_join.c.id == join_id, client_join.c.undone_at.is_(None))
+    row = conn.execute(statement).first()
+    if row is None:
+        return False
+    locks.hold_arrivals(conn, row.project)
+    row = conn.execute(statement).first()
     if row is None:
         return False
     moved = codec.load_json(row.moved)
     joined = ClientId(row.joined)
     later = _later(conn, row)
     holder = ClientId(later[-1].kept if later else row.kept)
+    _hold(conn, holder, ClientId(row.kept), joined)
     for start in range(0, len(moved["keys"]), 200):
         part = [tuple(key) for key in moved["keys"][start : start + 200]]
         conn.execute(

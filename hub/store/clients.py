@@ -15,7 +15,7 @@ from hub.core.interaction import ClientId, Identity
 from hub.core.phone import Phone
 from hub.core.records import EmployeeId
 from hub.core.remark import remark
-from hub.store import client_joins, codec
+from hub.store import client_joins, codec, locks
 from hub.store.client_joins import Join, list_joins, undo
 from hub.store.engine import driver_connection
 from hub.store.identifier import new_client_id
@@ -135,6 +135,7 @@ def resolve(
     and once the number is known it is joined with the number's owner. Without any key the client is new and is
     nobody else's, ever. Of joined clients the lowest (oldest) id stays.
     """
+    locks.hold_arrivals(conn, project)
     here = None if current is None else _survivor(conn, current)
     keys = identity_keys(identity, rules)
     if not keys:
@@ -357,5 +358,6 @@ def add_caller(conn: Connection, id: ClientId, employee: EmployeeId) -> None:
     """Remember that the employee's outgoing call reached the client (A15)."""
     known = get(conn, id)
     if employee not in known.called_by:
-        body = codec.dump_json(sorted((*known.called_by, employee)))
-        conn.execute(update(client).where(client.c.id == known.id).values(called_by=body))
+        row = conn.execute(select(client.c.called_by).where(client.c.id == known.id).with_for_update()).one()
+        callers = sorted({*codec.load_json(row.called_by), employee})
+        conn.execute(update(client).where(client.c.id == known.id).values(called_by=codec.dump_json(callers)))

@@ -33,8 +33,9 @@ class ConnectionStates:
 class StoredState:
     """`hub.ports.ConnectionState` of one connection.
 
-    A lock excludes others within this process. Two processes (a command beside a running hub) are kept apart by the
-    version: the later one to save gets Stale.
+    A lock excludes others within this process, and on PostgreSQL those of other processes: a refresh token is good
+    once. On SQLite two processes (a command beside a running hub) are kept apart by the version: the later one to save
+    gets Stale.
     """
 
     def __init__(
@@ -93,5 +94,8 @@ class StoredState:
 
     @asynccontextmanager
     async def _held(self, name: str) -> AsyncIterator[None]:
-        async with self._locks.setdefault((self._project, self._name, name), asyncio.Lock()):
+        async with (
+            self._locks.setdefault((self._project, self._name, name), asyncio.Lock()),
+            self._store.locked("state", self._project, self._name, name),
+        ):
             yield

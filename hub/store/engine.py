@@ -9,11 +9,12 @@ it writes holds the row, or the lock of `hub.store.locks`, first.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -290,6 +291,18 @@ class Store:
             with self._guard:
                 self._reader_connections.append(conn)
         return found
+
+    @contextlib.asynccontextmanager
+    async def locked(self, *words: str) -> AsyncIterator[None]:
+        """Be the only process that holds ``words``, for longer than a transaction; on SQLite it is the only one.
+
+        On PostgreSQL it takes a connection of its own. Raises what the driver raises, TimeoutError after a minute.
+        """
+        if self._postgres is None:
+            yield
+            return
+        async with self._postgres.locked(*words):
+            yield
 
     async def data_version(self) -> int:
         """A number that changes when another process has committed (`hub replay`, `policy import`).

@@ -1,7 +1,7 @@
 """Locks by name within a transaction, for what several processes must not do at once on PostgreSQL (H9).
 
 On SQLite there is one writer, and nothing to hold. The order in which a transaction takes them: first what arrives in
-a project (`hold` with "arrivals"), then works of interactions in the order of their ids, then everything else; two
+a project (`hold_arrivals`), then works of interactions in the order of their ids, then everything else; two
 that meet all the same are told apart by the server, and one of them is run again (`hub.store.postgres.Postgres.write`).
 """
 
@@ -11,7 +11,7 @@ import hashlib
 
 from sqlalchemy import BigInteger, Connection, bindparam, func, select
 
-__all__ = ["hold", "is_shared"]
+__all__ = ["hold", "hold_arrivals", "is_shared", "key_of"]
 
 _HOLD = select(func.pg_advisory_xact_lock(bindparam("key", type_=BigInteger)))
 
@@ -24,10 +24,18 @@ def is_shared(conn: Connection) -> bool:
 def hold(conn: Connection, *words: str) -> None:
     """Be the only one who holds ``words`` until the transaction ends; waits for whoever does."""
     if is_shared(conn):
-        conn.execute(_HOLD, {"key": _key(*words)})
+        conn.execute(_HOLD, {"key": key_of("transaction", *words)})
 
 
-def _key(*words: str) -> int:
+def hold_arrivals(conn: Connection, project: str) -> None:
+    """Nobody else finds, makes, joins or parts clients of ``project``, or stores what they said.
+
+    Whoever reads what is known of an enquiry, in order to store what follows from it, holds it from there on.
+    """
+    hold(conn, "arrivals", project)
+
+
+def key_of(*words: str) -> int:
     """The number of the advisory lock that stands for ``words``: 64 bits, so that no two of an installation meet."""
-    digest = hashlib.sha256("\n".join(("transaction", *words)).encode()).digest()
+    digest = hashlib.sha256("\n".join(("hub", *words)).encode()).digest()
     return int.from_bytes(digest[:8], "big", signed=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, bindparam, select
 
 from hub.core.interaction import Identity, InteractionId
+from hub.store import locks
 from hub.store.clients import JoinRules
 from hub.store.dialect import insert_or
 from hub.store.prepared import Prepared
@@ -53,8 +54,22 @@ _HELD = Prepared(
 )
 
 
-def is_held(conn: Connection, found: Work) -> bool:
-    """True while work of another client who shares a key is being written to the same CRM."""
+_KEYS = Prepared(
+    select(neighbour_key.c.key)
+    .where(neighbour_key.c.interaction_id == bindparam("of_interaction"))
+    .order_by(neighbour_key.c.key)
+)
+
+
+def is_held(conn: Connection, found: Work, *, to_begin: bool = False) -> bool:
+    """True while work of another client who shares a key is being written to the same CRM.
+
+    ``to_begin``: otherwise ``found`` begins to be written in this transaction, and nobody who shares a key does
+    so at the same moment.
+    """
+    if to_begin and locks.is_shared(conn):
+        for row in _KEYS.rows(conn, of_interaction=found.interaction_id):
+            locks.hold(conn, "neighbours", found.project, found.connection, row[0])
     row = _HELD.first(
         conn, of_interaction=found.interaction_id, of_connection=found.connection, of_client=found.client_id
     )

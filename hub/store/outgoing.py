@@ -9,12 +9,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from sqlalchemy import Connection, Row, and_, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, func, select, update
 
 from hub.core.interaction import ClientId, Direction, Message
 from hub.core.outgoing import Delivery, Outgoing, OutgoingState, Receipt
 from hub.core.records import EmployeeId
 from hub.store import codec
+from hub.store.dialect import insert_or
 from hub.store.messenger_schema import outgoing
 from hub.store.schema import interaction
 
@@ -71,10 +72,9 @@ def new_outgoing_id() -> str:
 
 def add(conn: Connection, message: Outgoing) -> int | None:
     """Put ``message`` at the end of its channel's queue; its number, None if its id is known: nothing changes then."""
-    if conn.execute(select(outgoing.c.sequence).where(outgoing.c.id == message.id)).first() is not None:
-        return None
     made = conn.execute(
-        insert(outgoing).values(
+        insert_or(conn, outgoing)
+        .values(
             id=message.id,
             project=message.project,
             channel=message.channel,
@@ -82,10 +82,10 @@ def add(conn: Connection, message: Outgoing) -> int | None:
             body=_dump(message),
             created_at=message.created_at,
         )
-    )
-    key = made.inserted_primary_key
-    assert key is not None
-    return int(key[0])
+        .on_conflict_do_nothing(index_elements=["id"])
+        .returning(outgoing.c.sequence)
+    ).first()
+    return None if made is None else int(made.sequence)
 
 
 def find(conn: Connection, project: str, id: str) -> Queued | None:
@@ -145,7 +145,7 @@ def next_of_chats(conn: Connection, project: str, channel: str, now: datetime, l
 
 def mark_sent(conn: Connection, sequence: int, now: datetime) -> datetime:
     """The request is about to leave; when it left the first time."""
-    row = conn.execute(select(outgoing.c.sent_at).where(outgoing.c.sequence == sequence)).one()
+    row = conn.execute(select(outgoing.c.sent_at).where(outgoing.c.sequence == sequence).with_for_update()).one()
     first: datetime = row.sent_at or now
     conn.execute(
         update(outgoing)
@@ -177,7 +177,7 @@ def end(
     if external_id:
         values["external_id"] = external_id
     if state is OutgoingState.DONE:
-        row = conn.execute(select(outgoing.c.delivery).where(outgoing.c.sequence == sequence)).one()
+        row = conn.execute(select(outgoing.c.delivery).where(outgoing.c.sequence == sequence).with_for_update()).one()
         values["delivery"] = row.delivery or Delivery.ACCEPTED.value
     conn.execute(update(outgoing).where(outgoing.c.sequence == sequence).values(**values))
 
@@ -187,7 +187,10 @@ def settle(conn: Connection, project: str, id: str, *, again: bool, now: datetim
 
     Sent again it is a first attempt: the vendor may have forgotten the one before.
     """
-    known = find(conn, project, id)
+    row = conn.execute(
+        select(outgoing).where(outgoing.c.project == project, outgoing.c.id == id).with_for_update()
+    ).first()
+    known = None if row is None else _queued(row)
     if known is None or not known.is_troubled:
         return False
     values: dict[str, Any] = {
@@ -229,11 +232,13 @@ def recover(conn: Connection, project: str, channel: str) -> int:
 def take_receipt(conn: Connection, project: str, channel: str, receipt: Receipt) -> Queued | None:
     """Note what became of a message; the message as it was, None if it is not ours or nothing is new."""
     row = conn.execute(
-        select(outgoing).where(
+        select(outgoing)
+        .where(
             outgoing.c.project == project,
             outgoing.c.channel == channel,
             outgoing.c.external_id == receipt.external_id,
         )
+        .with_for_update()
     ).first()
     if row is None:
         return None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
 
 import psycopg
@@ -13,6 +15,8 @@ import sqlalchemy
 from psycopg.types.string import StrDumper
 from sqlalchemy import URL, Connection, event
 from sqlalchemy.exc import DBAPIError
+
+from hub.store.locks import key_of
 
 __all__ = ["SESSION", "Postgres", "is_conflict", "prepare_driver"]
 
@@ -23,6 +27,8 @@ log = logging.getLogger(__name__)
 #: how often a function is run that meets others, and how long it stands back at most before the next time, seconds
 MOST_TRIES = 8
 LONGEST_PAUSE = 0.2
+#: how long a lock that another process holds is waited for, seconds
+LOCK_PATIENCE = 60
 #: what the server calls a deadlock and a conflict of two transactions: one of both was undone whole
 _CONFLICTS = frozenset({"40P01", "40001"})
 
@@ -90,9 +96,25 @@ class Postgres:
         with self._reading.connect() as conn:
             return fn(conn)
 
+    @contextlib.asynccontextmanager
+    async def locked(self, *words: str) -> AsyncIterator[None]:
+        """Be the only one in the installation who holds ``words``; the lock goes with the connection that has it."""
+        _, args = self.engine.dialect.create_connect_args(self.engine.url)
+        async with await psycopg.AsyncConnection.connect(**args, autocommit=True, connect_timeout=5) as conn:
+            async with asyncio.timeout(LOCK_PATIENCE):
+                # asked again and again, so that nothing is left behind by whoever stops waiting
+                while not await _is_taken(conn, key_of("session", *words)):  # noqa: ASYNC110
+                    await asyncio.sleep(random.uniform(0.01, 0.05))
+            yield
+
     def close(self) -> None:
         """Give all connections back to the server."""
         self.engine.dispose()
+
+
+async def _is_taken(conn: psycopg.AsyncConnection[Any], key: int) -> bool:
+    row = await (await conn.execute("SELECT pg_try_advisory_lock(%s)", (key,))).fetchone()
+    return row is not None and bool(row[0])
 
 
 def prepare_driver(driver: psycopg.Connection[Any], _: object) -> None:

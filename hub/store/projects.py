@@ -373,7 +373,7 @@ def remove_connection(conn: Connection, project: str, name: str) -> None:
 def set_status(conn: Connection, project: str, name: str, status: Status, *, now: datetime, reason: str = "") -> bool:
     """Say how the connection is; True if that is a change, so that a vendor going away is one line in the log."""
     before = conn.execute(
-        select(connection.c.status).where(connection.c.project == project, connection.c.name == name)
+        select(connection.c.status).where(connection.c.project == project, connection.c.name == name).with_for_update()
     ).scalar()
     values: dict[str, Any] = {"status": status.value, "status_reason": reason}
     if before != status.value:

@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, insert, select
 
 from hub.core.interaction import ClientId
+from hub.store import locks
 from hub.store.dialect import insert_or
 from hub.store.messenger_schema import shared
 from hub.store.schema import client_join
@@ -121,6 +122,7 @@ def joined_since(conn: Connection, project: str, channel: str, after: int) -> tu
 
 def promise_deal(conn: Connection, project: str, channel: str, client_id: ClientId, now: datetime) -> str:
     """An id for a deal of the client that the CRM does not hold yet; the same one until a record takes its place."""
+    locks.hold(conn, "promises", project, channel)
     at = (shared.c.project == project, shared.c.channel == channel, shared.c.kind == "deals")
     rows = conn.execute(
         select(shared.c.id, shared.c.record).where(*at, shared.c.id.like(f"{client_id}-%")).order_by(shared.c.id)

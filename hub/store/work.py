@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.base import Executable
 
 from hub.core.interaction import ClientId, InteractionId
+from hub.store import locks
 from hub.store.prepared import Prepared
 from hub.store.schema import interaction, step, work
 
@@ -30,6 +31,7 @@ __all__ = [
     "get",
     "hasten",
     "head",
+    "hold",
     "is_awaited",
     "lanes_to_replay",
     "lanes_to_wake",
@@ -200,9 +202,14 @@ _HEAD = Prepared(
     )
     .limit(1)
 )
+#: always in the same order, so that two never wait for each other
 _LOCK = (
     select(work.c.state)
-    .where(work.c.interaction_id == bindparam("of_interaction"), work.c.connection == bindparam("of_connection"))
+    .where(
+        work.c.interaction_id.in_(bindparam("ids", expanding=True)),
+        work.c.connection == bindparam("of_connection"),
+    )
+    .order_by(work.c.interaction_id)
     .with_for_update()
 )
 _IS_AWAITED = Prepared(
@@ -221,11 +228,17 @@ def get(conn: Connection, interaction_id: InteractionId, connection: str, *, to_
     ``to_change``: nobody else changes it, its client or the revision that it is held against until this transaction
     ends. On SQLite that is so anyway; on PostgreSQL ingest may run in another process.
     """
-    if to_change and conn.dialect.name == "postgresql":
-        # a statement of its own: what it waited for is seen by the next one only
-        conn.execute(_LOCK, {"of_interaction": interaction_id, "of_connection": connection})
+    if to_change:
+        hold(conn, [interaction_id], connection)
     row = _GET.first(conn, of_interaction=interaction_id, of_connection=connection)
     return None if row is None else read_work(row)
+
+
+def hold(conn: Connection, interaction_ids: Collection[InteractionId], connection: str) -> None:
+    """`get` with ``to_change`` for several, without getting: whoever changes works or their steps holds them first."""
+    if interaction_ids and locks.is_shared(conn):
+        # a statement of its own: what it waited for is seen by the next one only
+        conn.execute(_LOCK, {"ids": sorted(interaction_ids), "of_connection": connection})
 
 
 def head(conn: Connection, lane: Lane) -> Work | None:
@@ -416,14 +429,6 @@ def lanes_writing(conn: Connection, connection: str | None = None) -> list[Lane]
         where.append(work.c.connection == connection)
     rows = conn.execute(select(work.c.client_id, work.c.connection, work.c.project).distinct().where(and_(*where)))
     return [Lane(client_id=ClientId(row[0]), connection=row[1], project=row[2]) for row in rows]
-
-
-def next_decision(conn: Connection, now: datetime) -> datetime | None:
-    """The next instant at which an interaction becomes decidable, None if none waits."""
-    found: datetime | None = conn.execute(
-        select(func.min(interaction.c.decide_at)).where(interaction.c.decide_at > now)
-    ).scalar()
-    return found
 
 
 _COUNTS = Prepared(select(work.c.connection, work.c.state, func.count()).group_by(work.c.connection, work.c.state))

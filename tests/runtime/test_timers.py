@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from hub_amocrm.sandbox import Sandbox
+from sqlalchemy import text
 
 from hub.core.interaction import ClientId
 from hub.core.records import RecordKind, RecordRef
@@ -88,7 +89,7 @@ def quick_look(monkeypatch: pytest.MonkeyPatch) -> None:
 def overdue_steps(company: World) -> list[tuple[str, str]]:
     """Kind and state of what timers asked for."""
     rows = company.hub.services.store.read_now(
-        lambda conn: conn.exec_driver_sql("SELECT kind, state FROM step WHERE key LIKE '%overdue%'").fetchall()
+        lambda conn: conn.execute(text("SELECT kind, state FROM step WHERE key LIKE '%overdue%'")).fetchall()
     )
     return [(row[0], row[1]) for row in rows]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
@@ -42,3 +42,10 @@ def run_at_once() -> Callable[..., list[Any]]:
             return [future.result() for future in [pool.submit(one, fn) for fn in functions]]
 
     return run
+
+
+@pytest.fixture
+def stores(postgres_url: str) -> Iterator[Sequence[Store]]:
+    """Eight who write at once, each over a connection of its own: to the server they are eight processes."""
+    with Store(postgres_url, readers=4) as store:
+        yield [store] * 8
