@@ -10,7 +10,6 @@ from functools import cached_property, lru_cache
 from itertools import pairwise
 from zoneinfo import ZoneInfo, available_timezones
 
-import holidays
 from pydantic import field_validator
 
 from hub.core.part import Part
@@ -125,7 +124,7 @@ class Schedule(Part):
     @field_validator("holidays")
     @classmethod
     def _country_is_known(cls, value: str) -> str:
-        if value and value not in holidays.list_supported_countries():
+        if value and value not in _countries():
             raise ValueError(f"{value!r}: no public holidays are known for it; write a country as UA (ISO 3166)")
         return value
 
@@ -166,7 +165,18 @@ def _without(stretches: DayTimes, pauses: DayTimes) -> DayTimes:
 
 @lru_cache(512)
 def _holidays(country: str, year: int) -> frozenset[date]:
+    import holidays
+
     return frozenset(holidays.country_holidays(country, years=year))
+
+
+@lru_cache(1)
+def _countries() -> frozenset[str]:
+    """As ``holidays.list_supported_countries`` tells them; that one imports all countries for it."""
+    # a tenth of a second that a hub without public holidays need not wait for
+    from holidays.registry import COUNTRIES
+
+    return frozenset(code for names in COUNTRIES.values() for code in names[1:] if code.isupper())
 
 
 @dataclass(frozen=True, kw_only=True)

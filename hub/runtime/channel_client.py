@@ -9,6 +9,7 @@ import httpx
 from hub.clock import Clock
 from hub.plugins import Plugins
 from hub.ports import ChannelConfig, Pace
+from hub.runtime.certificates import certificates
 from hub.runtime.pace import PacedTransport, Pacer
 
 __all__ = ["ChannelClients"]
@@ -30,7 +31,7 @@ class ChannelClients:
         key = (channel.project, channel.name)
         if key not in self._clients:
             pace: Pace = getattr(self._plugins.source(channel.source), "pace", _CAREFUL)
-            transport = PacedTransport(httpx.AsyncHTTPTransport(), Pacer(pace, self._clock))
+            transport = PacedTransport(httpx.AsyncHTTPTransport(verify=certificates()), Pacer(pace, self._clock))
             self._clients[key] = httpx.AsyncClient(transport=transport, timeout=_TIMEOUT, follow_redirects=False)
         return self._clients[key]
 

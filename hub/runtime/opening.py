@@ -11,6 +11,7 @@ from hub.engine.projects import LiveConnection, LiveProject
 from hub.errors import ConfigurationError
 from hub.ports import ConnectionContext, Pace
 from hub.runtime.account import Account, Health
+from hub.runtime.certificates import certificates
 from hub.runtime.pace import PacedTransport, Pacer
 from hub.runtime.resolve import Names
 from hub.runtime.services import Services
@@ -37,7 +38,9 @@ def open_account(
     timing = project.policy.timing if project.policy else None
     seconds = timing.request_timeout.total_seconds() if timing else 20.0
     http = httpx.AsyncClient(
-        transport=PacedTransport(httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=16)), pacer),
+        transport=PacedTransport(
+            httpx.AsyncHTTPTransport(verify=certificates(), limits=httpx.Limits(max_connections=16)), pacer
+        ),
         timeout=httpx.Timeout(connect=min(10.0, seconds), read=seconds, write=seconds, pool=seconds),
         follow_redirects=False,
     )

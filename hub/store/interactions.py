@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, exists, func, insert, select, text, update
+from sqlalchemy import BigInteger, Connection, Integer, and_, bindparam, exists, func, insert, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from hub.core.chat import ChatFragment
@@ -212,6 +212,17 @@ _FIND_EXTERNAL = Prepared(
         interaction.c.external_id == bindparam("by_external_id"),
     )
 )
+#: beyond all that are given
+_NO_SEQUENCE = 2**62
+_OF_CLIENT = Prepared(
+    select(*_COLUMNS)
+    .where(
+        interaction.c.client_id == bindparam("of_client"),
+        interaction.c.sequence < bindparam("before", type_=BigInteger),
+    )
+    .order_by(interaction.c.sequence.desc())
+    .limit(bindparam("most", type_=Integer))
+)
 _COUNT_OF_CLIENT = Prepared(
     select(func.count())
     .select_from(interaction)
@@ -235,10 +246,8 @@ def list_of_client(
     conn: Connection, client_id: ClientId, *, before: int | None = None, limit: int = 100
 ) -> list[Stored]:
     """The client's interactions, newest first; ``before`` is a sequence."""
-    statement = select(*_COLUMNS).where(interaction.c.client_id == client_id)
-    if before is not None:
-        statement = statement.where(interaction.c.sequence < before)
-    return [_stored(row) for row in conn.execute(statement.order_by(interaction.c.sequence.desc()).limit(limit))]
+    rows = _OF_CLIENT.rows(conn, of_client=client_id, before=_NO_SEQUENCE if before is None else before, most=limit)
+    return [_stored(row) for row in rows]
 
 
 def first_of_client(conn: Connection, client_id: ClientId, *, limit: int) -> list[Stored]:

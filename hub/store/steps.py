@@ -18,6 +18,7 @@ from hub.core.plan import Action, StepKey
 from hub.core.records import RecordKind, RecordRef
 from hub.core.remark import joined, remark
 from hub.core.revise import StepState, needs
+from hub.core.slots import by_slots
 from hub.store import codec
 from hub.store.prepared import Prepared
 from hub.store.schema import Moment, step, work
@@ -45,6 +46,7 @@ __all__ = [
 ]
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One action of a plan on its way to the CRM."""
@@ -104,6 +106,7 @@ _COLUMNS = (
 )
 
 #: the writer looks at what waits again and again; actions never change, so the same bytes are read once
+_STATE_OF = {state.value: state for state in StepState}
 _load_action = lru_cache(maxsize=4096)(codec.load_action)
 
 
@@ -120,7 +123,7 @@ def _step(row: Sequence[Any]) -> Step:
         action=_load_action(action),
         urgency=urgency,
         position=position,
-        state=StepState(state),
+        state=_STATE_OF[state],
         needs=() if needed == b"[]" else tuple(StepKey(name) for name in json.loads(needed)),
         hub_id=hub_id,
         attempts=attempts,

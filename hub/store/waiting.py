@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from hub.core.interaction import ClientId, Interaction, InteractionId
 from hub.core.records import EmployeeId
@@ -14,6 +14,8 @@ from hub.core.waiting import answers, asks
 from hub.store import codec
 from hub.store.dialect import insert_or
 from hub.store.messenger_schema import waiting
+from hub.store.prepared import Prepared
+from hub.store.schema import Moment
 from hub.store.schema import interaction as interactions
 
 __all__ = ["Waiting", "count_by_employee", "end", "follow", "get", "list_waiting", "move", "set_employee"]
@@ -47,6 +49,13 @@ def _waiting(row: Any) -> Waiting:
     )
 
 
+_ANSWERED = Prepared(
+    delete(waiting).where(
+        waiting.c.client_id == bindparam("of_client"), waiting.c.since <= bindparam("at", type_=Moment)
+    )
+)
+
+
 def follow(conn: Connection, found: Interaction, client_id: ClientId) -> Interaction | None:
     """Take in an interaction that is over: an answer ends the waiting, a question begins it unless it was overtaken.
 
@@ -55,8 +64,7 @@ def follow(conn: Connection, found: Interaction, client_id: ClientId) -> Interac
     come already, while it was not the first.
     """
     if answers(found):
-        before = (waiting.c.client_id == client_id) & (waiting.c.since <= found.moment)
-        if conn.execute(delete(waiting).where(before)).rowcount:
+        if _ANSWERED.change(conn, of_client=client_id, at=found.moment):
             further = [one for one in _later(conn, found, client_id) if asks(one)]
             first = min(further, key=lambda one: one.moment, default=None)
             if first is not None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from holidays import list_supported_countries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ from hub.core.forwarding import Holder, HolderDeal, answer
 from hub.core.phone import Phone
 from hub.core.plan import Notify, UpdateTask
 from hub.core.records import EmployeeId
-from hub.core.schedule import Schedule
+from hub.core.schedule import Schedule, _countries
 from hub.core.snapshot import History
 from hub.testing.builders import (
     CLIENT,
@@ -71,6 +72,11 @@ def kyiv(day: int, clock: str, month: int = 3) -> datetime:
 def test_deadlines_in_working_time(since: datetime, minutes: int, due: datetime) -> None:
     """A4."""
     assert OFFICE.after(since, timedelta(minutes=minutes)) == due
+
+
+def test_every_country_whose_holidays_are_known_may_be_named() -> None:
+    """The short list is the library's own."""
+    assert _countries() == frozenset(list_supported_countries())
 
 
 def test_public_holidays_of_the_country_are_closed() -> None:
