@@ -83,7 +83,7 @@ define(['./dom.js', './player.js', './why.js'], function (dom, player, why) {
   }
 
   function one(kit, item) {
-    const result = item.result ? kit.t('history.result_' + item.result) || item.result : '';
+    const result = item.result ? kit.t('history.result_' + item.result) : '';
     const meta = [
       kit.format.time(item.at),
       result && dom.user(result, 'crmhub-result'),

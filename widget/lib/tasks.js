@@ -4,6 +4,14 @@ define(['./dom.js', './api.js', './when.js'], function (dom, apiModule, when) {
 
   const h = dom.h;
 
+  function dueText(kit, each) {
+    if (!each.due) {
+      return kit.t('task.no_due');
+    }
+    const when = kit.format.moment(each.due);
+    return each.is_overdue ? kit.t('task.overdue', { when: when }) : when;
+  }
+
   function task(kit, actions, each, onDone) {
     const form = h('div', { class: 'crmhub-actions__form' });
     const note = h('p', { class: 'crmhub-note', role: 'status' });
@@ -112,7 +120,7 @@ define(['./dom.js', './api.js', './when.js'], function (dom, apiModule, when) {
           h(
             'span',
             { class: 'crmhub-result' },
-            each.is_overdue ? kit.t('task.overdue', { when: kit.format.moment(each.due) }) : kit.format.moment(each.due)
+            dueText(kit, each)
           ),
           each.who ? h('span', {}, dom.user(each.who.name)) : null
         )

@@ -166,6 +166,10 @@ define([], function () {
       result_voicemail: 'голосова пошта',
       result_busy: 'зайнято',
       result_failed: 'не додзвонилися',
+      result_client_missed: 'клієнт не взяв слухавку',
+      result_unreached: 'не додзвонилися',
+      result_pending: 'триває зараз',
+      result_sent: 'надіслано',
       nobody: 'ніхто',
       not_answered: 'не відповів',
       legs_one: '{n} учасник дзвінка',
@@ -189,6 +193,7 @@ define([], function () {
       result: 'Результат',
       result_hint: 'Результат, якщо є',
       overdue: 'Прострочено: {when}',
+      no_due: 'без терміну',
       nameless: 'Зв’язатися з клієнтом'
     },
     error: {
