@@ -11,7 +11,7 @@ define(['./dom.js', './surface.js', './popup_view.js'], function (dom, surface, 
   const MARGIN = 12;
   const TOAST_MS = 7000;
   /** Buttons of the CRM that save: nothing of ours may lie over them. */
-  const SAVE = 'button[class*="save"], button[class*="accept"]';
+  const SAVE = 'button[class*="save"], button[id*="save"], button[class*="accept"], button[class*="button-input_blue"]';
 
   return function createStack(kit, actions, handlers) {
     const t = kit.t;
