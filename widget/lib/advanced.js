@@ -5,7 +5,7 @@ define(['./dom.js', './surface.js', './staff.js'], function (dom, surface, staff
   const h = dom.h;
   const KINDS = ['calls', 'chats', 'messages', 'forms', 'records'];
   const WAYS = ['sound', 'open_card_on_answer'];
-  const GOOD = ['ready', 'ok'];
+  const TONES = { ready: 'good', retrying: 'warn', off: 'plain' };
   const PAUSE_MS = 10000;
 
   return function createAdvanced(kit, actions) {
@@ -81,7 +81,7 @@ define(['./dom.js', './surface.js', './staff.js'], function (dom, surface, staff
         settings.connections.map(function (each) {
           return h(
             'li',
-            { 'data-tone': GOOD.indexOf(each.health) >= 0 ? 'good' : 'bad' },
+            { 'data-tone': TONES[each.health] || 'bad' },
             h('span', { class: 'crmhub-dot' }),
             h(
               'div',
@@ -110,7 +110,8 @@ define(['./dom.js', './surface.js', './staff.js'], function (dom, surface, staff
           ? block(
               isHead ? 'employees' : 'myself',
               settings.employees.map(function (each) {
-                return staff.row(kit, each, save, each.id === openRow || settings.employees.length === 1);
+                const isOpen = each.id === openRow || settings.employees.length === 1;
+                return staff.row(kit, Object.assign({ note: settings.note }, each), save, isOpen);
               }),
               t('advanced.employees_hint')
             )

@@ -60,7 +60,13 @@ define(['./dom.js'], function (dom) {
       return { id: each.id, title: each.title || each.id };
     });
     const list = h('ol', { class: 'crmhub-places' });
-    const entry = h('input', { class: 'crmhub-field', type: 'text', maxlength: 120, autocomplete: 'off', placeholder: t('advanced.destination_hint') });
+    const entry = h('input', {
+      class: 'crmhub-field',
+      type: 'text',
+      maxlength: 120,
+      autocomplete: 'off',
+      placeholder: t('advanced.destination_hint')
+    });
     const rows = h('div', { class: 'crmhub-absences' });
     const note = h('p', { class: 'crmhub-note', role: 'status' });
 
@@ -194,7 +200,7 @@ define(['./dom.js'], function (dom) {
             })
           )
         : null,
-      h('p', { class: 'crmhub-faint' }, kit.t('advanced.read_only'))
+      h('p', { class: 'crmhub-faint' }, dom.user(employee.note || kit.t('advanced.read_only')))
     );
   }
 
