@@ -162,6 +162,9 @@ def signed_in(handler: Handler, *, role: Literal["admin", "head"] = "head") -> E
             return await endpoint(request)
         except AccessError as err:
             return page("console/problem.html", guest_frame(request), str(err), status=403)
+        except ConfigurationError as err:
+            # the address names a channel or a connection that there is not, or not in this project
+            return page("console/problem.html", guest_frame(request), str(err), status=404)
 
     return guarded
 
