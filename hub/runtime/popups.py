@@ -349,6 +349,11 @@ class Popups:
                 key = _key_of_step(task.step)
             elif is_missed_call(interaction):
                 key = own_key
+            elif own is not None:
+                # one popup for an interaction: whoever sees it is told nothing beside it
+                employees = tuple(one for one in employees if one not in own.popup.employees)
+                if not employees:
+                    return own_key, own.popup
         before = _standing(conn, project.name, key, found)
         popup = told(
             before.popup if before else None,

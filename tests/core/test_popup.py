@@ -46,6 +46,7 @@ from hub.testing.builders import (
     missed,
     outgoing,
     policy,
+    voicemail,
 )
 
 RULES = policy("car-dealer")
@@ -233,6 +234,13 @@ LIVES = [
         [
             (pending(COLLEAGUE), ["ivan ringing: rung"]),
             (missed(rung=(COLLEAGUE,)), ["ivan missed: rung", "olena missed: responsible"]),
+        ],
+    ),
+    (
+        "a voice message is a missed call too (A12)",
+        [
+            (pending(COLLEAGUE), ["ivan ringing: rung"]),
+            (voicemail(), ["ivan missed: rung", "olena missed: responsible"]),
         ],
     ),
     (
