@@ -121,6 +121,11 @@ class Popup:
         return next((one for one in self.to if one.employee == employee), None)
 
     @property
+    def waits(self) -> bool:
+        """True while the client waits for somebody: missed, or written and not answered."""
+        return self.kind != "record" and any(one.state in (PopupState.MISSED, PopupState.NEW) for one in self.to)
+
+    @property
     def is_over(self) -> bool:
         """True if nothing of it goes on any more."""
         return not any(one.state in (PopupState.RINGING, PopupState.TALKING) for one in self.to)

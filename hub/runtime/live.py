@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -100,6 +100,8 @@ class Live:
 
     def __init__(self, services: Services) -> None:
         self._services, self._store, self._clock = services, services.store, services.clock
+        #: what a project offers an employee beside its CRM: calling back, writing; the web says it
+        self.abilities: Callable[[LiveProject, EmployeeId], frozenset[str]] = lambda project, employee: frozenset()
         self._streams: set[_Stream] = set()
         self._by_employee: dict[tuple[str, EmployeeId], set[_Stream]] = {}
         self._wakeup = asyncio.Event()
@@ -311,8 +313,8 @@ class Live:
     def _shown(self, stream: _Stream, told: Told, id: int, now: datetime) -> LiveEvent | None:
         viewer = stream.viewer
         assert viewer.employee is not None
-        plugins = self._services.plugins
-        view = popup_view(told, viewer.employee, stream.project, translator(viewer.language), plugins, now)
+        abilities = self.abilities(stream.project, viewer.employee)
+        view = popup_view(told, viewer.employee, stream.project, translator(viewer.language), abilities, now)
         return None if view is None else LiveEvent(kind="popup", id=id, data=_json(view))
 
     def _follow_staff(self) -> None:

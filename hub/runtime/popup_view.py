@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,8 +12,6 @@ from hub.core.records import EmployeeId
 from hub.core.right import Whose, may
 from hub.engine.projects import LiveProject
 from hub.language import Translator
-from hub.messenger import FramesChats
-from hub.plugins import Plugins
 from hub.runtime.person import names_of_project
 from hub.store.popups import Told
 
@@ -25,7 +24,7 @@ def instant(at: datetime | None) -> str | None:
 
 
 def popup_view(
-    told: Told, me: EmployeeId, project: LiveProject, t: Translator, plugins: Plugins, now: datetime
+    told: Told, me: EmployeeId, project: LiveProject, t: Translator, abilities: Collection[str], now: datetime
 ) -> dict[str, Any] | None:
     """What ``me`` is shown; None if the popup is not for them (any more)."""
     popup, shown = told.popup, told.shown
@@ -75,27 +74,23 @@ def popup_view(
         "responsible": person(shown.responsible),
         "why": t(f"popup_why.{mine.why}", name=names.get(mine.of, mine.of) if mine.of else ""),
         "interaction": popup.interaction,
-        "can": _abilities(told, me, project, whose, plugins, now),
+        "can": _can(told, me, project, whose, abilities, now),
     }
 
 
-def _abilities(
-    told: Told, me: EmployeeId, project: LiveProject, whose: Whose, plugins: Plugins, now: datetime
+def _can(
+    told: Told, me: EmployeeId, project: LiveProject, whose: Whose, abilities: Collection[str], now: datetime
 ) -> list[str]:
-    """The buttons, in the order in which they are shown."""
+    """The buttons, in the order in which they are shown; ``abilities`` are what the project's channels offer."""
     policy, shown = project.policy, told.shown
     assert policy is not None
-    may_write = may(me, "write", whose, policy, now)
-    found = []
-    if (shown.contact and shown.contact.url) or (shown.deal and shown.deal.url):
-        found.append("open")
-    if shown.responsible != me and may(me, "take", whose, policy, now):
-        found.append("take")
-    if may_write and not (shown.contact and shown.deal):
-        found.append("create")
-    if may_write:
-        found.append("task")
-    sources = [plugins.sources.get(channel.source) for channel in project.channels.values()]
-    if may_write and any(isinstance(source, FramesChats) for source in sources):
-        found.append("write")
-    return found
+    may_write, may_take = (may(me, right, whose, policy, now) for right in ("write", "take"))
+    found = {
+        "open": bool((shown.contact and shown.contact.url) or (shown.deal and shown.deal.url)),
+        "take": may_take and shown.responsible != me,
+        "create": may_take and not (shown.contact and shown.deal),
+        "task": may_take,
+        "call": may_write and "call" in abilities and bool(shown.phone),
+        "write": may_write and "write" in abilities,
+    }
+    return [name for name, is_offered in found.items() if is_offered]

@@ -19,10 +19,11 @@ from sqlalchemy import Connection
 
 from hub.core.facts import Facts
 from hub.core.interaction import Call, Chat, Direction, InteractionId, Message
-from hub.core.plan import CreateContact, CreateDeal, Notify, Plan, StepKey
+from hub.core.plan import CreateContact, CreateDeal, Notify, Plan, StepKey, UpdateContact, UpdateDeal
 from hub.core.popup import Popup, assigned, is_missed_call, popup_key, popup_of, record_key, told
 from hub.core.records import EmployeeId, RecordRef
 from hub.core.shown import Shown
+from hub.core.waiting import answers
 from hub.engine.projects import LiveProject
 from hub.runtime.crm_calls import CrmCalls, Raise, raises_of
 from hub.runtime.ingest import Arrived
@@ -105,6 +106,10 @@ class _Round:
     """What one look at several tasks comes to."""
 
     changes: dict[tuple[str, str], _Change] = field(default_factory=dict)
+    #: (connection, employee) of the open tabs, by project
+    tabs: dict[str, frozenset[tuple[str, EmployeeId]]] = field(default_factory=dict)
+    #: (project, key) of what is dealt with for everybody
+    dealt_with: set[tuple[str, str]] = field(default_factory=set)
     #: records that open cards may show, by project
     touched: dict[str, set[tuple[str, str, str]]] = field(default_factory=dict)
 
@@ -153,6 +158,9 @@ class Popups:
             self._add(_Card(project=project, interaction=interaction))
             if isinstance(action, CreateContact | CreateDeal) and action.responsible is not None:
                 self._add(_Record(project=project, interaction=interaction, responsible=action.responsible))
+            elif isinstance(action, UpdateContact | UpdateDeal) and action.responsible is not None:
+                # somebody took the client: it is theirs now
+                self._add(_Look(project=project, interaction=interaction, responsible=action.responsible))
 
     async def unseen(self, noticed: Sequence[Step]) -> Mapping[StepKey, tuple[EmployeeId, ...]]:
         """Whom the CRM itself has to tell, by step: those without an open tab there. The others have their popup.
@@ -231,7 +239,7 @@ class Popups:
         for _ in range(5):
             now = self._clock.now()
             found = await self._store.read(partial(self._consider, tasks=tasks, now=now))
-            if not found.changes and not found.touched:
+            if not (found.changes or found.touched or found.dealt_with):
                 return
             lost = await self._store.write(partial(self._put, found=found, now=now))
             self._wake_live()
@@ -267,6 +275,8 @@ class Popups:
             kept = replace(change.told, raised=(*change.told.raised, *marks))
             if popups.put(conn, name, change.before, kept, now) is None:
                 lost.append(change)
+        for name, key in sorted(found.dealt_with):
+            popups.dismiss(conn, name, key, None, now)
         for name, records in found.touched.items():
             if tabs[name]:
                 events.append(conn, project=name, kind=CARD, body={"records": sorted(records)}, now=now)
@@ -279,11 +289,17 @@ class Popups:
         found = _Round()
         for task in tasks:
             project = self._services.projects.find(task.project)
-            stored = interactions.find(conn, task.interaction)
-            if project is None or project.policy is None or stored is None:
+            if project is None or project.policy is None:
+                continue
+            if project.name not in found.tabs:
+                found.tabs[project.name] = presence.present(conn, project.name, now)
+            if isinstance(task, _Record | _Card) and not found.tabs[project.name]:
+                # nobody watches; what has to be told nevertheless is a notice of the policy
                 continue
             try:
-                self._consider_one(conn, task, project, stored, found, now)
+                stored = interactions.find(conn, task.interaction)
+                if stored is not None:
+                    self._consider_one(conn, task, project, stored, found, now)
             except Exception:
                 # one interaction that cannot be shown must not take the others' popups with it
                 log.exception("%s does not pop up", task.interaction, extra={"action": "popup.broken"})
@@ -295,12 +311,18 @@ class Popups:
         key = popup_key(stored.interaction, stored.client_id)
         own = _standing(conn, project.name, key, found)
         is_told = isinstance(task, _Look) and task.responsible is None
+        if is_told and answers(stored.interaction):
+            # whoever was missed or had written was reached now, over whatever channel
+            for kept in popups.of_client(conn, project.name, stored.client_id):
+                if kept.popup.key != key and kept.popup.waits and not kept.popup.employees <= kept.dismissed:
+                    found.dealt_with.add((project.name, kept.popup.key))
         begins = own is not None or isinstance(task, _Notice | _Record) or (is_told and _may_begin(stored))
-        if not begins and not presence.present(conn, project.name, now):
+        if not begins and not found.tabs[project.name]:
             # nobody watches, and there is nothing to tell the CRM
             return
         facts, shown = self._view(conn, project, stored, now)
-        found.touched.setdefault(project.name, set()).update(_records(shown))
+        if found.tabs[project.name] and (records := _records(shown)):
+            found.touched.setdefault(project.name, set()).update(records)
         popup: Popup | None
         match task:
             case _Look(responsible=None):
@@ -322,7 +344,7 @@ class Popups:
         if own == told_now:
             return
         earlier = found.changes.get((project.name, key))
-        before_all = earlier.before if earlier else popups.find(conn, project.name, (key,)).get(key)
+        before_all = earlier.before if earlier else popups.find(conn, project.name, key)
         found.changes[project.name, key] = _Change(task=task, project=project, before=before_all, told=told_now)
 
     def _told(
@@ -386,7 +408,7 @@ def _standing(conn: Connection, project: str, key: str, found: _Round) -> Told |
     change = found.changes.get((project, key))
     if change is not None:
         return change.told
-    kept = popups.find(conn, project, (key,)).get(key)
+    kept = popups.find(conn, project, key)
     return kept.told if kept else None
 
 

@@ -16,8 +16,6 @@ popup = Table(
     Column("key", Text, primary_key=True),
     #: grows with every change; whoever saw an older one looks again
     Column("version", Integer, nullable=False, default=1),
-    #: the telephony's id of the call, to find the popup when a forwarding question about it is answered; "" = no call
-    Column("call_id", Text, nullable=False, default=""),
     Column("client_id", Text, nullable=False, default=""),
     #: JSON of `hub.store.popups.Kept`
     Column("body", LargeBinary, nullable=False),
@@ -28,7 +26,7 @@ popup = Table(
     Column("updated_at", Moment, nullable=False),
     Index("popup_event", "project", "event_id"),
     Index("popup_updated", "updated_at"),
-    Index("popup_call", "project", "call_id"),
+    Index("popup_client", "project", "client_id"),
 )
 
 #: what pops up for one employee; who has no row wants everything but sound

@@ -32,7 +32,7 @@ __all__ = [
     "find",
     "forget_before",
     "load_told",
-    "of_call",
+    "of_client",
     "put",
     "since",
 ]
@@ -73,16 +73,17 @@ class Kept:
 _TOLD: Final[Codec[Told]] = Codec(Told)
 
 
-_COLUMNS = (popup.c.key, popup.c.body, popup.c.version, popup.c.dismissed, popup.c.event_id, popup.c.updated_at)
-_FIND = Prepared(
-    select(*_COLUMNS).where(
-        popup.c.project == bindparam("of_project"), popup.c.key.in_(bindparam("keys", expanding=True))
-    )
+_COLUMNS = (popup.c.body, popup.c.version, popup.c.dismissed, popup.c.event_id, popup.c.updated_at)
+_OF_PROJECT = popup.c.project == bindparam("of_project")
+# asked for with every call, mostly in vain
+_FIND = Prepared(select(*_COLUMNS).where(_OF_PROJECT, popup.c.key == bindparam("by_key")))
+_OF_CLIENT = Prepared(
+    select(*_COLUMNS)
+    .where(_OF_PROJECT, popup.c.client_id == bindparam("of_client"))
+    .order_by(popup.c.event_id.desc())
+    .limit(20)
 )
-_OF_CALL = Prepared(
-    select(*_COLUMNS).where(popup.c.project == bindparam("of_project"), popup.c.call_id == bindparam("of_call"))
-)
-_FIRST = ("project", "key", "version", "call_id", "client_id", "body", "event_id", "updated_at")
+_FIRST = ("project", "key", "version", "client_id", "body", "event_id", "updated_at")
 _BEGIN = Prepared(
     sqlite.insert(popup).inline().on_conflict_do_nothing(),
     columns=_FIRST,
@@ -104,17 +105,15 @@ _SET_EVENT = Prepared(
 )
 
 
-def find(conn: Connection, project: str, keys: Collection[str]) -> dict[str, Kept]:
-    """The popups with these keys; those that there are."""
-    if not keys:
-        return {}
-    return {row[0]: _kept(row) for row in _FIND.rows(conn, of_project=project, keys=sorted(keys))}
-
-
-def of_call(conn: Connection, project: str, call_id: str) -> Kept | None:
-    """The popup of a call by the telephony's own id of it."""
-    row = _OF_CALL.first(conn, of_project=project, of_call=call_id)
+def find(conn: Connection, project: str, key: str) -> Kept | None:
+    """The popup with this key, None if there is none."""
+    row = _FIND.first(conn, of_project=project, by_key=key)
     return None if row is None else _kept(row)
+
+
+def of_client(conn: Connection, project: str, client_id: str) -> list[Kept]:
+    """The client's latest popups, those that moved last first."""
+    return [_kept(row) for row in _OF_CLIENT.rows(conn, of_project=project, of_client=client_id)]
 
 
 def put(conn: Connection, project: str, before: Kept | None, told: Told, now: datetime) -> Kept | None:
@@ -130,7 +129,6 @@ def put(conn: Connection, project: str, before: Kept | None, told: Told, now: da
             project=project,
             key=key,
             version=1,
-            call_id=told.call_id,
             client_id=told.shown.client_id,
             body=_TOLD.dump(told),
             event_id=0,
@@ -182,7 +180,7 @@ def dismiss(conn: Connection, project: str, key: str, employees: Collection[Empl
 
     False if there is no such popup, or it is not shown to any of them any more.
     """
-    found = find(conn, project, (key,)).get(key)
+    found = find(conn, project, key)
     if found is None:
         return False
     wanted = found.popup.employees if employees is None else found.popup.employees & frozenset(employees)
@@ -235,7 +233,7 @@ def load_told(body: Mapping[str, Any]) -> Told:
 
 
 def _kept(row: Any) -> Kept:
-    _, body, version, dismissed, event_id, updated_at = row
+    body, version, dismissed, event_id, updated_at = row
     told: Sequence[str] = codec.load_json(dismissed)
     return Kept(
         told=_TOLD.load(body),

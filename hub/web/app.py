@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -24,6 +25,7 @@ from hub.web.headers import SecurityHeaders, show_error, show_http_error
 from hub.web.health import healthz, readyz
 from hub.web.metrics import Counts, metrics
 from hub.web.webhooks import Desk, Webhooks
+from hub.web.widget.ability import abilities_of
 from hub.web.widget.routes import ROUTES as WIDGET
 from hub.web.widget.visitor import Gate
 
@@ -114,6 +116,7 @@ def build_app(services: Services) -> HubApp:
         exception_handlers={HTTPException: show_http_error, Exception: show_error},
     )
     inner.state.services, inner.state.counts, inner.state.gate = services, counts, Gate(services)
+    services.live.abilities = partial(abilities_of, services)
     is_https = services.settings.public_url.startswith("https://")
     return HubApp(
         inner,

@@ -165,6 +165,23 @@ async def test_missed_call_is_shown_to_whoever_was_rung_and_to_the_head(
         assert scene.popups() == []
 
 
+async def test_missed_call_leaves_every_screen_once_the_client_was_reached(
+    tmp_path: Path, amocrm: tuple[Sandbox, str]
+) -> None:
+    """U1: dealt with anywhere, it is gone everywhere: a colleague called back."""
+    async with desk(tmp_path, amocrm) as scene:
+        scene.know("oleg")
+        oleg, anna = await scene.tab("oleg"), await scene.tab("anna")
+        await scene.company.webhook("forwarded", CALL | at("anna"))
+        await scene.company.webhook("after", CALL | MISSED)
+        await oleg.until(lambda: oleg.states == ["missed"])
+        await anna.until(lambda: anna.states == ["missed"])
+        back = {"type": "out", "uniqueid": "ua0_-3.3", "caller": "examplecom_anna", "callee": CALL["caller"]}
+        await scene.company.webhook("outgoing_after", back | ANSWER | {"calldate": "2026-07-29 11:15:00"})
+        await oleg.until(lambda: oleg.screen == {})
+        await anna.until(lambda: anna.screen == {})
+
+
 async def test_two_calls_at_once_are_two_popups(tmp_path: Path, amocrm: tuple[Sandbox, str]) -> None:
     """U1: several at once, each with its own life."""
     async with desk(tmp_path, amocrm) as scene:

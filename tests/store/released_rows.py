@@ -262,7 +262,6 @@ ROWS: dict[str, Rows] = {
                 "project": "auto",
                 "key": "call/ua0_-1785312345.4410072",
                 "version": 2,
-                "call_id": "ua0_-1785312345.4410072",
                 "client_id": "c1a2015d7cd050a6aad69f",
                 "body": b"{}",
                 "dismissed": b'["oleg"]',

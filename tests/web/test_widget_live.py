@@ -185,9 +185,10 @@ async def test_dismissed_in_one_tab_is_gone_in_all_and_stays_gone(opened: tuple[
         await other.until(lambda: other.screen == {})
         assert petro.states == ["ringing"]
         async with tab(web, "olena") as later:
-            kept = (await web.services.store.read(lambda conn: popups.find(conn, PROJECT, ("i1",))))["i1"]
-            missed = replace(kept.popup, to=tuple(replace(x, state=PopupState.MISSED) for x in both))
-            kept = await tell(web.services, missed, kept)
+            stored = await web.services.store.read(lambda conn: popups.find(conn, PROJECT, "i1"))
+            assert stored is not None
+            missed = replace(stored.popup, to=tuple(replace(x, state=PopupState.MISSED) for x in both))
+            kept = await tell(web.services, missed, stored)
             await petro.until(lambda: petro.states == ["missed"])
             talking = replace(kept.popup, to=(replace(both[0], state=PopupState.TALKING), both[1]))
             await tell(web.services, talking, kept)

@@ -2,7 +2,6 @@ CREATE TABLE popup (
     project TEXT NOT NULL,
     "key" TEXT NOT NULL,
     version INTEGER NOT NULL,
-    call_id TEXT NOT NULL,
     client_id TEXT NOT NULL,
     body BLOB NOT NULL,
     dismissed BLOB NOT NULL,
@@ -11,7 +10,7 @@ CREATE TABLE popup (
     PRIMARY KEY (project, "key")
 );
 
-CREATE INDEX popup_call ON popup (project, call_id);
+CREATE INDEX popup_client ON popup (project, client_id);
 
 CREATE INDEX popup_event ON popup (project, event_id);
 
