@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from hub.core.client import Client, find_client
 from hub.core.interaction import ClientId, Identity
+from hub.core.phone import Phone
 from hub.core.policy import Policy
 from hub.core.records import Company, Contact, Deal, EmployeeId, RecordKind, RecordRef
 from hub.core.right import Right, Whose, may
@@ -21,7 +22,7 @@ from hub.store import acquaintance, clients
 from hub.store.holdings import assemble
 from hub.store.unclaimed import unclaimed_deals
 
-__all__ = ["ClientRecords", "Reader", "records_of_card", "records_of_client"]
+__all__ = ["ClientRecords", "Reader", "records_of_card", "records_of_client", "records_of_number"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +136,18 @@ def records_of_card(
         deal=deal,
         is_unclaimed=_is_unclaimed(live, deal, records.snapshot),
     )
+
+
+def records_of_number(
+    conn: Connection, services: Services, live: LiveProject, connection: LiveConnection, phone: Phone
+) -> ClientRecords | None:
+    """Whose number ``phone`` is; None if neither the hub nor the CRM knows it."""
+    identity = Identity(phones=(phone,))
+    known = acquaintance.find_client(conn, live.name, identity)
+    records = _take(conn, services, live, connection, (known,) if known else (), identity, ())
+    found = records.found
+    records = replace(records, contact=found.contact, company=found.company, deal=found.deal)
+    return None if known is None and records.is_new else records
 
 
 def _hangs_on(deal: Deal, contact: Contact) -> bool:

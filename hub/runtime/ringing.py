@@ -43,7 +43,7 @@ class Ringing:
     http: httpx.AsyncClient
 
     async def ring(
-        self, *, request: str, client: ClientId, phone: Phone, employee: EmployeeId, destination: str
+        self, *, request: str, client: ClientId | None, phone: Phone, employee: EmployeeId, destination: str
     ) -> None:
         """Ring ``employee`` at ``destination`` and the client at ``phone``. Raises VendorError, also for a repetition
         of a request that came to nothing: whoever wants it again asks anew."""
@@ -62,7 +62,7 @@ class Ringing:
             raise
         log.info("%s/%s: a call back was ordered", self.live.name, self.channel.name, extra={"action": ORDERED})
 
-    async def _is_new(self, request: str, client: ClientId, employee: EmployeeId) -> bool:
+    async def _is_new(self, request: str, client: ClientId | None, employee: EmployeeId) -> bool:
         """Remember the request; False if it was there already."""
         now = self.services.clock.now()
         body = {"request": request, "client": client, "employee": employee, "channel": self.channel.name}

@@ -316,3 +316,10 @@ async def test_calling_back_rings_the_employee_and_the_client_once(tmp_path: Pat
                 assert (done.status_code, done.json()["state"]) == (200, "done"), done.text
             [ordered] = telephony.callbacks
             assert (ordered["caller"], ordered["callee"]) == ("380501112233", "examplecom_oleg")
+            numbers = (("+380999999999", 404, "unknown_number"), ("moon", 422, "bad_field"))
+            for typed, status, code in numbers:
+                refused = await oleg.post("/call", request(phone=typed))
+                assert (refused.status_code, refused.json()["error"]["code"]) == (status, code)
+            clicked = await oleg.post("/call", request(phone="050 111 22 33"))
+            assert clicked.json()["state"] == "done", clicked.text
+            assert [one["caller"] for one in telephony.callbacks] == ["380501112233", "380501112233"]

@@ -8,7 +8,7 @@ define([], function () {
   'use strict';
 
   const TIMEOUT_MS = 15000;
-  const TRANSIENT = [0, 408, 429, 502, 503, 504];
+  const TRANSIENT = [0, 408, 429, 500, 502, 503, 504];
 
   /** The name of one intent: the same one twice does the thing once. */
   function newRequest() {

@@ -8,17 +8,18 @@ from datetime import UTC, datetime
 from starlette.responses import JSONResponse, Response
 
 from hub.core.interaction import ClientId, InteractionId
+from hub.core.phone import Phone
 from hub.core.records import EmployeeId
 from hub.errors import AccessError
 from hub.runtime.acting import Acting, Done, Unknown
-from hub.runtime.client_records import Reader, records_of_client
+from hub.runtime.client_records import ClientRecords, Reader, records_of_client, records_of_number
 from hub.runtime.ringing import Ringing
 from hub.runtime.telling import note_text
 from hub.web.widget.ability import framing_channel, record_url, ringing_channel
 from hub.web.widget.refusal import Refusal
 from hub.web.widget.visitor import Handler, Visitor
 
-__all__ = ["call", "complete", "create", "frame", "reschedule", "take", "task"]
+__all__ = ["call", "call_number", "complete", "create", "frame", "reschedule", "take", "task"]
 
 #: what can be made that is missing
 MAKES = frozenset({"contact", "deal"})
@@ -130,13 +131,36 @@ async def reschedule(visitor: Visitor) -> Response:
 @answered
 async def call(visitor: Visitor) -> Response:
     """POST /clients/{client}/call: the telephony rings this employee and the client, once for a request."""
-    services, live, me, request = visitor.services, visitor.project, visitor.me, _request(visitor)
-    policy, composer, found = visitor.policy, services.composer, ringing_channel(services, live)
-    records = await services.store.read(
-        lambda conn: records_of_client(conn, services, live, visitor.connection, _client(visitor))
+    records = await visitor.services.store.read(
+        lambda conn: records_of_client(conn, visitor.services, visitor.project, visitor.connection, _client(visitor))
     )
     if records is None:
         raise Refusal("not_found")
+    card = records.contact or records.company
+    known = dict.fromkeys([*records.identity.phones, *(card.phones if card else ())])
+    asked = visitor.text("phone", most=40)
+    # only the client's own numbers: this is no way to ring anybody at the company's cost
+    phone = next((one for one in known if not asked or one == asked), None)
+    return await _ring(visitor, records, phone)
+
+
+@answered
+async def call_number(visitor: Visitor) -> Response:
+    """POST /call: the same for a number that was clicked anywhere in the CRM, if a card or an interaction has it."""
+    phone = visitor.policy.phone(visitor.text("phone", most=40))
+    if phone is None:
+        raise Refusal("bad_field", field="phone")
+    records = await visitor.services.store.read(
+        lambda conn: records_of_number(conn, visitor.services, visitor.project, visitor.connection, phone)
+    )
+    if records is None:
+        raise Refusal("unknown_number")
+    return await _ring(visitor, records, phone)
+
+
+async def _ring(visitor: Visitor, records: ClientRecords, phone: Phone | None) -> Response:
+    services, live, me, request = visitor.services, visitor.project, visitor.me, _request(visitor)
+    policy, composer, found = visitor.policy, services.composer, ringing_channel(services, live)
     if not records.allows(Reader(employee=me), "write", policy, services.clock.now()):
         raise Refusal("may_not")
     if found is None or composer is None:
@@ -144,16 +168,12 @@ async def call(visitor: Visitor) -> Response:
     destination = policy.destinations.get(me, "")
     if not destination:
         raise Refusal("no_destination")
-    card = records.contact or records.company
-    known = dict.fromkeys([*records.identity.phones, *(card.phones if card else ())])
-    asked = visitor.text("phone", most=40)
-    # only the client's own numbers: this is no way to ring anybody at the company's cost
-    phone = next((one for one in known if not asked or one == asked), None)
     if phone is None:
         raise Refusal("bad_field", field="phone")
     source, channel = found
     ringing = Ringing(services=services, live=live, source=source, channel=channel, http=composer.http(channel))
-    await ringing.ring(request=request, client=records.ids[0], phone=phone, employee=me, destination=destination)
+    client = next(iter(records.ids), None)
+    await ringing.ring(request=request, client=client, phone=phone, employee=me, destination=destination)
     return _told(visitor, Done(state="done", said="call"))
 
 

@@ -26,6 +26,7 @@ ROUTES: list[BaseRoute] = [
             visit_route("/clients/{client}/create", post=actions.create),
             visit_route("/clients/{client}/task", post=actions.task),
             visit_route("/clients/{client}/call", post=actions.call),
+            visit_route("/call", post=actions.call_number),
             visit_route("/clients/{client}/frame", get=actions.frame),
             visit_route("/tasks/{entity}/{task}/complete", post=actions.complete),
             visit_route("/tasks/{entity}/{task}/reschedule", post=actions.reschedule),

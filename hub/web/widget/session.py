@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from functools import cache
 from importlib.metadata import version
 
@@ -39,10 +40,13 @@ async def session(visitor: Visitor) -> Response:
             "may": {
                 "settings": visitor.is_admin or visitor.employee is not None,
                 "call_back": "call" in abilities,
+                "call": "call" in abilities,
                 "write": "write" in abilities,
             },
             "stream": "/widget/api/live",
             "popups": await wanted_popups(visitor),
+            # a browser whose clock is wrong counts the seconds of a talk by ours
+            "now": visitor.services.clock.now().astimezone(UTC).isoformat(),
             **await new_ticket(visitor),
         }
     )
