@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import BaseModel, SecretStr
 
+from hub.core.records import RecordRef
 from hub.ports import ChannelConfig
 
-__all__ = ["EmbedsWidget", "RingsBack", "WidgetClient"]
+__all__ = ["EmbedsWidget", "FramesPanel", "PanelPlace", "RingsBack", "WidgetClient"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,4 +74,32 @@ class RingsBack(Protocol):
 
         Never repeated by anybody: a second request rings again. Raises VendorError.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PanelPlace:
+    """A kind of card of the CRM beside which the hub's page can stand."""
+
+    #: as the address names it: the vendor's word
+    entity: str
+    #: what stands in the link for the record's id, and for whoever looks; the vendor fills them in
+    id_field: str
+    user_field: str = ""
+
+
+@runtime_checkable
+class FramesPanel(Protocol):
+    """A sink whose vendor shows a page of ours in a frame, or opens it by a link, instead of running the widget."""
+
+    def panel_origins(self, settings: BaseModel) -> tuple[str, ...]:
+        """Whose pages may frame ours: scheme and host."""
+        ...
+
+    def panel_places(self, settings: BaseModel) -> tuple[PanelPlace, ...]:
+        """The kinds of cards, in the order in which people are told of them."""
+        ...
+
+    def panel_record(self, entity: str, id: str) -> RecordRef | None:
+        """The record that the vendor calls ``id`` of ``entity``; None for what is none."""
         ...

@@ -81,6 +81,7 @@ FAMILIES = {
         "failed",
         "call",
     ],
+    "panel": ["no_key", "ended", "too_many", "no_record", "colleagues", "nobody", "unknown"],
     "unit": ["days", "hours", "minutes", "seconds", "milliseconds"],
 }
 

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from hub.commands.context import Exit, JsonOption, console, fail, print_json
+from hub.commands.context import Exit, JsonOption, console, fail, opened, print_json, the_project
 from hub.errors import ConfigurationError
+from hub.web.panel.link import find_panel, links_to_paste
 from hub.widget_archive import (
     ARCHIVE_NAME,
     RULES,
@@ -111,3 +112,24 @@ def _summary(archive: Archive, findings: list[Finding]) -> dict[str, object]:
             for finding in findings
         ],
     }
+
+
+@app.command()
+def link(
+    project: Annotated[str, typer.Argument(help="The project.")],
+    connection: Annotated[str, typer.Argument(help="The connection of a CRM that frames pages: Zoho, RetailCRM.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Show the addresses to paste into a CRM that shows the hub's card as a page; kept like passwords."""
+    with opened() as services:
+        panel = find_panel(services, the_project(services, project), connection)
+        if panel is None:
+            raise fail(f"{project} has no connection {connection!r} whose CRM shows pages of others")
+        if not services.settings.public_url:
+            raise fail("the hub's public address is not set: HUB_PUBLIC_URL")
+        found = dict(links_to_paste(services, panel))
+    if as_json:
+        print_json(found)
+        return
+    for entity, address in found.items():
+        console.print(f"{entity}: {address}", highlight=False, markup=False, soft_wrap=True)

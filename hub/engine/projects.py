@@ -20,7 +20,7 @@ from hub.store.directory_fold import BY_NAME
 from hub.store.engine import Store
 from hub.store.projects import Channel, CrmConnection, Project
 
-__all__ = ["LiveConnection", "LiveProject", "Projects"]
+__all__ = ["LiveConnection", "LiveProject", "Projects", "find_user"]
 
 log = logging.getLogger(__name__)
 
@@ -165,7 +165,7 @@ class Projects:
                 found[f"crm.{connection.name}.plugin"] = f"the set-up has {connection.sink!r}, not {said_plugin!r}"
             for employee in policy.employees if connection.catalogue else ():
                 user = employee.crm_users.get(connection.name, "")
-                if user and _find_user(connection.catalogue, user) is None:
+                if user and find_user(connection.catalogue, user) is None:
                     found[f"employees.{employee.id}.crm_users"] = f"{connection.name} has no user {user!r}"
         return found
 
@@ -206,7 +206,7 @@ class Projects:
         employees = dict(bindings.employees_by_user(conn, row.project, row.name))
         for one in policy.employees if policy else ():
             # what the policy says goes before what the set-up matched (H12)
-            chosen = _find_user(row.catalogue, one.crm_users.get(row.name, ""))
+            chosen = find_user(row.catalogue, one.crm_users.get(row.name, ""))
             if chosen is not None:
                 employees = {user: who for user, who in employees.items() if who != one.id}
                 employees[chosen.id] = EmployeeId(one.id)
@@ -249,7 +249,7 @@ class Projects:
         )
 
 
-def _find_user(catalogue: Catalogue | None, said: str) -> CrmUser | None:
+def find_user(catalogue: Catalogue | None, said: str) -> CrmUser | None:
     """The CRM's user whose id, e-mail or name is ``said``; None if nobody is, or it could be two."""
     low = said.strip().casefold()
     if not low or catalogue is None:

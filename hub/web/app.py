@@ -24,6 +24,7 @@ from hub.web.forwarding import Forwarding
 from hub.web.headers import SecurityHeaders, show_error, show_http_error
 from hub.web.health import healthz, readyz
 from hub.web.metrics import Counts, metrics
+from hub.web.panel.routes import panel_routes
 from hub.web.webhooks import Desk, Webhooks
 from hub.web.widget.ability import abilities_of
 from hub.web.widget.routes import ROUTES as WIDGET
@@ -94,6 +95,7 @@ def build_app(services: Services) -> HubApp:
         Route("/readyz", readyz),
         Route("/metrics", metrics),
         *WIDGET,
+        *panel_routes(services),
         *ROUTES,
     ]
     watches = (*(desk.watch for desk in desks.values()), forwarding.watch)

@@ -38,6 +38,9 @@ class SecurityHeaders:
             if message["type"] == "http.response.start":
                 headers = list(message.get("headers", ()))
                 given = {name.lower() for name, _ in headers}
+                if b"content-security-policy" in given:
+                    # it says itself who may frame the page, and the older header cannot name anybody
+                    given.add(b"x-frame-options")
                 headers.extend(pair for pair in self._added if pair[0] not in given)
                 message["headers"] = headers
             await send(message)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -10,10 +10,12 @@ from starlette.responses import Response
 
 from hub.plugins import Failure
 from hub.runtime.account import Account, Health
+from hub.runtime.services import Services
 from hub.store import projects, steps
 from hub.store.projects import Channel, CrmConnection, Status
 from hub.web.console.page import page
 from hub.web.console.visit import Visit, to
+from hub.web.panel.link import find_panel, links_to_paste
 
 __all__ = ["change_mode", "connections", "resume"]
 
@@ -45,6 +47,8 @@ class CrmShown:
     in_doubt_steps: int
     #: names that no longer exist in the CRM
     problems: tuple[str, ...]
+    #: kinds of cards and the links to paste there, where the CRM frames pages; for administrators
+    panels: tuple[tuple[str, str], ...] = ()
 
     @property
     def colour(self) -> str:
@@ -96,6 +100,9 @@ async def connections(visit: Visit) -> Response:
         )
 
     model = await services.store.read(read)
+    if visit.is_admin:
+        shown = tuple(replace(one, panels=_panels(services, live.name, one.row.name)) for one in model.crms)
+        model = replace(model, crms=shown)
     return page("console/connections.html", await visit.frame("connections"), model)
 
 
@@ -117,6 +124,11 @@ def _shown(row: CrmConnection, account: Account | None, states: object, problem:
 
 def _count(states: dict[tuple[str, str, str], int], connection: str, state: str) -> int:
     return sum(count for (name, _, stands), count in states.items() if name == connection and stands == state)
+
+
+def _panels(services: Services, project: str, connection: str) -> tuple[tuple[str, str], ...]:
+    panel = find_panel(services, project, connection)
+    return tuple(links_to_paste(services, panel)) if panel and services.settings.public_url else ()
 
 
 async def resume(visit: Visit) -> Response:

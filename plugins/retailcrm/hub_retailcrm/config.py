@@ -142,6 +142,17 @@ class RetailCrmSettings(BaseModel):
     corporate_page: str = Field(
         default="/customers-corporate/{id}", title="Company's page", description="Path of a corporate customer (?)."
     )
+    # (?) the account's own templates fill these in; no page that we know lists them
+    panel_id_field: str = Field(
+        default="{{ {record}.id }}",
+        title="Template value of a record's number",
+        description="For the link to the hub's card: {record} becomes customer or order.",
+    )
+    panel_user_field: str = Field(
+        default="{{ user.email }}",
+        title="Template value of whoever looks",
+        description="For the link to the hub's card; empty: the page tells whose client it is, and no more.",
+    )
     order_page: str = Field(default="/orders/{id}/edit", title="Order's page", description="Path of an order (?).")
     task_page: str = Field(default="/tasks/{id}/edit", title="Task's page", description="Path of a task (?).")
 

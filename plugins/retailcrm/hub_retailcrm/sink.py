@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from hub.core.records import RecordKind, RecordRef
 from hub.errors import PayloadError
 from hub.ports import Changes, ConnectionContext, Pace, RawRequest, SinkCapabilities
+from hub.widget_seam import PanelPlace
 from hub_retailcrm.config import RetailCrmSettings
 from hub_retailcrm.session import RetailCrmSession
 from hub_retailcrm.writing import ACTIONS
@@ -27,6 +28,10 @@ _NAMED = {
     "order": RecordKind.DEAL,
     "task": RecordKind.TASK,
 }
+
+
+#: on which cards the hub's page may stand
+_PANEL = {"customer": RecordKind.CONTACT, "order": RecordKind.DEAL}
 
 
 class RetailCrmSink:
@@ -84,6 +89,31 @@ class RetailCrmSink:
             names = ", ".join(_NAMED)
             raise PayloadError(f"the trigger names no record: one of {names} is expected", source=self.name)
         return Changes(touched=tuple(dict.fromkeys(touched)))
+
+    # --- the hub's page beside a card (U1) --------------------------------------------------------------------------
+
+    def panel_origins(self, settings: BaseModel) -> tuple[str, ...]:
+        """The account's own pages."""
+        return (_own(settings).address,) if _own(settings).address else ()
+
+    def panel_places(self, settings: BaseModel) -> tuple[PanelPlace, ...]:
+        """A link on a customer's or an order's card."""
+        own = _own(settings)
+        return tuple(
+            PanelPlace(
+                entity=name, id_field=own.panel_id_field.replace("{record}", name), user_field=own.panel_user_field
+            )
+            for name in _PANEL
+        )
+
+    def panel_record(self, entity: str, id: str) -> RecordRef | None:
+        """The customer or order with this number."""
+        return _panel_record(entity, id)
+
+
+def _panel_record(entity: str, id: str) -> RecordRef | None:
+    kind = _PANEL.get(entity)
+    return RecordRef(kind=kind, id=str(int(id))) if kind and id.isascii() and id.isdigit() and len(id) < 19 else None
 
 
 def _own(settings: BaseModel) -> RetailCrmSettings:

@@ -174,6 +174,17 @@ class ZohoSettings(BaseModel):
         title="Address of a card",
         description="How a record is opened in the browser: {site}, {module} and {id} are filled in.",
     )
+    # (?) Zoho's names of merge fields in links, which no page that we know lists
+    panel_id_field: str = Field(
+        default="${{module}.{record} Id}",
+        title="Merge field of a record's id",
+        description="For the link to the hub's card: {module} becomes Contacts, {record} becomes Contact.",
+    )
+    panel_user_field: str = Field(
+        default="${User.Email}",
+        title="Merge field of whoever looks",
+        description="For the link to the hub's card; empty: the page tells whose client it is, and no more.",
+    )
     search_digits: int = Field(
         default=9, ge=6, le=15, title="Digits searched for", description="The end of a number that goes into a search."
     )

@@ -6,11 +6,13 @@ from urllib.parse import urlencode
 
 from pydantic import BaseModel
 
-from hub.core.records import RecordKind
+from hub.core.records import RecordKind, RecordRef
 from hub.errors import AccessError, ConfigurationError, NeedsCredentials
 from hub.ports import Changes, ConnectionContext, OAuthGrant, Pace, RawRequest, SinkCapabilities
+from hub.widget_seam import PanelPlace
 from hub_zoho.auth import Credentials, ask_token
 from hub_zoho.config import ZohoSettings
+from hub_zoho.mapping import refs_of
 from hub_zoho.session import ZohoSession
 from hub_zoho.webhook import channel_token, read_notification
 from hub_zoho.writing import ACTIONS
@@ -23,6 +25,10 @@ _PACE_SOURCE = (
 )
 #: only to keep a burst even; Zoho has no limit a second
 _PER_SECOND = 50
+
+
+#: module, and what one record of it is called in merge fields
+_PANEL_MODULES = {"Contacts": "Contact", "Leads": "Lead", "Deals": "Deal", "Accounts": "Account"}
 
 
 class ZohoSink:
@@ -54,6 +60,30 @@ class ZohoSink:
         """Records to read again, and records that are gone; contents are not trusted (8)."""
         settings = _own(context.settings)
         return read_notification(request.body, channel_token(settings, context.project, context.name))
+
+    # --- the hub's page beside a card (U1) --------------------------------------------------------------------------
+
+    def panel_origins(self, settings: BaseModel) -> tuple[str, ...]:
+        """Zoho's pages live beside its accounts' server, in the same data centre."""
+        return (_own(settings).site,)
+
+    def panel_places(self, settings: BaseModel) -> tuple[PanelPlace, ...]:
+        """A web tab or a link of each module."""
+        own = _own(settings)
+        return tuple(
+            PanelPlace(
+                entity=module,
+                id_field=own.panel_id_field.replace("{module}", module).replace("{record}", record),
+                user_field=own.panel_user_field,
+            )
+            for module, record in _PANEL_MODULES.items()
+        )
+
+    def panel_record(self, entity: str, id: str) -> RecordRef | None:
+        """What a record of a module is to the hub; a lead is looked at as the contact that it is too."""
+        if entity not in _PANEL_MODULES or not (id.isascii() and id.isdigit()):
+            return None
+        return next(iter(refs_of(entity, id)), None)
 
     # --- OAuth (1) ------------------------------------------------------------------------------------------------
 
