@@ -145,6 +145,7 @@ class Hub:
             services.clock,
             wake_lane=self._wake_lane,
             start=self._start,
+            keep=self._keep,
             is_own=is_own,
             popups=self.popups,
             asks=self.fleet is None or services.settings.role != "worker",
@@ -268,7 +269,7 @@ class Hub:
         task.add_done_callback(self._ended)
         return task
 
-    def _keep(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+    def _keep(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> asyncio.Task[None]:
         """Start ``work``, and again when it breaks: a database that is away comes back."""
 
         async def keep() -> None:
@@ -285,7 +286,7 @@ class Hub:
                     log.exception("%s broke and begins again", name, extra={"action": "hub.broken"})
                 await asyncio.sleep(1)
 
-        self._start(keep(), name)
+        return self._start(keep(), name)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._background.discard(task)

@@ -130,15 +130,8 @@ class Placement:
     # --- beating and placing ------------------------------------------------------------------------------------
 
     async def _beat_forever(self, tenure: Tenure) -> None:
-        while True:
-            try:
-                async with asyncio.timeout(self._stalled.total_seconds()):
-                    await tenure.beat(tuple(sorted(self.own)))
-            except LeaseLost:
-                return
-            except TimeoutError:
-                log.error("the database does not answer", extra={"action": "worker.silent"})
-                return
+        while not tenure.is_over:
+            tenure.turns(tuple(sorted(self.own)))
             await asyncio.sleep(self._beat.total_seconds())
 
     async def _place_forever(self, tenure: Tenure) -> None:

@@ -71,13 +71,18 @@ class Connections:
         *,
         wake_lane: Callable[[Lane], None],
         start: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]],
+        keep: Callable[[Callable[[], Coroutine[Any, Any, None]], str], asyncio.Task[None]],
         is_own: Callable[[str], bool] = lambda _: True,
         popups: Popups | None = None,
         asks: bool = True,
         copies: DirectoryCopies | None = None,
     ) -> None:
-        """``asks``: open the accounts of others too, for asking. ``start`` begins a task that the process watches."""
-        self._services, self._clock, self._wake_lane, self._start = services, clock, wake_lane, start
+        """``asks``: open the accounts of others too, for asking.
+
+        ``start`` begins a task that the process watches, ``keep`` one that begins again when it breaks.
+        """
+        self._services, self._clock, self._wake_lane = services, clock, wake_lane
+        self._start, self._keep = start, keep
         self._is_own, self._popups, self._asks, self._copies = is_own, popups, asks, copies
         #: what a decision about each of several works would see; given once the decisions are there
         self.views: Callable[[Sequence[Work]], Awaitable[Mapping[InteractionId, str]]]
@@ -196,8 +201,8 @@ class Connections:
             feed=feed,
             missing=MissingRecords(account),
             tasks=[
-                self._start(writer.run(), f"writer {label}"),
-                self._start(feed.run(), f"feed {label}"),
+                self._keep(writer.run, f"writer {label}"),
+                self._keep(feed.run, f"feed {label}"),
                 self._start(self._import(importer), f"import {label}"),
             ],
             fingerprint=fingerprint,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
 from hub.clock import Clock
 from hub.core.chat import ChatFragment, ClientChanged
@@ -34,7 +36,7 @@ from hub.core.remark import remark
 from hub.core.waiting import waiting_key
 from hub.engine.checkpoints import checkpoint
 from hub.engine.projects import LiveProject, Projects
-from hub.errors import AccessError, ConfigurationError, PayloadError
+from hub.errors import AccessError, ConfigurationError, LeaseLost, PayloadError
 from hub.plugins import Plugins
 from hub.ports import Ignored, Parsed
 from hub.runtime.forms import parse_form
@@ -374,6 +376,9 @@ class Ingest:
             arrived = await self._store.write(
                 lambda conn: self._store_row(conn, row, parsed, project=project, source=source, now=now)
             )
+        except (LeaseLost, OperationalError, sqlite3.OperationalError, OSError):
+            # the database or this worker's right to write is away: the row waits for whoever reads it next
+            raise
         except Exception as err:
             # one request that cannot be stored must not keep those behind it from being read (H4, H11)
             log.exception("inbox %d of %s/%s cannot be stored", row.id, row.project, row.channel)

@@ -159,7 +159,8 @@ class PostgresPace:
                     )
                 found = await (await self._conn.execute(statement, values)).fetchone()
             except (psycopg.Error, OSError) as error:
-                if not self._is_away:
+                is_closed = self._conn is None
+                if not self._is_away and not is_closed:
                     log.warning("the pace is not shared: %s", error, extra={"action": "pace.alone"})
                 self._is_away = True
                 return None

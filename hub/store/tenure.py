@@ -36,10 +36,12 @@ log = logging.getLogger(__name__)
 BEAT, STALLED = timedelta(seconds=2), timedelta(seconds=8)
 #: how many functions may share a commit: every one is a sub-transaction, and PostgreSQL keeps some sixty cheaply
 _GROUP_LIMIT = 48
+#: seconds after which a group commits what it has
+_LONGEST_GROUP = 0.2
 #: how often a function is run again that two processes made wait for each other
 _MOST_TRIES = 5
-#: what PostgreSQL calls a deadlock and a conflict
-_CONFLICTS = {"40P01", "40001"}
+#: what PostgreSQL calls a deadlock, a conflict, and a lock that was not had in time
+_CONFLICTS = {"40P01", "40001", "55P03"}
 
 #: a server that sees nothing of a machine for as long lets its locks go
 _SESSION = (
@@ -119,6 +121,10 @@ class Tenure:
         self._guard = threading.Lock()
         self._is_over = False
         self._beat_at = 0.0
+        #: what the process owns, told with each beat
+        self._owns: tuple[str, ...] = ()
+        #: when the loop last said that it turns
+        self._alive_at = 0.0
 
     # --- life ---------------------------------------------------------------------------------------------------
 
@@ -128,7 +134,9 @@ class Tenure:
         from hub.store.postgres import SESSION, prepare_driver
 
         # a process that is stopped in the middle of a write holds nobody up
-        patience = f"-c idle_in_transaction_session_timeout={int(self.stalled.total_seconds() * 1000)}"
+        patience = (
+            f"-c lock_timeout=2s -c idle_in_transaction_session_timeout={int(self.stalled.total_seconds() * 1000)}"
+        )
         self._engine = sqlalchemy.create_engine(
             self._url.difference_update_query(["options"]),
             poolclass=sqlalchemy.NullPool,
@@ -148,7 +156,7 @@ class Tenure:
         except BaseException:
             conn.close()
             raise
-        self._beat_at = self._clock.monotonic()
+        self._beat_at = self._alive_at = self._clock.monotonic()
         self._thread = threading.Thread(target=self._work, args=(conn,), name="hub-tenure", daemon=True)
         self._thread.start()
 
@@ -181,11 +189,20 @@ class Tenure:
         if not self.is_fresh:
             raise LeaseLost("this worker was silent for too long: its work may be another one's by now")
 
-    async def beat(self, owns: tuple[str, ...]) -> None:
-        """Say that this process lives, and what it owns."""
-        began = self._clock.monotonic()
-        await self.write(lambda conn: conn.execute(_BEAT, self._told(owns)))
-        self._beat_at = began
+    def turns(self, owns: tuple[str, ...]) -> None:
+        """The loop turns and has ``owns``: call it every beat. Beating itself goes before every write that waits."""
+        self._alive_at, self._owns = self._clock.monotonic(), owns
+        if not self._is_over:
+            self._jobs.put(_Job(lambda _: None, None, Future()))
+
+    def _beat(self, conn: Connection) -> None:
+        """Say that this process lives, if it is time to and the loop still turns."""
+        now = self._clock.monotonic()
+        is_due = now - self._beat_at >= self.beat_every.total_seconds() / 2
+        if is_due and now - self._alive_at < self.stalled.total_seconds():
+            with conn.begin():
+                conn.execute(_BEAT, self._told(self._owns))
+            self._beat_at = now
 
     def _told(self, owns: tuple[str, ...]) -> dict[str, Any]:
         return {"id": self.id, "role": self._role, "host": self._host, "owns": list(owns)}
@@ -225,24 +242,30 @@ class Tenure:
 
     def _work(self, conn: Connection) -> None:
         is_running = True
-        while is_running:
-            group: list[_Job] = []
-            job = self._jobs.get()
-            while job is not None:
-                group.append(job)
-                if len(group) == _GROUP_LIMIT:
-                    break
+        late: list[_Job] = []
+        while is_running or late:
+            # those that did not get their turn go before what came in since
+            group, late = late, []
+            while is_running and len(group) < _GROUP_LIMIT:
                 try:
-                    job = self._jobs.get_nowait()
+                    job = self._jobs.get_nowait() if group else self._jobs.get()
                 except queue.Empty:
                     break
-            is_running = job is not None
+                if job is None:
+                    is_running = False
+                else:
+                    group.append(job)
             if group:
-                for again in self._run(conn, group):
-                    self._jobs.put(again)
+                try:
+                    self._beat(conn)
+                except Exception:  # the write that follows meets the same connection, and tells
+                    log.debug("a beat failed", exc_info=True, extra={"action": "worker.beat_failed"})
+                late = self._run(conn, group)
                 _settle([done for done in group if done.result is not _AGAIN])
             if self._is_over:
                 break
+        for job in late:
+            self._jobs.put(job)
         conn.close()
         if not is_running:
             # closed in order: whatever came in between is told so
@@ -255,7 +278,14 @@ class Tenure:
         again: list[_Job] = []
         try:
             with conn.begin():
-                for job in group:
+                began = self._clock.monotonic()
+                for place, job in enumerate(group):
+                    if place and self._clock.monotonic() - began > _LONGEST_GROUP:
+                        # beats and commits go between: nobody else waits longer than for these
+                        again += group[place:]
+                        for late in group[place:]:
+                            late.result = _AGAIN
+                        break
                     job.error = None
                     if len(group) == 1:
                         job.result = job.run(conn)

@@ -81,6 +81,8 @@ class Caller:
     """Tells the hub of calls over HTTP; retries nothing, remembers what was answered 2xx."""
 
     url: str
+    #: of further web processes: every call goes to one of them all
+    more: tuple[str, ...] = ()
     seed: int = 1
     accepted: dict[str, Sent] = field(default_factory=dict)
     #: told, but no answer came: stored or not, nobody knows
@@ -109,7 +111,7 @@ class Caller:
         body = _webhook(sent, LOGINS[number % len(LOGINS)], self.calls)
         for _ in range(2 if draw.random() < 0.15 else 1):
             try:
-                answer = await http.post(self.url, params={"moment": "after"}, json=body)
+                answer = await http.post(draw.choice((self.url, *self.more)), params={"moment": "after"}, json=body)
             except httpx.HTTPError:
                 self.unanswered[sent.uniq] = sent
                 continue

@@ -202,7 +202,6 @@ def fleet(
             "HUB_DATABASE_URL": url,
             "HUB_SECRET_KEY": KEY,
             "HUB_LOG_LEVEL": "info",
-            "HUB_STALLED_SECONDS": "4",
             **environment,
         },
     )

@@ -27,6 +27,7 @@ from hub.settings import load_settings
 from hub.store import steps
 from hub.web.app import build_app
 from hub.web.server import serve_forever
+from hub.web.worker_app import build_worker_app
 
 
 def main() -> None:
@@ -37,6 +38,7 @@ def main() -> None:
         "hub_ringostat",
         "sqlalchemy.dialects.sqlite",
         "uvicorn.protocols.http.httptools_impl",
+        *(("hub.runtime.fleet",) if "HUB_DATABASE_URL" in os.environ else ()),
     ):
         importlib.import_module(module)
     parse_phone("0501112233", "UA")
@@ -67,7 +69,7 @@ def _live(order: dict[str, Any], began: float) -> None:
         hub = Hub(settings)
         async with hub:
             await serve_forever(
-                build_app(hub.services),
+                build_worker_app(hub.services) if settings.role == "worker" else build_app(hub.services),
                 settings.host,
                 settings.port,
                 ready=lambda _: _say({"ready": time.monotonic() - began}),
