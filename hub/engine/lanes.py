@@ -10,13 +10,13 @@ import heapq
 import itertools
 import logging
 import sqlite3
-from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from hub.clock import Clock
+from hub.engine.turns import Turns
 from hub.store import work
 from hub.store.engine import Store
 from hub.store.work import Lane
@@ -50,9 +50,10 @@ class Lanes:
     ) -> None:
         self._store, self._clock, self._advance, self._workers = store, clock, advance, workers
         self._give_up = give_up
-        self._ready: deque[Lane] = deque()
+        #: projects in turn, so that one's flood keeps nobody else waiting
+        self._ready: Turns[Lane] = Turns(lambda lane: lane.project)
         #: lanes with nothing but one of many replays: taken up when nothing else is ready (X13)
-        self._patient: deque[Lane] = deque()
+        self._patient: Turns[Lane] = Turns(lambda lane: lane.project)
         self._queued: set[Lane] = set()
         self._running: set[Lane] = set()
         self._again: set[Lane] = set()

@@ -262,6 +262,8 @@ class Ingest:
 
     #: how many rows are read at once
     BATCH = 200
+    #: how many of each project, where several have some
+    SHARE = 16
     #: how long a project's inbox may wait for the worker that has its accounts
     HELP_AFTER = timedelta(milliseconds=500)
 
@@ -306,10 +308,12 @@ class Ingest:
                 pass
 
     async def read_some(self) -> int:
-        """Read up to `BATCH` rows; how many there were."""
+        """Read up to `BATCH` rows, or `SHARE` of each project; how many there were."""
         if self._claims is not None:
             return await self._read_claimed(self._claims)
-        return await self._read_rows(await self._store.read(lambda conn: inbox.unread(conn, limit=self.BATCH)))
+        return await self._read_rows(
+            await self._store.read(lambda conn: inbox.unread_in_turn(conn, limit=self.BATCH, share=self.SHARE))
+        )
 
     async def _read_claimed(self, claims: Claims) -> int:
         """Of several workers each reads what it may; who has a project's accounts first, the others where it lags."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import Connection, Row, bindparam, func, select, update
+from sqlalchemy import Connection, Integer, Row, bindparam, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -29,6 +29,7 @@ __all__ = [
     "list_received",
     "mark",
     "unread",
+    "unread_in_turn",
     "waiting_by_project",
 ]
 
@@ -152,6 +153,30 @@ def unread(
     if but_not:
         statement = statement.where(inbox.c.kind.not_in(list(but_not)))
     return [_received(row) for row in conn.execute(statement)]
+
+
+#: as the index of what is unread says it: a bound value would not be seen to be the same
+_IS_UNREAD = text("inbox.status = 'new'")
+_OWNERS = Prepared(select(inbox.c.project).where(_IS_UNREAD).distinct())
+_OLDEST_OF = (
+    select(inbox)
+    .where(_IS_UNREAD, inbox.c.project == bindparam("of_project"))
+    .order_by(inbox.c.id)
+    .limit(bindparam("most", type_=Integer))
+)
+
+
+def unread_in_turn(conn: Connection, *, limit: int, share: int) -> list[Received]:
+    """The oldest unread rows: of one project alone ``limit``, of several at most ``share`` each (H8).
+
+    So whoever has little waits for a share of the others', not for all that a flood has brought before.
+    """
+    owners = [row[0] for row in _OWNERS.rows(conn)]
+    most = limit if len(owners) < 2 else share
+    found = [
+        _received(row) for owner in owners for row in conn.execute(_OLDEST_OF, {"of_project": owner, "most": most})
+    ]
+    return sorted(found, key=lambda row: row.id)
 
 
 _WAITING = Prepared(

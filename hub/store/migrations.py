@@ -63,6 +63,12 @@ def m0003_spool(conn: Connection) -> None:
     run_script(conn, "m0003")
 
 
+@_migration
+def m0004_turns(conn: Connection) -> None:
+    """Who has something unread, at a glance: projects are read in turn."""
+    run_script(conn, "m0004")
+
+
 # --- running them -----------------------------------------------------------------------------------------------
 
 

@@ -149,6 +149,7 @@ binding = Table(
     Column("problem", Text, nullable=False, default=""),
 )
 
+_IS_UNREAD = text("status = 'new'")
 _IS_SPOOLED = text("spool_id IS NOT NULL")
 inbox = Table(
     "inbox",
@@ -175,6 +176,8 @@ inbox = Table(
     Column("spool_id", Text),
     Index("inbox_new", "status", "id"),
     Index("inbox_project", "project", "id"),
+    #: who has something unread: projects are read in turn
+    Index("inbox_waiting", "project", "id", sqlite_where=_IS_UNREAD, postgresql_where=_IS_UNREAD),
     Index("inbox_spool", "spool_id", unique=True, sqlite_where=_IS_SPOOLED, postgresql_where=_IS_SPOOLED),
     sqlite_autoincrement=True,
 )

@@ -1,0 +1,1 @@
+CREATE INDEX inbox_waiting ON inbox (project, id) WHERE status = 'new';
