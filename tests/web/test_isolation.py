@@ -128,6 +128,20 @@ TABLE: dict[str, Sequence[Try]] = {
     "/widget/api/clients/{client}/task": [
         of_widget(f"/clients/{CLIENT}/task", 404, 409, method="POST", body={**ASKS, "text": "x", "due": LATER})
     ],
+    "/widget/api/clients/{client}/call": [of_widget(f"/clients/{CLIENT}/call", method="POST", body=ASKS)],
+    "/widget/api/call": [of_widget("/call", method="POST", body={**ASKS, "phone": "+380507654321"})],
+    "/widget/api/settings": [
+        of_widget("/settings", 200),
+        of_widget("/settings", method="PUT", body={"employees": [{"id": f"{BANK}-clerk", "destinations": ["1"]}]}),
+    ],
+    # --- the card as a page: a key is of one connection, a signature of one card
+    "/panel/{project}/{connection}/open": [
+        Try(path=f"/panel/{BANK}/{BANK_CRM}/open?key={BANK_CRM_SECRET}&entity=contact&id=77001", status=(403,)),
+        Try(path=f"/panel/{BANK}/{BANK_CRM}/open?entity=contact&id=77001", status=(403,)),
+    ],
+    "/panel/{project}/{connection}/{entity}/{id}": [
+        Try(path=f"/panel/{BANK}/{BANK_CRM}/contact/77001?as=olena&until=9999999999&signature=x", status=(403,)),
+    ],
     "/widget/api/clients/{client}/frame": [of_widget(f"/clients/{CLIENT}/frame")],
     "/widget/api/tasks/{entity}/{task}/complete": [
         of_widget("/tasks/contact/77003/complete", method="POST", body={**ASKS, "text": "x"})
@@ -388,7 +402,7 @@ class Visitors:
         match one.who:
             case "widget":
                 headers |= {"X-Auth-Token": sign(claims()), "Origin": ORIGIN, "X-Requested-With": "XMLHttpRequest"}
-                body: dict[str, Any] = {"json": dict(one.body or {})} if one.method == "POST" else {}
+                body: dict[str, Any] = {"json": dict(one.body or {})} if one.method in ("POST", "PUT") else {}
             case "nobody":
                 body = {"data": dict(one.body or {})} if one.method == "POST" else {}
             case login:
