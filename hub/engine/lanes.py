@@ -46,7 +46,7 @@ class Lanes:
         advance: Callable[[Lane], Awaitable[datetime | None]],
         *,
         give_up: Callable[[Lane, Exception], Awaitable[None]],
-        workers: int = 8,
+        workers: int = 24,
     ) -> None:
         self._store, self._clock, self._advance, self._workers = store, clock, advance, workers
         self._give_up = give_up

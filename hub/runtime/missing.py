@@ -18,6 +18,8 @@ class MissingRecords:
 
     #: the most that one request asks for
     BATCH = 250
+    #: seconds in which others may join, while the account's requests are scarce
+    GATHER = 0.5
 
     def __init__(self, account: Account) -> None:
         self._account = account
@@ -37,6 +39,9 @@ class MissingRecords:
 
     async def _ask(self) -> None:
         async with self._lock:
+            if self._account.pacer.headroom < 0.75:
+                # in a burst one record each would take a third of all requests
+                await asyncio.sleep(self.GATHER)
             refs = list(self._wanted)
             self._wanted.clear()
             self._next = None
