@@ -22,7 +22,7 @@ from hub.runtime.importer import mark_imported
 from hub.settings import Settings
 from hub.store import projects
 from hub.web.app import build_app
-from hub.web.links import hook_url
+from hub.web.links import forward_url, hook_url
 from hub.web.server import serve_forever
 from hub.widget_archive import Archive, build_archive
 from tests.browser.account_page import AccountPages
@@ -136,6 +136,23 @@ class Stage:
         async with httpx.AsyncClient() as http:
             answer = await http.post(url, params={"moment": moment}, json=values)
         assert answer.status_code == 200, answer.text
+
+    async def forwarding(self, caller: str) -> str:
+        """Whom the hub would have a call of ``caller`` sent to."""
+        channel = await setup.find_channel(self.running.services, world.PROJECT, world.CHANNEL)
+        url = forward_url(self.address, world.PROJECT, world.CHANNEL, channel.secret)
+        # the same question twice gets the same answer: each call has its own
+        self.numbers += 1
+        question = {
+            "call_id": f"ua0_-{self.numbers}.1",
+            "uuid": f"u-{self.numbers}",
+            "caller": caller,
+            "dst": "380441234567",
+        }
+        async with httpx.AsyncClient() as http:
+            answer = await http.post(url, json=question)
+        assert answer.status_code == 200, answer.text
+        return answer.text
 
     # --- people ---------------------------------------------------------------------------------------------------
 
