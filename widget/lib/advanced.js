@@ -98,8 +98,8 @@ define(['./dom.js', './surface.js', './staff.js'], function (dom, surface, staff
     }
 
     function draw(settings) {
-      const isHead = settings.employees.some(function (each) {
-        return each.can_edit && (!settings.me || each.id !== settings.me.id);
+      const isAboutOthers = settings.employees.some(function (each) {
+        return !settings.me || each.id !== settings.me.id;
       });
       dom.fill(
         root,
@@ -108,12 +108,12 @@ define(['./dom.js', './surface.js', './staff.js'], function (dom, surface, staff
           : block('popups', h('p', { class: 'crmhub-note', 'data-tone': 'warn' }, t('settings.you_are_nobody'))),
         settings.employees.length
           ? block(
-              isHead ? 'employees' : 'myself',
+              isAboutOthers ? 'employees' : 'myself',
               settings.employees.map(function (each) {
                 const isOpen = each.id === openRow || settings.employees.length === 1;
-                return staff.row(kit, Object.assign({ note: settings.note }, each), save, isOpen);
+                return staff.row(kit, each, save, isOpen);
               }),
-              t('advanced.employees_hint')
+              settings.note || t('advanced.employees_hint')
             )
           : null,
         settings.connections.length ? block('connections', connections(settings)) : null,

@@ -74,7 +74,7 @@ define(['./dom.js', './surface.js', './history.js', './tasks.js', './why.js', '.
         data.why && data.why_interaction
           ? why.disclosure(kit, data.why_interaction, summary, 'crmhub-because crmhub-because_main')
           : data.why
-            ? h('p', { class: 'crmhub-because' }, dom.user(data.why, 'crmhub-clamp5'))
+            ? h('p', { class: 'crmhub-because crmhub-because_main' }, dom.user(data.why, 'crmhub-clamp5'))
             : null
       ];
     }

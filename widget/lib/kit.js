@@ -4,7 +4,7 @@ define(['./dom.js', './strings.js', './format.js', './api.js'], function (dom, c
 
   const PREFIX = 'crmhub.';
 
-  /** A store of the browser that may be full, or forbidden: then it remembers nothing. No client's data goes in here. */
+  /** A store of the browser that may be full, or forbidden: then it remembers nothing. */
   function memoryIn(store) {
     return {
       get: function (key) {
@@ -69,6 +69,7 @@ define(['./dom.js', './strings.js', './format.js', './api.js'], function (dom, c
       t: t,
       format: createFormat(t),
       api: apiModule.createApi(page, t, address),
+      /** How the manager likes it; no client's data goes in here. */
       memory: memoryIn('localStorage'),
       /** Of this tab only, and gone with it. */
       tabMemory: memoryIn('sessionStorage'),

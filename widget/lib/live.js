@@ -25,6 +25,7 @@ define([], function () {
     let failures = 0;
     let after = '';
     let isStopped = true;
+    let isRefused = false;
     let lastBeat = 0;
     const seen = new Set();
 
@@ -83,6 +84,7 @@ define([], function () {
           if (isStopped || source) {
             return;
           }
+          isRefused = false;
           after = after || String(pass.after || '');
           const mine = new EventSource(api.streamUrl(pass.ticket, after));
           source = mine;
@@ -103,6 +105,7 @@ define([], function () {
             return;
           }
           if (error.kind === 'refused') {
+            isRefused = true;
             onState('refused', error);
             retry(REFUSED_PAUSE_MS);
           } else {
@@ -130,9 +133,9 @@ define([], function () {
         watch = window.setInterval(beat, SLEEP_MS);
         connect();
       },
-      /** The network came back, or somebody looks at the page again: no need to wait for the pause to end. */
+      /** The network came back, or somebody looks at the page again: no need to wait, unless the hub said no. */
       hurry: function () {
-        if (!isStopped && timer) {
+        if (!isStopped && !isRefused && timer) {
           failures = 0;
           connect();
         }

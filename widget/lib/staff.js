@@ -200,7 +200,7 @@ define(['./dom.js'], function (dom) {
             })
           )
         : null,
-      h('p', { class: 'crmhub-faint' }, dom.user(employee.note || kit.t('advanced.read_only')))
+      h('p', { class: 'crmhub-faint' }, kit.t('advanced.read_only'))
     );
   }
 
