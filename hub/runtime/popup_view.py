@@ -34,9 +34,10 @@ def popup_view(
     names = names_of_project(project)
     whose = Whose(
         channel=shown.channel,
-        responsible=shown.responsible,
-        is_unclaimed=shown.is_unclaimed,
-        is_new=not shown.is_known,
+        responsible=shown.responsible or popup.answered_by,
+        # at the first answer the client is whoever's who gave it (W12)
+        is_unclaimed=shown.is_unclaimed and popup.answered_by is None,
+        is_new=not shown.is_known and popup.answered_by is None,
     )
     is_told = mine.state is not PopupState.ANSWERED or may(me, "read", whose, project.policy, now)
 

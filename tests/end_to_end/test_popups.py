@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from hub_amocrm.sandbox import Sandbox
 
 from hub.compose import Hub
@@ -16,6 +17,7 @@ from hub.core.phone import Phone
 from hub.core.records import Contact, Deal, EmployeeId
 from hub.ports import Changes
 from hub.store import projects
+from tests.end_to_end import pigeon
 from tests.end_to_end.shop import retail_stand, shop
 from tests.end_to_end.tabs import Tab, open_tab
 from tests.end_to_end.world import CHANNEL, CRM, PROJECT, USERS, World, preset, world
@@ -265,6 +267,29 @@ async def test_whoever_has_the_call_on_the_screen_sees_the_new_record_there(
         await oleg.until(lambda: any(shown["deal"] for shown in oleg.screen.values()))
         await scene.read()
         assert [(shown["kind"], shown["state"]) for shown in oleg.screen.values()] == [("call", "ended")]
+
+
+async def test_new_clients_message_is_everybodys_until_the_first_answers(
+    tmp_path: Path, amocrm: tuple[Sandbox, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W2, W12: all who receive new clients are told; at the first answer W4 applies, and the text is theirs alone."""
+    pigeon.install(monkeypatch)
+    policy = preset("wazzup-messengers").replace("unsorted = false              # W3", "unsorted = true  # W3")
+    async with desk(tmp_path, amocrm, policy=policy) as scene:
+        await pigeon.open_channel(scene.company)
+        oleg, anna = await scene.tab("oleg"), await scene.tab("anna")
+        await pigeon.send(scene.company, "1", phone="+79161234567", text="Is it in stock?")
+        await pigeon.send(scene.company, "2", phone="+79161234567", text="<b>Hello?</b>")
+        for tab in (oleg, anna):
+            await tab.until(lambda tab=tab: [one["text"] for one in tab.screen.values()] == ["<b>Hello?</b>"])  # type: ignore[misc]  # a default in a lambda
+            [shown] = tab.screen.values()
+            assert (shown["kind"], shown["state"], shown["client"]["phone"]) == ("message", "new", "+79161234567")
+        await pigeon.send(scene.company, "3", phone="+79161234567", by="examplecom_oleg", text="Yes")
+        await anna.until(lambda: anna.states == ["answered"])
+        [shown] = anna.screen.values()
+        assert (shown["answered_by"]["name"], shown["text"]) == ("Олег Громов", "")
+        assert set(shown["can"]) <= {"open"}
+        await oleg.until(lambda: [one["kind"] for one in oleg.screen.values()] != ["message"])
 
 
 async def test_forwarding_answer_moves_the_popup_to_whom_it_names(tmp_path: Path, amocrm: tuple[Sandbox, str]) -> None:
