@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -39,6 +39,8 @@ RENEW, PRESENT = timedelta(seconds=15), timedelta(seconds=40)
 LINGER = timedelta(seconds=8)
 #: events that wait for one slow reader
 MOST_QUEUED = 200
+#: open streams of one employee; a browser keeps one for all of its tabs
+MOST_TABS = 20
 #: what rings is shown to a tab that opens meanwhile; longer than that nothing rings
 RINGS, TALKS = timedelta(minutes=3), timedelta(hours=2)
 #: what was missed or written while no tab was open is shown by the next one
@@ -103,7 +105,7 @@ class Live:
         #: what a project offers an employee beside its CRM: calling back, writing; the web says it
         self.abilities: Callable[[LiveProject, EmployeeId], frozenset[str]] = lambda project, employee: frozenset()
         self._streams: set[_Stream] = set()
-        self._by_employee: dict[tuple[str, EmployeeId], set[_Stream]] = {}
+        self._by_employee: dict[tuple[str, EmployeeId], dict[_Stream, None]] = {}
         self._wakeup = asyncio.Event()
         #: everything up to here was read; None while nobody watches
         self._position: int | None = None
@@ -122,7 +124,7 @@ class Live:
 
     # --- streams ------------------------------------------------------------------------------------------------
 
-    async def events(self, viewer: Viewer, after: int) -> AsyncIterator[LiveEvent]:
+    async def events(self, viewer: Viewer, after: int) -> AsyncGenerator[LiveEvent, None]:
         """What ``viewer`` is to see, from the event ``after`` on; ends when the hub stops or the reader is too slow.
 
         Raises LookupError if there is no such project any more.
@@ -151,7 +153,10 @@ class Live:
         # whoever waited long because nobody watched now waits shorter
         self.wake()
         if stream.viewer.employee is not None:
-            self._by_employee.setdefault((stream.viewer.project, stream.viewer.employee), set()).add(stream)
+            own = self._by_employee.setdefault((stream.viewer.project, stream.viewer.employee), {})
+            own[stream] = None
+            if len(own) > MOST_TABS:
+                next(iter(own)).end()
 
     async def _leave(self, stream: _Stream) -> None:
         self._streams.discard(stream)
@@ -159,8 +164,8 @@ class Live:
         if viewer.employee is None:
             return
         key = (viewer.project, viewer.employee)
-        others = self._by_employee.get(key, set())
-        others.discard(stream)
+        others = self._by_employee.get(key, {})
+        others.pop(stream, None)
         if not others:
             self._by_employee.pop(key, None)
         if any(other.viewer.connection == viewer.connection for other in others):
@@ -299,7 +304,7 @@ class Live:
                 if entities:
                     stream.put(LiveEvent(kind="card", id=event.id, data=_json({"entities": entities})))
 
-    def _show(self, streams: set[_Stream], told: Told, id: int) -> None:
+    def _show(self, streams: Collection[_Stream], told: Told, id: int) -> None:
         now = self._clock.now()
         made: dict[Language, LiveEvent | None] = {}
         for stream in list(streams):

@@ -10,13 +10,14 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from starlette.types import Message
 
 from hub.clock import FakeClock
 from hub.core.interaction import Direction, InteractionId
 from hub.core.popup import Addressee, Popup, PopupState, Preferences
 from hub.core.records import EmployeeId
 from hub.core.shown import Shown
-from hub.runtime.live import LINGER, MOST_QUEUED, PRESENT, Viewer
+from hub.runtime.live import LINGER, MOST_QUEUED, MOST_TABS, PRESENT, Viewer
 from hub.runtime.services import Services
 from hub.store import popup_preferences, popups, presence
 from hub.store.popups import Kept, Told
@@ -222,6 +223,50 @@ async def test_slow_reader_is_cut_off_and_comes_back(opened: tuple[Web, Page]) -
         assert [event.kind async for event in slow] == []
     async with tab(web, "olena") as again:
         await again.until(lambda: [one["text"] for one in again.screen.values()] == [str(MOST_QUEUED + 4)])
+
+
+async def test_reader_who_sleeps_with_the_connection_open_is_cut_off_quietly(
+    opened: tuple[Web, Page], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A laptop that was closed: its stream ends, and nobody is alarmed."""
+    web, _ = opened
+    monkeypatch.setattr("hub.web.widget.live.SLOWEST", 0.2)
+    ticket = make_ticket(web.services, PROJECT, CRM, OLENA_ID)
+    asleep = asyncio.Event()
+
+    async def send(message: Message) -> None:
+        if b"popup" in message.get("body", b""):
+            await asleep.wait()
+
+    async def receive() -> Message:
+        await asleep.wait()
+        return {"type": "http.disconnect"}
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/widget/api/live",
+        "query_string": f"ticket={ticket}".encode(),
+        "headers": [],
+    }
+    await tell(web.services, CALL)
+    async with asyncio.timeout(10):
+        await web.app(scope, receive, send)
+    assert len(web.services.live) == 0
+    assert [record.levelname for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")] == []
+
+
+async def test_employee_keeps_a_bounded_number_of_streams(opened: tuple[Web, Page]) -> None:
+    """One ticket opens streams for a minute, but not without end: the oldest gives way."""
+    web, _ = opened
+    viewer = Viewer(project=PROJECT, connection=CRM, employee=OLENA_ID, language="en")
+    streams = [web.services.live.events(viewer, 0) for _ in range(MOST_TABS + 1)]
+    assert [(await anext(stream)).kind for stream in streams] == ["hello"] * (MOST_TABS + 1)
+    assert [event async for event in streams[0]] == []
+    assert len(web.services.live) == MOST_TABS
+    for stream in streams[1:]:
+        await stream.aclose()
+    assert len(web.services.live) == 0
 
 
 async def test_stopping_waits_for_no_stream(make_services: Callable[..., Services]) -> None:

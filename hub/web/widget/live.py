@@ -7,14 +7,18 @@ stays open. Whoever was cut off fetches another and says what they saw last.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette.sse import SendTimeoutError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from hub.core.popup import Preferences
 from hub.core.records import EmployeeId
@@ -28,6 +32,8 @@ from hub.web.widget.refusal import Refusal
 from hub.web.widget.visitor import Visitor
 
 __all__ = ["TICKET_LIFE", "dismiss", "live", "make_ticket", "new_ticket", "ticket", "wanted_popups"]
+
+log = logging.getLogger(__name__)
 
 TICKET_LIFE = timedelta(seconds=60)
 #: seconds between comments that keep the connection from being taken for dead
@@ -87,7 +93,7 @@ async def live(request: Request) -> Response:
     services: Services = request.app.state.services
     viewer = _viewer(services, request.query_params.get("ticket", ""), request.query_params.get("lang", ""))
     after = _number(request.headers.get("last-event-id", "")) or _number(request.query_params.get("after", ""))
-    return EventSourceResponse(
+    return _Stream(
         _told(services.live, viewer, after),
         ping=PING,
         send_timeout=SLOWEST,
@@ -96,9 +102,20 @@ async def live(request: Request) -> Response:
     )
 
 
+class _Stream(EventSourceResponse):
+    """A stream whose reader went to sleep with the connection open ends quietly: nothing is wrong with the hub."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        except SendTimeoutError:
+            log.info("a tab did not read for %d s and was cut off", SLOWEST, extra={"action": "live.cut_off"})
+
+
 async def _told(streams: Live, viewer: Viewer, after: int) -> AsyncIterator[ServerSentEvent]:
-    async for event in streams.events(viewer, after):
-        yield _sent(event)
+    async with contextlib.aclosing(streams.events(viewer, after)) as events_of:
+        async for event in events_of:
+            yield _sent(event)
 
 
 def _sent(event: LiveEvent) -> ServerSentEvent:
