@@ -195,9 +195,10 @@ class Cards:
             raise AccessError("a colleague's client", endpoint="card")
         names = names_of_project(self.live) | dict(records.snapshot.names) | dict(self.policy.names)
         page, rest = self._page(conn, records, before)
+        # pages follow the order of arrival; within one what was found out later stands where it happened
         shown = tuple(
             self._interaction(conn, one, heard, names)
-            for one in page
+            for one in sorted(page, key=lambda one: (one.interaction.started_at, one.sequence), reverse=True)
             if (heard := self._heard(one, records, now)) is not None
         )
         deeds = deeds_of(conn, records.ids, self.live.name, self.connection.name)
