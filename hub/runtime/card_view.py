@@ -195,14 +195,15 @@ class Cards:
             raise AccessError("a colleague's client", endpoint="card")
         names = names_of_project(self.live) | dict(records.snapshot.names) | dict(self.policy.names)
         page, rest = self._page(conn, records, before)
+        plans = decisions.latest_plans(conn, [one.id for one in page], self.connection.name)
         # pages follow the order of arrival; within one what was found out later stands where it happened
         shown = tuple(
-            self._interaction(conn, one, heard, names)
+            self._interaction(one, heard, names, plans.get(one.id))
             for one in sorted(page, key=lambda one: (one.interaction.started_at, one.sequence), reverse=True)
             if (heard := self._heard(one, records, now)) is not None
         )
         deeds = deeds_of(conn, records.ids, self.live.name, self.connection.name)
-        why, why_interaction = self._why(conn, records, page, deeds, names)
+        why, why_interaction = self._why(records, page, plans, deeds, names)
         first = self._first(conn, records, now)
         seen_at = records.snapshot.seen_at
         return CardView(
@@ -263,9 +264,9 @@ class Cards:
 
     def _why(
         self,
-        conn: Connection,
         records: ClientRecords,
         page: Sequence[Stored],
+        plans: Mapping[InteractionId, Plan],
         deeds: Sequence[Deed],
         names: Mapping[EmployeeId, str],
     ) -> tuple[str, str | None]:
@@ -281,7 +282,7 @@ class Cards:
             at = t.minute(took.at, self.policy.zone)
             return t("card.taken", who=name, at=at), took.interaction_id
         for one in page:
-            plan = self._plan(conn, one.id)
+            plan = plans.get(one.id)
             if plan is None or plan.responsible != who:
                 continue
             chosen = next((found for found in plan.explanation.candidates if found.is_chosen), None)
@@ -289,10 +290,6 @@ class Cards:
                 reason = reason_text(chosen.reason, t, names)
                 return t("card.because", who=name, reason=reason), one.id
         return t("card.in_crm", who=name), None
-
-    def _plan(self, conn: Connection, id: InteractionId) -> Plan | None:
-        found = decisions.latest(conn, id, self.connection.name)
-        return found.plan if found else None
 
     # --- history ------------------------------------------------------------------------------------------------
 
@@ -313,7 +310,7 @@ class Cards:
         return heard
 
     def _interaction(
-        self, conn: Connection, stored: Stored, heard: Heard, names: Mapping[EmployeeId, str]
+        self, stored: Stored, heard: Heard, names: Mapping[EmployeeId, str], plan: Plan | None
     ) -> CardInteraction:
         found, t = stored.interaction, self.t
         employee = heard.answered_by or heard.employee or heard.caller
@@ -344,12 +341,11 @@ class Cards:
             )
             if isinstance(found, Call)
             else (),
-            why=self._why_here(conn, stored, names),
+            why=self._why_here(stored, plan, names),
         )
 
-    def _why_here(self, conn: Connection, stored: Stored, names: Mapping[EmployeeId, str]) -> str:
+    def _why_here(self, stored: Stored, plan: Plan | None, names: Mapping[EmployeeId, str]) -> str:
         t = self.t
-        plan = self._plan(conn, stored.id)
         if plan is None:
             return t("outcome.not_over") if stored.decide_at is None else ""
         if plan.responsible:

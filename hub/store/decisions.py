@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import Connection, Row, bindparam, insert, select
+from sqlalchemy import Connection, Row, bindparam, func, insert, select
 
 from hub.core.interaction import InteractionId
 from hub.core.plan import Plan
@@ -16,7 +17,7 @@ from hub.store import codec
 from hub.store.prepared import Prepared
 from hub.store.schema import decision
 
-__all__ = ["Decision", "Purpose", "add", "chosen", "first", "latest", "list_decisions"]
+__all__ = ["Decision", "Purpose", "add", "chosen", "first", "latest", "latest_plans", "list_decisions"]
 
 Purpose: TypeAlias = Literal["decision", "shadow", "replay"]
 
@@ -108,6 +109,25 @@ def latest(conn: Connection, interaction_id: InteractionId, connection: str) -> 
         .limit(1)
     ).first()
     return None if row is None else _decision(row)
+
+
+_NEWEST = (
+    select(func.max(decision.c.id))
+    .where(
+        decision.c.interaction_id.in_(bindparam("of_interactions", expanding=True)),
+        decision.c.connection == bindparam("of_connection"),
+    )
+    .group_by(decision.c.interaction_id)
+)
+_LATEST_PLANS = Prepared(select(decision.c.interaction_id, decision.c.plan).where(decision.c.id.in_(_NEWEST)))
+
+
+def latest_plans(conn: Connection, ids: Collection[InteractionId], connection: str) -> dict[InteractionId, Plan]:
+    """The plans that hold now, for a page of interactions, without what they were made on."""
+    if not ids:
+        return {}
+    rows = _LATEST_PLANS.rows(conn, of_interactions=sorted(ids), of_connection=connection)
+    return {InteractionId(row[0]): codec.load_plan(row[1]) for row in rows}
 
 
 def first(conn: Connection, interaction_id: InteractionId, connection: str) -> Decision | None:
