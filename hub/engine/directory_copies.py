@@ -54,6 +54,7 @@ class DirectoryCopies:
         self._guard = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._telling, self._copying = asyncio.Event(), asyncio.Event()
+        self._turn = asyncio.Lock()
         #: set once everything that was there when this process began is in its file
         self.is_complete = asyncio.Event()
 
@@ -131,6 +132,11 @@ class DirectoryCopies:
             await asyncio.sleep(0.01)
 
     async def _tell(self, account: Account) -> None:
+        """Returns when everything that was put in before is told, by whomever."""
+        async with self._turn:
+            await self._tell_news(account)
+
+    async def _tell_news(self, account: Account) -> None:
         with self._guard:
             news = self._news.pop(account, None)
         if news is None:

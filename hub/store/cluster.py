@@ -146,7 +146,7 @@ def cut_off_stalled(conn: Connection, stalled: timedelta) -> int:
         text(
             "WITH silent AS ("
             " DELETE FROM hub_process WHERE beat_at <= now() - :stalled RETURNING id, role, backend"
-            ") SELECT pg_terminate_backend(pid) FROM silent JOIN pg_stat_activity ON pid = backend"
+            ") SELECT pg_terminate_backend(pid, 2000) FROM silent JOIN pg_stat_activity ON pid = backend"
             " AND application_name = 'hub ' || silent.role || ' ' || left(silent.id, 8)"
         ),
         {"stalled": stalled},

@@ -148,6 +148,8 @@ class Tenure:
         )
         event.listen(self._engine, "connect", prepare_driver)
         conn = self._engine.connect()
+        # the library would connect anew by itself, and write without a lock: there is no second connection
+        event.listen(self._engine, "do_connect", _refuse)
         try:
             for statement in _SESSION:
                 conn.exec_driver_sql(statement)
@@ -256,10 +258,6 @@ class Tenure:
                 else:
                     group.append(job)
             if group:
-                try:
-                    self._beat(conn)
-                except Exception:  # the write that follows meets the same connection, and tells
-                    log.debug("a beat failed", exc_info=True, extra={"action": "worker.beat_failed"})
                 late = self._run(conn, group)
                 _settle([done for done in group if done.result is not _AGAIN])
             if self._is_over:
@@ -277,6 +275,7 @@ class Tenure:
         """Run ``group`` in one transaction; each one's result or error is left in it. Who has to be run again."""
         again: list[_Job] = []
         try:
+            self._beat(conn)
             with conn.begin():
                 began = self._clock.monotonic()
                 for place, job in enumerate(group):
@@ -304,7 +303,8 @@ class Tenure:
                     except BaseException as error:  # noqa: BLE001 - it belongs to whoever asked for this write
                         job.error = error
         except BaseException as error:  # noqa: BLE001 - nothing was committed, or nobody knows; everybody hears of it
-            is_gone = _is_gone(conn) or (isinstance(error, DBAPIError) and error.connection_invalidated)
+            is_gone = _is_gone(conn) or isinstance(error, _ConnectionGone)
+            is_gone |= isinstance(error, DBAPIError) and error.connection_invalidated
             if len(group) == 1 and not is_gone:
                 if _is_conflict(error) and group[0].tries < _MOST_TRIES:
                     group[0].tries += 1
@@ -339,6 +339,14 @@ class Tenure:
                 job.error = LeaseLost("this worker has lost its connection to the database")
                 left.append(job)
         _settle(left)
+
+
+class _ConnectionGone(LeaseLost):
+    """The one connection is gone; other leases, such as a scheduled run's, may be lost while it is well."""
+
+
+def _refuse(*_: object) -> None:
+    raise _ConnectionGone("this worker has lost its connection to the database")
 
 
 #: the result of a function that is to be run again

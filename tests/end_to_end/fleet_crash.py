@@ -138,10 +138,10 @@ async def crash_fleet(
     server: Server,
     timing: Timing,
     *,
-    rounds: int = 12,
-    server_kills: Sequence[int] = (4, 8),
+    rounds: int = 10,
+    server_kills: Sequence[int] = (3, 6),
     per_second: float = 3.0,
-    patience: float = 9.0,
+    patience: float = 7.0,
     seed: int = 1,
 ) -> Outcome:
     """Kill for ``rounds``, in those of ``server_kills`` the database server too; then let it finish, and judge."""

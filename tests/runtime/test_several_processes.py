@@ -1,0 +1,291 @@
+"""What several processes on one PostgreSQL share: the right to write, wake-ups, the directory (H9, H3, H6)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import Connection, text
+
+from hub.clock import FakeClock, SystemClock
+from hub.core.interaction import ClientId
+from hub.core.phone import parse_phone
+from hub.core.records import Contact, RecordKind, RecordRef
+from hub.engine.directory_copies import DirectoryCopies
+from hub.engine.procrastinate_lanes import ProcrastinateLanes, prepare_queue
+from hub.errors import LeaseLost
+from hub.ports import Changes, RawRequest
+from hub.store import cluster, events, inbox
+from hub.store.directory import Directory
+from hub.store.engine import Store
+from hub.store.tenure import Tenure
+from hub.store.work import Lane
+from tests.postgres import Server
+
+pytestmark = pytest.mark.postgres
+
+NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+
+
+@pytest.fixture
+def store(postgres_url: str) -> Iterator[Store]:
+    with Store(postgres_url, clock=FakeClock(NOW)) as opened:
+        opened.write_now(cluster.prepare)
+        yield opened
+
+
+async def until(holds: Callable[[], bool], seconds: float = 20) -> None:
+    async with asyncio.timeout(seconds):
+        while not holds():  # noqa: ASYNC110 - another thread or process does the work
+            await asyncio.sleep(0.01)
+
+
+# --- the right to write -------------------------------------------------------------------------------------------
+
+
+async def test_who_loses_the_connection_loses_the_lock_and_the_means_to_write(
+    store: Store, postgres_server: Server
+) -> None:
+    """H9: of two workers one owns a project; it is cut off, and from the same moment it can write nothing."""
+    lost = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def tell() -> None:
+        loop.call_soon_threadsafe(lost.set)
+
+    first = Tenure(store.url, SystemClock(), role="worker", host="a", lost=tell)
+    second = Tenure(store.url, SystemClock(), role="worker", host="b")
+    first.open()
+    second.open()
+    assert await first.take("project", "auto")
+    assert not await second.take("project", "auto")
+    await first.write(lambda conn: append(conn, 1))
+    with contextlib.closing(postgres_server.connect(store.url.database or "")) as conn:
+        conn.execute("SELECT pg_terminate_backend(backend) FROM hub_process WHERE id = %s", (first.id,))
+    with pytest.raises(LeaseLost):
+        await first.write(lambda conn: append(conn, 2))
+    async with asyncio.timeout(10):
+        await lost.wait()
+    assert first.is_over
+    with pytest.raises(LeaseLost):
+        first.assert_fresh()
+    assert await second.take("project", "auto")
+    await second.write(lambda conn: append(conn, 3))
+    assert [event.body for event in store.read_now(lambda conn: events.read_after(conn, 0, now=NOW))] == [
+        {"n": 1},
+        {"n": 3},
+    ]
+    first.close()
+    second.close()
+
+
+async def test_a_silent_worker_may_not_ask_and_is_cut_off_by_the_others(store: Store) -> None:
+    """H9, X5: by its own clock before the others act by the server's."""
+    clock = FakeClock(NOW)
+    silent = Tenure(store.url, clock, role="worker", host="a", stalled=timedelta(seconds=8))
+    silent.open()
+    silent.assert_fresh()
+    clock.advance(timedelta(seconds=7))
+    with pytest.raises(LeaseLost):
+        silent.assert_fresh()
+    store.write_now(lambda conn: conn.execute(text("UPDATE hub_process SET beat_at = beat_at - interval '9 s'")))
+    assert store.write_now(lambda conn: cluster.cut_off_stalled(conn, timedelta(seconds=8))) == 1
+    assert store.read_now(lambda conn: cluster.peers(conn, timedelta(seconds=8))) == []
+    with pytest.raises(LeaseLost):
+        await silent.write(lambda conn: append(conn, 1))
+    silent.close()
+
+
+async def test_one_that_fails_leaves_its_neighbours_of_the_same_commit_alone(store: Store) -> None:
+    """H4: writes share a commit; what one of them raises reaches its own caller only."""
+    tenure = Tenure(store.url, SystemClock(), role="worker", host="a")
+    tenure.open()
+
+    def breaks(conn: Connection) -> None:
+        append(conn, 99)
+        conn.execute(text("SELECT nonsense"))
+
+    results = await asyncio.gather(
+        *(tenure.write(breaks if n == 5 else lambda conn, n=n: append(conn, n)) for n in range(10)),  # type: ignore[misc]
+        return_exceptions=True,
+    )
+    assert [n for n, result in enumerate(results) if isinstance(result, Exception)] == [5]
+    found = [event.body["n"] for event in store.read_now(lambda conn: events.read_after(conn, 0, now=NOW))]
+    assert found == [0, 1, 2, 3, 4, 6, 7, 8, 9]
+    tenure.close()
+
+
+def append(conn: Connection, n: int) -> None:
+    events.append(conn, project="auto", kind="test", body={"n": n}, now=NOW)
+
+
+# --- wake-ups -----------------------------------------------------------------------------------------------------
+
+
+class _Desk:
+    """Counts what is wanted of each lane, and what a lane saw when it ran."""
+
+    def __init__(self) -> None:
+        self.wanted: Counter[Lane] = Counter()
+        self.seen: Counter[Lane] = Counter()
+        self.running: set[Lane] = set()
+        self.together = 0
+
+    async def advance(self, lane: Lane) -> datetime | None:
+        self.together += lane in self.running
+        self.running.add(lane)
+        seen = self.wanted[lane]
+        await asyncio.sleep(0.002)
+        self.seen[lane] = seen
+        self.running.discard(lane)
+        return None
+
+
+@contextlib.asynccontextmanager
+async def lanes_of(store: Store, desk: _Desk) -> AsyncIterator[ProcrastinateLanes]:
+    async def give_up(lane: Lane, error: Exception) -> None:
+        raise AssertionError(lane) from error
+
+    lanes = ProcrastinateLanes(store, SystemClock(), desk.advance, url=store.url, give_up=give_up)
+    running = asyncio.create_task(lanes.run())
+    try:
+        yield lanes
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_deferring_twice_inside_traffic_loses_no_accepted_webhook(store: Store) -> None:
+    """H3, H9: a wake-up that is "already enqueued" is put beside the intake, never inside it: every row is there."""
+    await prepare_queue(store.url)
+    desk = _Desk()
+    some = [Lane(client_id=ClientId(f"c{n}"), connection="amocrm", project="auto") for n in range(12)]
+    async with lanes_of(store, desk) as own, lanes_of(store, desk) as other:
+        own.serve(["auto"])
+
+        async def accept(number: int) -> int:
+            request = RawRequest(method="POST", body=b"%d" % number, received_at=NOW)
+            row = await store.write(
+                lambda conn: inbox.add(conn, project="auto", channel="phone", kind="hook", request=request)
+            )
+            lane = some[number % len(some)]
+            desk.wanted[lane] += 1
+            # the same lane from both processes at once
+            own.wake(lane)
+            other.wake(lane)
+            return row
+
+        accepted = await asyncio.gather(*(accept(number) for number in range(120)))
+        await until(lambda: desk.seen == desk.wanted)
+    assert len(set(accepted)) == 120
+    assert store.read_now(inbox.counts) == {inbox.InboxStatus.NEW: 120}
+    assert desk.together == 0
+
+
+async def test_the_jobs_of_a_silent_worker_are_woken_elsewhere(store: Store, postgres_server: Server) -> None:
+    """H9: the library lists stalled jobs, the hub gives them to whoever has the project now."""
+    await prepare_queue(store.url)
+    desk = _Desk()
+    lane = Lane(client_id=ClientId("c1"), connection="amocrm", project="auto")
+    with contextlib.closing(postgres_server.connect(store.url.database or "")) as conn:
+        worker = conn.execute(
+            "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '20 s') RETURNING id"
+        ).fetchone()
+        assert worker is not None
+        conn.execute(
+            "INSERT INTO procrastinate_jobs (queue_name, task_name, lock, queueing_lock, args, status, worker_id)"
+            " VALUES ('hub/auto', 'advance', %(lock)s, %(lock)s, %(args)s, 'doing', %(worker)s)",
+            {
+                "lock": "auto/amocrm/c1",
+                "args": psycopg.types.json.Jsonb({"project": "auto", "connection": "amocrm", "client": "c1"}),
+                "worker": worker[0],
+            },
+        )
+        desk.wanted[lane] = 1
+        async with lanes_of(store, desk) as lanes:
+            lanes.RESCUE = timedelta(milliseconds=100)
+            lanes.serve(["auto"])
+            await until(lambda: desk.seen[lane] == 1)
+            await until(lambda: conn.execute("SELECT count(*) FROM procrastinate_jobs").fetchone() == (0,))
+
+
+# --- events -------------------------------------------------------------------------------------------------------
+
+
+def test_a_reader_misses_no_event_that_is_committed_after_a_later_one(store: Store) -> None:
+    """DESIGN 8: ids are not given in the order of commits; what a reader passed over comes again, and once for her."""
+    slow, fast = store.url, store
+    with Store(slow) as other:
+        assert other._postgres is not None
+        with other._postgres.engine.connect() as held:
+            append(held, 1)
+            fast.write_now(lambda conn: append(conn, 2))
+            seen = {event.id: event.body["n"] for event in fast.read_now(lambda conn: read(conn, 0))}
+            assert list(seen.values()) == [2]
+            held.commit()
+    again = {event.id: event.body["n"] for event in fast.read_now(lambda conn: read(conn, max(seen)))}
+    assert [body for id, body in sorted((seen | again).items())] == [1, 2]
+
+
+def read(conn: Connection, after: int) -> list[events.Event]:
+    return list(events.read_after(conn, after, now=NOW + timedelta(seconds=1)))
+
+
+# --- the directory ------------------------------------------------------------------------------------------------
+
+
+async def test_a_copy_follows_the_owner_and_goes_on_as_owner(store: Store, tmp_path: Path) -> None:
+    """H6, H9: records, deletions and marks reach a file on another machine, which can take the account over."""
+    phone = parse_phone("0501112233", "UA")
+    assert phone is not None
+    with Directory(tmp_path / "a.db") as here, Directory(tmp_path / "b.db") as there:
+        rung = asyncio.Event()
+        owner = DirectoryCopies(store, _Projects(), here, ring=rung.set)  # type: ignore[arg-type]
+        copy = DirectoryCopies(store, _Projects(), there, ring=lambda: None)  # type: ignore[arg-type]
+        running = [asyncio.create_task(one.run()) for one in (owner, copy)]
+        await asyncio.sleep(0)
+        await owner.own("auto", "amocrm")
+        contact = Contact(id="1", name="Ірина", phones=(phone,))
+        await here.fold_async(
+            "auto", "amocrm", Changes(contacts=(contact,), as_of=NOW), NOW, marks={"feed": "cursor-7"}
+        )
+        async with asyncio.timeout(10):
+            await rung.wait()
+        copy.wake()
+        await until(lambda: there.lookup("auto", "amocrm", phone).contacts == (contact,))
+        assert there.mark("auto", "amocrm", "feed") == "cursor-7"
+        assert there.as_of("auto", "amocrm") == NOW
+        # the owner dies with the last change told; the other one goes on
+        later = NOW + timedelta(minutes=5)
+        gone = Changes(deleted=(RecordRef(kind=RecordKind.CONTACT, id="1"),))
+        await here.fold_async("auto", "amocrm", gone, later)
+        await owner.disown("auto", "amocrm")
+        await copy.own("auto", "amocrm")
+        assert there.lookup("auto", "amocrm", phone).contacts == ()
+        await there.fold_async("auto", "amocrm", Changes(contacts=(contact,)), later + timedelta(hours=1))
+        await until(lambda: here.lookup("auto", "amocrm", phone).contacts == (contact,))
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+class _Connection:
+    name = "amocrm"
+
+
+class _Project:
+    name = "auto"
+    connections = (_Connection(),)
+
+
+class _Projects:
+    """What the copies ask of the projects: which accounts there are."""
+
+    def all(self) -> list[_Project]:
+        return [_Project()]
