@@ -11,6 +11,7 @@ import uvloop
 
 from hub.commands import check as check_command
 from hub.commands import clients as clients_command
+from hub.commands import database as database_command
 from hub.commands import explain as explain_command
 from hub.commands import plugin as plugin_command
 from hub.commands import policy as policy_command
@@ -31,6 +32,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(clients_command.app, name="clients")
+app.add_typer(database_command.app, name="db")
 app.add_typer(policy_command.app, name="policy")
 app.add_typer(plugin_command.app, name="plugin")
 app.add_typer(user_command.app, name="user")

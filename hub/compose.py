@@ -37,13 +37,14 @@ from hub.runtime.spool import Spool
 from hub.runtime.subscriptions import Subscriptions
 from hub.runtime.timers import Timers
 from hub.settings import Settings
+from hub.store import events
 from hub.store import spool as spool_file
 from hub.store.connection_state import ConnectionStates
 from hub.store.crypto import load_cipher
 from hub.store.directory import Directory
 from hub.store.engine import Store
 from hub.store.inbox import Received
-from hub.store.place import take_place
+from hub.store.place import take_if_free, take_place
 from hub.store.shared_pace import FilePace, PostgresPace
 from hub.store.work import Lane
 
@@ -70,10 +71,16 @@ def build_services(settings: Settings, clock: Clock | None = None, *, is_running
     if settings.database.get_backend_name() == "postgresql" and is_running:
         place = take_place(settings.data_directory, settings.role)
         settings = settings.model_copy(update={"directory_place": place.name})
-    elif settings.role != "all" and is_running:
-        raise ConfigurationError(
-            "roles want PostgreSQL (HUB_DATABASE_URL); with SQLite one process is the whole hub", path="HUB_ROLE"
-        )
+    elif is_running:
+        if settings.role != "all":
+            raise ConfigurationError(
+                "roles want PostgreSQL (HUB_DATABASE_URL); with SQLite one process is the whole hub", path="HUB_ROLE"
+            )
+        settings.data_directory.mkdir(parents=True, exist_ok=True)
+        # two would do everything twice
+        place = take_if_free(settings.data_directory)
+        if place is None:
+            raise ConfigurationError("a hub is running on this data directory", path="HUB_DATA_DIRECTORY")
     plugins = load_plugins(settings.plugins, builtin=(("hub", rules),))
     cipher = load_cipher(
         settings.secret_key.get_secret_value(),
@@ -82,12 +89,14 @@ def build_services(settings: Settings, clock: Clock | None = None, *, is_running
     )
     store = Store(settings.database, clock=clock)
     store.open()
+    if not store.is_sqlite:
+        store.write_now(events.renumber)
     directory = Directory(settings.directory_path)
     directory.open()
     found = Projects(store, cipher, plugins)
     found.reload_now()
     intake = Intake(store, lambda: None)
-    if place is not None and settings.role != "worker":
+    if not store.is_sqlite and place is not None and settings.role != "worker":
         intake.spool = Spool(
             settings.data_directory / place.name / spool_file.FILE,
             store,

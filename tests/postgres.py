@@ -159,6 +159,11 @@ class Server:
         self._end(b"keep\n")
 
     @property
+    def programs(self) -> Path:
+        """Where ``pg_dump`` and the like are, of the server's own version."""
+        return self._bin
+
+    @property
     def pid(self) -> int:
         """The process that all others of the server descend from."""
         return int((self._data / "postmaster.pid").read_text(encoding="ascii").split("\n", 1)[0])

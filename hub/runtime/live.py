@@ -259,7 +259,7 @@ class Live:
 
     def _read(self, conn: Connection) -> _News:
         projects = {stream.viewer.project for stream in list(self._streams)}
-        found = events.read_after(conn, self._position or 0, now=self._clock.now(), projects=projects, limit=BATCH)
+        found = events.read_after(conn, self._position or 0, projects=projects, limit=BATCH)
         preferences: dict[tuple[str, EmployeeId], Preferences] = {}
         asked: dict[str, set[EmployeeId]] = {}
         for event in found:

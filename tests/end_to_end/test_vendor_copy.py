@@ -220,7 +220,7 @@ async def test_the_vendors_counter_at_zero_closes_that_users_message_tasks(
 
 def told(company: MessengerWorld) -> list[str]:
     services = company.hub.services
-    rows = services.store.read_now(lambda conn: events.read_after(conn, 0, now=services.clock.now()))
+    rows = services.store.read_now(lambda conn: events.read_after(conn, 0))
     return [row.kind for row in rows if row.kind.startswith("channel.")]
 
 

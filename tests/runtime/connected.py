@@ -59,8 +59,7 @@ class Connected:
 
     def events(self, kind: str) -> list[dict[str, Any]]:
         """What the views were told."""
-        now = self.hub.services.clock.now()
-        found = self.hub.services.store.read_now(lambda conn: events.read_after(conn, 0, now=now))
+        found = self.hub.services.store.read_now(lambda conn: events.read_after(conn, 0))
         return [dict(event.body) for event in found if event.kind == kind]
 
 

@@ -38,7 +38,7 @@ class Shop:
     alarm: SilenceAlarm
 
     def told(self) -> list[tuple[str, str]]:
-        found = self.services.store.read_now(lambda conn: events.read_after(conn, 0, now=self.clock.now()))
+        found = self.services.store.read_now(lambda conn: events.read_after(conn, 0))
         return [(event.kind, event.body["channel"]) for event in found]
 
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import pytest
@@ -19,6 +21,7 @@ from hub.core.phone import Phone
 from hub.errors import ConfigurationError
 from hub.store import (
     dues,
+    events,
     outgoing,
     policies,
     projects,
@@ -252,3 +255,72 @@ def test_text_with_a_character_that_postgresql_refuses_is_stored_all_the_same(
     """H11: a vendor may send NUL; the rest of what it sent is not lost for it."""
     stores[0].write_now(lambda conn: projects.add_project(conn, "one", now=now, title="a\x00b"))
     assert [found.title for found in stores[0].read_now(projects.list_projects)] == ["a\ufffdb"]
+
+
+# --- what the views are told ------------------------------------------------------------------------------------
+
+
+def tell(conn: Connection, now: datetime, n: int) -> int:
+    return events.append(conn, project="p", kind="journal", body={"n": n}, now=now)
+
+
+def test_a_view_misses_nothing_that_was_begun_before_what_it_has_read(stores: Sequence[Store], now: datetime) -> None:
+    """DESIGN 8: rows are committed in another order than they were written in; a browser goes on from its last id."""
+    begun, go = threading.Event(), threading.Event()
+
+    def slowly(conn: Connection) -> int:
+        id = tell(conn, now, 1)
+        begun.set()
+        go.wait(20)
+        return id
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(stores[0].write_now, slowly)
+        assert begun.wait(20)
+        second = stores[1].write_now(lambda conn: tell(conn, now, 2))
+        assert stores[2].read_now(lambda conn: events.read_after(conn, 0)) == []
+        assert stores[2].read_now(events.last_id) == 0
+        go.set()
+        first = writing.result(20)
+    assert first < second
+    read = stores[2].read_now(lambda conn: events.read_after(conn, 0))
+    assert [found.body["n"] for found in read] == [1, 2]
+    assert stores[2].read_now(lambda conn: events.read_after(conn, second)) == []
+
+
+def test_a_reader_among_eight_writers_is_told_everything_once_and_in_order(
+    stores: Sequence[Store], now: datetime, run_at_once: RunAtOnce
+) -> None:
+    per_writer = 25
+    heard: list[int] = []
+
+    def write(n: int) -> Callable[[], None]:
+        def run() -> None:
+            for place in range(per_writer):
+                stores[n].write_now(lambda conn, place=place: tell(conn, now, n * per_writer + place))  # type: ignore[misc]
+
+        return run
+
+    def listen() -> None:
+        after, end = 0, time.monotonic() + 60
+        while len(heard) < per_writer * 7 and time.monotonic() < end:
+            for found in stores[7].read_now(lambda conn, after=after: events.read_after(conn, after, limit=10)):  # type: ignore[misc]
+                assert found.id > after
+                after = found.id
+                heard.append(found.body["n"])
+
+    run_at_once(*(write(n) for n in range(7)), listen)
+    assert sorted(heard) == list(range(7 * per_writer))
+
+
+def test_after_a_restore_into_another_server_events_go_on(stores: Sequence[Store], now: datetime) -> None:
+    """There transactions are counted anew; what was told before lies in front, in its order."""
+    store = stores[0]
+    for n in (1, 2):
+        store.write_now(lambda conn, n=n: tell(conn, now, n))  # type: ignore[misc]
+    store.write_now(lambda conn: conn.execute(text("UPDATE event SET id = id + (1::bigint << 50)")))
+    assert store.read_now(lambda conn: events.read_after(conn, 0)) == []
+    assert [store.write_now(events.renumber) for _ in range(2)] == [2, 0]
+    store.write_now(lambda conn: tell(conn, now, 3))
+    read = store.read_now(lambda conn: events.read_after(conn, 0))
+    assert [found.body["n"] for found in read] == [1, 2, 3]

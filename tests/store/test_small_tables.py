@@ -166,11 +166,11 @@ def test_a_view_reads_on_from_the_last_event_that_it_saw(store: Store) -> None:
 
     ids = store.write_now(fill)
     assert store.read_now(events.last_id) == ids[2]
-    read = store.read_now(lambda conn: events.read_after(conn, ids[0], now=LATER, projects=["auto"]))
+    read = store.read_now(lambda conn: events.read_after(conn, ids[0], projects=["auto"]))
     assert [(event.id, event.body) for event in read] == [(ids[2], {"n": 2})]
-    assert store.read_now(lambda conn: events.read_after(conn, 0, now=LATER, projects=[])) == []
+    assert store.read_now(lambda conn: events.read_after(conn, 0, projects=[])) == []
     assert store.write_now(lambda conn: events.forget_before(conn, NOW + MINUTE)) == 1
-    assert [event.id for event in store.read_now(lambda conn: events.read_after(conn, 0, now=LATER))] == ids[1:]
+    assert [event.id for event in store.read_now(lambda conn: events.read_after(conn, 0))] == ids[1:]
 
 
 # --- forwarding log ---------------------------------------------------------------------------------------------
