@@ -32,7 +32,7 @@ def put(store: Store, before: Kept | None, told: Told, now: datetime) -> Kept | 
 
 def told_to(store: Store, now: datetime) -> list[tuple[str, list[str]]]:
     """The kind and the addressees of every event, in order."""
-    found = store.read_now(lambda conn: events.read_after(conn, 0, now=now, overlap=timedelta(0)))
+    found = store.read_now(lambda conn: events.read_after(conn, 0))
     return [(event.kind, event.body["to"]) for event in found]
 
 
