@@ -155,6 +155,9 @@ async def test_an_action_that_failed_is_the_same_one_when_it_is_tried_again(fron
     first, second = front.hub.bodies("/clients/77/take")
     assert first == second
     assert first["interaction"] == "i1"
+    front.hub.emit("popup", call(can=["open", "task"], company="Other"), 6)
+    await until(lambda: _true_text(popups(tab), "Other"))
+    assert "the client is yours" in await note.inner_text(), "what was told stays when the popup is told anew"
 
 
 async def _true_text(found: Locator, text: str) -> bool:

@@ -6,13 +6,25 @@ define(['./dom.js', './api.js', './when.js', './frame.js'], function (dom, apiMo
   'use strict';
 
   const h = dom.h;
+  const SUCCESS_MS = 20000;
   const TONES = { done: 'good', waiting: 'warn', failed: 'bad' };
 
   function createActions(kit) {
     const t = kit.t;
+    let turn = 0;
 
+    /** Says in `note` what became of something; a success is not said for ever. */
     function noteOf(note, tone, message, links) {
+      const mark = String((turn += 1));
       note.setAttribute('data-tone', tone);
+      note.setAttribute('data-turn', mark);
+      if (tone === 'good') {
+        window.setTimeout(function () {
+          if (note.getAttribute('data-turn') === mark) {
+            dom.empty(note);
+          }
+        }, SUCCESS_MS);
+      }
       dom.fill(
         note,
         h('span', {}, dom.user(message)),
@@ -24,12 +36,12 @@ define(['./dom.js', './api.js', './when.js', './frame.js'], function (dom, apiMo
 
     /**
      * `subject`: {client, can, interaction, contact, deal, phones, openUrl}. `onDone(what)` is told after each success.
-     * Gives {element, isBusy()}.
+     * `told` is the line of the bar that this one follows: what it says stays. Gives {element, note, isBusy()}.
      */
-    function bar(subject, onDone) {
+    function bar(subject, onDone, told) {
       const row = h('div', { class: 'crmhub-actions__row' });
       const form = h('div', { class: 'crmhub-actions__form' });
-      const note = h('p', { class: 'crmhub-note', role: 'status' });
+      const note = told || h('p', { class: 'crmhub-note', role: 'status' });
       const element = h('div', { class: 'crmhub-actions' }, row, form, note);
       const intents = {};
       const base = '/clients/' + encodeURIComponent(subject.client.id);
@@ -62,15 +74,15 @@ define(['./dom.js', './api.js', './when.js', './frame.js'], function (dom, apiMo
       /** Sends an intent; a failed one keeps its name, so that trying again cannot do it twice. */
       function run(what, path, body, button) {
         const request = (intents[what] = intents[what] || apiModule.newRequest());
-        const told = Object.assign({ request: request }, body);
+        const sent = Object.assign({ request: request }, body);
         if (subject.interaction) {
-          told.interaction = subject.interaction;
+          sent.interaction = subject.interaction;
         }
         running += 1;
         button.setAttribute('aria-busy', 'true');
         button.disabled = true;
         noteOf(note, 'plain', t('action.working'));
-        kit.api.post(path, told).then(
+        kit.api.post(path, sent).then(
           function (done) {
             running -= 1;
             button.removeAttribute('aria-busy');
@@ -283,6 +295,7 @@ define(['./dom.js', './api.js', './when.js', './frame.js'], function (dom, apiMo
 
       return {
         element: element,
+        note: note,
         /** True while something is under way or half typed: then nobody redraws it. */
         isBusy: function () {
           return running > 0 || opener !== null;

@@ -90,9 +90,11 @@ define(['./dom.js', './surface.js', './history.js', './tasks.js', './why.js', '.
         { client: data.client, can: data.can, contact: true, deal: open || null, phones: data.client.phones },
         function () {
           window.setTimeout(refresh, SETTLE_MS);
-        }
+        },
+        parts.bar.note
       );
       parts.bar.isBusy = made.isBusy;
+      parts.bar.note = made.note;
       return made.element;
     }
 

@@ -11,6 +11,7 @@ define([], function () {
   const LONGEST_PAUSE_MS = 30000;
   const REFUSED_PAUSE_MS = 600000;
   const SLEEP_MS = 30000;
+  const STEADY_MS = 5000;
   const EVENTS = ['hello', 'popup', 'dismiss', 'card', 'staff'];
   const REMEMBERED = 1000;
 
@@ -27,6 +28,7 @@ define([], function () {
     let isStopped = true;
     let isRefused = false;
     let lastBeat = 0;
+    let openedAt = 0;
     const seen = new Set();
 
     function close() {
@@ -45,7 +47,12 @@ define([], function () {
       }
     }
 
+    /** A stream that lasted was a good one; one that opens and breaks at once is not asked for in a hurry. */
     function backOff() {
+      if (openedAt && Date.now() - openedAt > STEADY_MS) {
+        failures = 0;
+      }
+      openedAt = 0;
       const pause = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * Math.pow(2, failures));
       failures += 1;
       retry(pause / 2 + Math.random() * pause);
@@ -70,7 +77,7 @@ define([], function () {
         return;
       }
       if (name === 'hello') {
-        failures = 0;
+        openedAt = Date.now();
         onState('open');
       } else {
         onEvent(name, data, id);

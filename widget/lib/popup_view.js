@@ -133,7 +133,8 @@ define(['./dom.js'], function (dom) {
           },
           function (done) {
             handlers.done(popup.key, done);
-          }
+          },
+          bar && bar.note
         );
         barIs = what;
       }
