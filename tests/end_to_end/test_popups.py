@@ -86,9 +86,11 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(tmp_path: Path, amocrm: tuple[Sandbox, str], *, policy: str = POLICY) -> AsyncIterator[Desk]:
+async def desk(
+    tmp_path: Path, amocrm: tuple[Sandbox, str], *, policy: str = POLICY, mode: str = "live"
+) -> AsyncIterator[Desk]:
     async with (
-        world(tmp_path, *amocrm, policy=policy) as company,
+        world(tmp_path, *amocrm, policy=policy, mode=mode) as company,
         serving(company.hub.services) as web,
         AsyncExitStack() as stack,
     ):
@@ -267,6 +269,45 @@ async def test_whoever_has_the_call_on_the_screen_sees_the_new_record_there(
         await oleg.until(lambda: any(shown["deal"] for shown in oleg.screen.values()))
         await scene.read()
         assert [(shown["kind"], shown["state"]) for shown in oleg.screen.values()] == [("call", "ended")]
+
+
+async def test_in_shadow_tabs_pop_up_and_the_crm_is_asked_for_nothing(
+    tmp_path: Path, amocrm: tuple[Sandbox, str]
+) -> None:
+    """X2: a project in shadow writes nothing, a popup neither."""
+    async with desk(tmp_path, amocrm, mode="shadow") as scene:
+        oleg = await scene.tab("oleg")
+        await scene.company.webhook("forwarded", CALL | at("oleg"))
+        await scene.company.webhook("forwarded", CALL | at("anna"))
+        await oleg.until(lambda: oleg.states == ["ringing"])
+        await scene.company.webhook("after", CALL | MISSED)
+        await oleg.until(lambda: oleg.states == ["missed"])
+        await scene.company.settled(1)
+        await scene.read()
+        assert scene.popups() == []
+
+
+async def test_popup_that_cannot_be_made_delays_no_call(
+    tmp_path: Path, amocrm: tuple[Sandbox, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """H4: the fault is told in the log; contact, deal and the next popup are made all the same."""
+    async with desk(tmp_path, amocrm) as scene:
+        oleg = await scene.tab("oleg")
+        with monkeypatch.context() as broken:
+            broken.setattr("hub.runtime.popups.view_of", _fail)
+            await scene.company.webhook("forwarded", CALL | at("oleg"))
+            await scene.read()
+            assert oleg.screen == {}
+        assert "popup.broken" in {getattr(record, "action", "") for record in caplog.records}
+        await scene.company.webhook("after", CALL | ANSWER | at("oleg"))
+        await scene.company.settled(1)
+        assert len(scene.company.records()["leads"]) == 1
+        await scene.company.webhook("forwarded", CALL | {"uniqueid": "ua0_-4.4"} | at("oleg"))
+        await oleg.until(lambda: "ringing" in oleg.states)
+
+
+def _fail(*_: object) -> None:
+    raise RuntimeError("the directory is a heap of rubble")
 
 
 async def test_new_clients_message_is_everybodys_until_the_first_answers(
