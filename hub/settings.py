@@ -33,6 +33,8 @@ class Settings(BaseSettings):
     database_url: str = ""
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
+    #: addresses or networks of the proxies in front, after commas: they are believed for whom they ask
+    proxies: str = ""
     #: the address under which vendors and browsers reach the hub, without a trailing slash
     public_url: str = ""
     #: files named like the variables (``HUB_SECRET_KEY``), for secrets that must not stand in the environment

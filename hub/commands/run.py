@@ -45,7 +45,7 @@ async def serve_hub(settings: Settings) -> None:
     # a worker answers nobody but those who look after it
     app = build_worker_app(hub.services) if settings.role == "worker" else build_app(hub.services)
     async with hub:
-        await serve_forever(app, settings.host, settings.port, ready=ready)
+        await serve_forever(app, settings.host, settings.port, ready=ready, proxies=settings.proxies)
 
 
 def backup(target: Path) -> None:

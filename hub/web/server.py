@@ -23,8 +23,11 @@ KEEP_ALIVE = 30
 BACKLOG = 2048
 
 
-def server_config(app: ASGIApp, *, forwarded_allow_ips: str = "127.0.0.1") -> uvicorn.Config:
-    """uvicorn for ``app``; no access log, since addresses end in secrets (H8), and no banner in the answers."""
+def server_config(app: ASGIApp, *, proxies: str = "") -> uvicorn.Config:
+    """uvicorn for ``app``; no access log, since addresses end in secrets (H8), and no banner in the answers.
+
+    ``proxies``: addresses or networks, after commas, that are believed for whom they ask (``X-Forwarded-For``).
+    """
     return uvicorn.Config(
         app,
         loop="uvloop",
@@ -36,8 +39,8 @@ def server_config(app: ASGIApp, *, forwarded_allow_ips: str = "127.0.0.1") -> uv
         log_level="warning",
         server_header=False,
         date_header=False,
-        proxy_headers=False,
-        forwarded_allow_ips=forwarded_allow_ips,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=proxies,
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=GRACE,
         backlog=BACKLOG,
@@ -99,7 +102,7 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-async def serve_forever(app: ASGIApp, host: str, port: int, *, ready: Callable[[int], None]) -> None:
+async def serve_forever(app: ASGIApp, host: str, port: int, *, ready: Callable[[int], None], proxies: str = "") -> None:
     """Serve ``app`` until SIGTERM or SIGINT, or until cancelled; requests under way are finished first.
 
     ``ready`` is called with the port (the one that was found, for 0) once requests are accepted. Raises OSError if
@@ -112,7 +115,7 @@ async def serve_forever(app: ASGIApp, host: str, port: int, *, ready: Callable[[
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
         listening.setblocking(False)
-        server = _Server(server_config(app), app, ready)
+        server = _Server(server_config(app, proxies=proxies), app, ready)
         serving = asyncio.create_task(server.serve(sockets=[listening]), name="web server")
         try:
             await asyncio.shield(serving)

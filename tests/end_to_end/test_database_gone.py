@@ -1,4 +1,4 @@
-"""The database server dies under traffic: what was accepted is neither lost nor doubled; nobody has to help (H3, R3)."""
+"""The database server dies under traffic: what was accepted is neither lost nor doubled, nobody helps (H3, R3)."""
 
 from __future__ import annotations
 
