@@ -144,6 +144,7 @@ define([
           adopt(message.session);
         }
         show();
+        keep(message.after);
       } else if (message.type === 'session') {
         adopt(message.session);
       } else if (message.type === 'event') {
