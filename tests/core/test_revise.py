@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.core.interaction import Direction, Disposition
+from hub.core.by_hand import personal_key
+from hub.core.interaction import ClientId, Direction, Disposition
 from hub.core.phone import Phone
 from hub.core.plan import (
     Action,
@@ -25,10 +26,11 @@ from hub.core.plan import (
     RecordCall,
     StepKey,
     UpdateContact,
+    UpdateDeal,
     UpdateTask,
 )
 from hub.core.records import EmployeeId, RecordKind, RecordRef
-from hub.core.revise import Known, Revision, StepState, needs, revise
+from hub.core.revise import BY_HAND, Known, Revision, StepState, needs, revise
 
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 WHY = Reason(code="test")
@@ -176,6 +178,46 @@ def test_a_correction_does_not_undo_what_a_person_changed() -> None:
     (update,) = change.added
     assert isinstance(update, UpdateContact)
     assert (update.name, update.responsible) == ("B", None)
+
+
+def by_hand(action: Action) -> Action:
+    """``action`` as an employee wanted it."""
+    return replace(action, reason=Reason(code=BY_HAND, values={"employee": ANNA}))
+
+
+TAKEN = UpdateDeal(
+    key=personal_key(ClientId("c"), ANNA, "r1", "take", "deal/1"),
+    deal=RecordRef(kind=RecordKind.DEAL, id="1"),
+    responsible=ANNA,
+    reason=Reason(code=BY_HAND),
+)
+
+BY_A_PERSON: list[tuple[str, list[Action], dict[StepKey, Known], dict[str, list[str]]]] = [
+    ("a waiting wish is not withdrawn", [], known(WAITING, by_hand(task())), {}),
+    ("a refused wish is not withdrawn", [], known(REJECTED, by_hand(task())), {}),
+    ("a task that a person wanted is not closed", [], known(DONE, by_hand(task())), {}),
+    ("a contact that a person made is not left over", [], known(DONE, by_hand(contact())), {}),
+    ("whom a person made it for stays", [deal(who=ANNA)], known(DONE, by_hand(deal())), {}),
+    ("the name that a person gave stays", [contact("B")], known(DONE, by_hand(contact())), {}),
+    ("a waiting contact is completed, not given away", [contact("B", ANNA)], known(WAITING, by_hand(contact())), {}),
+    ("a taken deal is not given back", [deal(who=OLEG)], {**known(DONE, deal(who=OLEG)), **known(DONE, TAKEN)}, {}),
+    (
+        "nor given to whom a late record names",
+        [deal(who=EmployeeId("petro"))],
+        {**known(DONE, deal(who=OLEG)), **known(DONE, TAKEN)},
+        {},
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("actions", "before", "change"), [row[1:] for row in BY_A_PERSON], ids=[row[0] for row in BY_A_PERSON]
+)
+def test_no_later_decision_undoes_what_a_person_did(
+    actions: list[Action], before: dict[StepKey, Known], change: dict[str, list[str]]
+) -> None:
+    """U1: taken, created, wished from a card or popup; what the hub adds to such a record it still may add."""
+    assert outline(revise(actions, before, revision=2)) == change
 
 
 # --- any sequence of decisions ----------------------------------------------------------------------------------
