@@ -37,7 +37,7 @@ from hub.store.holdings import employee_of
 from hub.store.popups import CARD
 from hub.store.work import WorkState
 
-__all__ = ["Acting", "Done", "State", "Unknown"]
+__all__ = ["Acting", "Done", "Impossible", "State", "Unknown"]
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +51,14 @@ SEARCH = timedelta(seconds=3)
 
 class Unknown(ConfigurationError):
     """There is no such client or task in this project."""
+
+
+class Impossible(ConfigurationError):
+    """It cannot be done as things stand; `code` has a sentence in every language."""
+
+    def __init__(self, code: Literal["held_back", "no_history", "no_call_back_kind"]) -> None:
+        self.code = code
+        super().__init__(code)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +170,7 @@ class Acting:
     ) -> Done:
         """A task to call the client back, unless this employee has one open (A3, X10)."""
         if not by_hand.call_back_kind(self.policy):
-            raise ConfigurationError("the policy has no kind of task for calling back", path="tasks")
+            raise Impossible("no_call_back_kind")
 
         def wish(conn: Connection, records: ClientRecords, id: ClientId, anchor: InteractionId) -> _Wish:
             stored = interactions.find(conn, anchor)
@@ -276,7 +284,7 @@ class Acting:
     async def _stored(self, store: Callable[[Connection], _Stored]) -> _Stored:
         """Store the request; the directory learns of it at once, the writer is woken."""
         if not self.live.is_writing:
-            raise ConfigurationError("the project is in shadow or paused: nothing is written", path="project")
+            raise Impossible("held_back")
         found = await self.services.store.write(store)
         if found.effect != Changes():
             now = self.services.clock.now()
@@ -296,7 +304,7 @@ class Acting:
         now, name = self.services.clock.now(), self.connection.name
         anchor = anchor_of(conn, records.ids, name, interaction)
         if anchor is None:
-            raise ConfigurationError("the client has not turned to the company yet", path="client")
+            raise Impossible("no_history")
         stored = interactions.find(conn, anchor)
         assert stored is not None
         wanted = wish(conn, records, stored.client_id, anchor)

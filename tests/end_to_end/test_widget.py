@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 from hub_amocrm.sandbox import Sandbox
@@ -287,6 +287,25 @@ async def test_bad_requests_name_the_field_and_change_nothing(tmp_path: Path, am
             answer = await anna.post(path, body)
             assert (path, answer.status_code, answer.json()["error"].get("field", "")) == (path, status, field)
         assert at.company.records() == before
+
+
+async def test_a_project_in_shadow_says_so_and_writes_nothing(tmp_path: Path, amocrm: tuple[Sandbox, str]) -> None:
+    async with desk(tmp_path, amocrm, HEADS) as at:
+        services = at.company.hub.services
+        await at.company.webhook("after", ANSWERED)
+        await at.company.settled(1)
+        anna, client = at.page(ANNA), await client_of(at, ANNA)
+
+        async def stand(mode: Literal["shadow", "live"]) -> None:
+            await services.store.write(lambda conn: projects.change_project(conn, PROJECT, mode=mode))
+            await services.projects.reload()
+
+        await stand("shadow")
+        refused = await anna.post(f"/clients/{client}/take", request())
+        assert (refused.status_code, refused.json()["error"]["code"]) == (409, "held_back")
+        assert at.only("contacts")["responsible_user_id"] == OLEG
+        await stand("live")
+        assert (await anna.post(f"/clients/{client}/take", request())).json()["state"] == "done"
 
 
 async def test_calling_back_rings_the_employee_and_the_client_once(tmp_path: Path, amocrm: tuple[Sandbox, str]) -> None:

@@ -11,7 +11,7 @@ from hub.core.interaction import ClientId, InteractionId
 from hub.core.phone import Phone
 from hub.core.records import EmployeeId
 from hub.errors import AccessError
-from hub.runtime.acting import Acting, Done, Unknown
+from hub.runtime.acting import Acting, Done, Impossible, Unknown
 from hub.runtime.client_records import ClientRecords, Reader, records_of_client, records_of_number
 from hub.runtime.ringing import Ringing
 from hub.runtime.telling import note_text
@@ -70,13 +70,15 @@ def _moment(visitor: Visitor, name: str) -> datetime | None:
 
 
 def answered(handler: Handler) -> Handler:
-    """``handler`` with what is not there told as 404."""
+    """``handler`` with what is not there told as 404, and what cannot be as 409."""
 
     async def guarded(visitor: Visitor) -> Response:
         try:
             return await handler(visitor)
         except Unknown:
             raise Refusal("not_found") from None
+        except Impossible as err:
+            raise Refusal(err.code) from None
         except AccessError:
             raise Refusal("may_not") from None
 

@@ -29,6 +29,9 @@ Code: TypeAlias = Literal[
     "not_found",
     "no_method",
     "no_policy",
+    "held_back",
+    "no_history",
+    "no_call_back_kind",
     "no_messenger",
     "unknown_number",
     "no_telephony",
@@ -54,6 +57,9 @@ _STATUS: Mapping[str, int] = {
     "not_found": 404,
     "no_method": 405,
     "no_policy": 409,
+    "held_back": 409,
+    "no_history": 409,
+    "no_call_back_kind": 409,
     "no_messenger": 409,
     "unknown_number": 404,
     "no_telephony": 409,
@@ -97,7 +103,8 @@ def refusal_of(err: HubError) -> Refusal:
         case Stale() | Rejected():
             return Refusal("not_now", detail=str(err))
         case VendorError():
-            return Refusal("vendor", detail=str(err))
+            # what went wrong on the wire is for the log
+            return Refusal("vendor")
     return Refusal("broken")
 
 
