@@ -26,7 +26,7 @@ popup = Table(
     Column("updated_at", Moment, nullable=False),
     Index("popup_event", "project", "event_id"),
     Index("popup_updated", "updated_at"),
-    Index("popup_client", "project", "client_id"),
+    Index("popup_client", "project", "client_id", "event_id"),
 )
 
 #: what pops up for one employee; who has no row wants everything but sound

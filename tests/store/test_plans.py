@@ -23,7 +23,7 @@ PLANS = [
     (steps._DUE_DOUBTS, "step_waiting (connection=? AND state=?)"),
     (decisions._FIRST_SNAPSHOT, "decision_interaction (interaction_id=? AND connection=?)"),
     (work._HEAD, "work_lane (client_id=? AND connection=?)"),
-    (popups._OF_CALL, "popup_call (project=? AND call_id=?)"),
+    (popups._OF_CLIENT, "popup_client (project=? AND client_id=?)"),
 ]
 
 

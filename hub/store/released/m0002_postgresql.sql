@@ -10,7 +10,7 @@ CREATE TABLE popup (
     PRIMARY KEY (project, key)
 );
 
-CREATE INDEX popup_client ON popup (project, client_id);
+CREATE INDEX popup_client ON popup (project, client_id, event_id);
 
 CREATE INDEX popup_event ON popup (project, event_id);
 
