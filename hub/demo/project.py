@@ -91,28 +91,28 @@ def make_project(
     channels: Mapping[str, Mapping[str, Any]],
     crms: Mapping[str, Mapping[str, Any]],
     mode: projects.Mode = "live",
+    project: str = PROJECT,
 ) -> None:
     """A project with its channels and CRMs by the names of their plugins, as the set-up would leave it."""
     store, cipher, now = services.store, services.cipher, services.clock.now()
 
     def make(conn: Connection) -> None:
-        projects.add_project(conn, PROJECT, now=now, title="AutoMaximum", mode=mode)
-        policies.publish(conn, PROJECT, text=policy, author="demo", based_on=None, now=now, reason="the preset")
+        projects.add_project(conn, project, now=now, title="AutoMaximum", mode=mode)
+        policies.publish(conn, project, text=policy, author="demo", based_on=None, now=now, reason="the preset")
         for name, settings in channels.items():
-            projects.add_channel(conn, cipher, project=PROJECT, name=name, source=name, settings=settings, now=now)
+            projects.add_channel(conn, cipher, project=project, name=name, source=name, settings=settings, now=now)
         for name, settings in crms.items():
-            projects.add_connection(conn, cipher, project=PROJECT, name=name, sink=name, settings=settings, now=now)
+            projects.add_connection(conn, cipher, project=project, name=name, sink=name, settings=settings, now=now)
 
     store.write_now(make)
     services.projects.reload_now()
 
 
-async def connect(services: Services) -> None:
+async def connect(services: Services, name: str = PROJECT) -> None:
     """Read each account and bind employees to users by e-mail; the running hub imports the records."""
-    project = services.projects.get(PROJECT)
+    project = services.projects.get(name)
     assert project.policy is not None
     for connection in project.connections:
-        name = connection.name
         account = open_account(services, project, connection)
         try:
             catalogue = await account.session.connect()
@@ -125,11 +125,15 @@ async def connect(services: Services) -> None:
             if employee.email in users
         ]
         now = services.clock.now()
-        await services.store.write(partial(_keep, name=name, catalogue=catalogue, matched=matched, at=now))
+        await services.store.write(
+            partial(_keep, project=name, name=connection.name, catalogue=catalogue, matched=matched, at=now)
+        )
     await services.projects.reload()
 
 
-def _keep(conn: Connection, *, name: str, catalogue: Catalogue, matched: Sequence[Binding], at: datetime) -> None:
-    projects.set_catalogue(conn, PROJECT, name, catalogue, at)
-    bindings.put(conn, PROJECT, name, matched)
-    projects.set_status(conn, PROJECT, name, Status.READY, now=at)
+def _keep(
+    conn: Connection, *, project: str, name: str, catalogue: Catalogue, matched: Sequence[Binding], at: datetime
+) -> None:
+    projects.set_catalogue(conn, project, name, catalogue, at)
+    bindings.put(conn, project, name, matched)
+    projects.set_status(conn, project, name, Status.READY, now=at)
