@@ -1,7 +1,11 @@
-"""Crash runs over several processes on PostgreSQL: workers, web processes and the server itself are killed (X5, H9)."""
+"""Crash runs over several processes on PostgreSQL: workers, web processes and the server itself are killed (X5, H9).
+
+``python -m tests.end_to_end.fleet_crash`` does a long one with the full times (`scripts/crash-full`).
+"""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import json
@@ -10,6 +14,7 @@ import random
 import signal
 import socket
 import sys
+import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -264,3 +269,27 @@ async def _prepare(data: Path, url: str, address: str, token: str, timing: Timin
         return found.secret
     finally:
         services.close()
+
+
+def main() -> int:
+    """A long run with the times of production; prints one JSON object."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--factor", type=float, default=1.0, help="divides all times that concern doubt; default 1")
+    parser.add_argument("--rounds", type=int, default=40, help="lives of workers; default 40")
+    options = parser.parse_args()
+    timing = Timing(factor=options.factor)
+    # a doubt is looked at only so long after the request: the kill there must have the patience
+    patience = 15 + 2 * (timing.doubt_wait + timing.request_timeout)
+    with tempfile.TemporaryDirectory(prefix="hub-crash-") as folder, Server(is_durable=True) as server:
+        kills = range(5, options.rounds, 10)
+        run = crash_fleet(Path(folder), server, timing, rounds=options.rounds, server_kills=kills, patience=patience)
+        outcome = asyncio.run(run)
+    wrong = [*outcome.verdict.lost, *outcome.verdict.doubled, *outcome.without_row, *outcome.disordered]
+    for sentence in (*wrong, *outcome.attention):
+        print(sentence, file=sys.stderr)  # noqa: T201 - a command's output
+    print(json.dumps(outcome.report | {"wrong": len(wrong)}, indent=1))  # noqa: T201 - a command's output
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
