@@ -22,6 +22,7 @@ from hub.core.outgoing import Receipt
 from hub.core.phone import Phone
 from hub.core.plan import Action, CreateContact, StepKey
 from hub.core.records import Catalogue, Company, Contact, Deal, RecordKind, RecordRef, Task, UserId
+from hub.core.slots import by_slots
 
 if TYPE_CHECKING:
     from hub.core.facts import Facts
@@ -60,6 +61,7 @@ __all__ = [
 ]
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawRequest:
     """A request as it was stored; header names are lower case, secrets are removed from headers."""
@@ -117,18 +119,15 @@ class Source(Protocol):
 
     def verify(self, request: RawRequest, channel: ChannelConfig) -> None:
         """Check a signature beyond the secret in the address, if the vendor has one; raises AccessError."""
-        ...
 
     def parse(self, request: RawRequest, channel: ChannelConfig) -> Sequence[Parsed]:
         """What ``request`` tells, possibly of several interactions; total on any bytes.
 
         Raises PayloadError, naming the field, if it cannot be read; nothing else.
         """
-        ...
 
     def setup_hints(self, channel: ChannelConfig, hook_url: str, forward_url: str) -> Sequence[SetupHint]:
         """What the administrator copies into the vendor's cabinet, in order (H12)."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +139,7 @@ class SetupHint:
     note: str = ""
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForwardingQuestion:
     """The telephony asks where to send a caller (R2)."""

@@ -12,6 +12,7 @@ from hub.core.assign import is_absent, standing_in
 from hub.core.phone import Phone
 from hub.core.plan import Candidate, Reason
 from hub.core.records import EmployeeId
+from hub.core.slots import by_slots
 from hub.core.snapshot import History
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Holder", "HolderDeal", "answer", "is_owned"]
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HolderDeal:
     """An open deal of a holder, as far as forwarding cares."""
@@ -29,6 +31,7 @@ class HolderDeal:
     updated_at: datetime | None = None
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
     """A contact or company that holds the caller's number."""
@@ -43,6 +46,7 @@ class Holder:
     created_at: datetime | None = None
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """Where to send the caller; ``destination`` "" lets the telephony's scheme go on."""
