@@ -271,7 +271,7 @@ class Rehearsal:
         if trial.chosen:
             self._chosen[interaction.id] = {**trial.chosen, **rota.chosen}
         is_same = past.says(trial)
-        real = trial if is_same and not is_follow_up else past.plan
+        real = trial if is_same else past.plan
         found = () if is_same else differences(real, trial)
         if past.is_written and (is_follow_up or found):
             if overlay is None:
@@ -281,7 +281,8 @@ class Rehearsal:
             )  # fmt: skip
         if talk is not None or real.talked != trial.talked:
             self._hear(past.client_id, interaction, real, trial, laid)
-        was, is_now = gist_of(real), gist_of(trial)
+        is_now = gist_of(trial)
+        was = is_now if is_same else gist_of(real)
         self._then.close(was, seen.history.open_task_keys)
         self._now.close(is_now, laid.history.open_task_keys)
         if past.is_last and past.is_counted:

@@ -110,7 +110,9 @@ _STATE_OF = {state.value: state for state in StepState}
 _load_action = lru_cache(maxsize=4096)(codec.load_action)
 
 
-def _step(row: Sequence[Any]) -> Step:
+# in a burst the same thousand wait, and are read, for each of the requests that they leave in
+@lru_cache(maxsize=4096)
+def _step(row: tuple[Any, ...]) -> Step:
     id, project, connection, key, interaction_id, client_id, action, urgency, position, state, needed, *others = row
     hub_id, attempts, doubt_checks, not_before, batch_id, created_at, sent_at, ended_at, kind, record_id, note = others
     return Step(
