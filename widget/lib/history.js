@@ -40,7 +40,8 @@ define(['./dom.js', './player.js', './why.js'], function (dom, player, why) {
     return [box, more];
   }
 
-  function leg(kit, each) {
+  function leg(kit, each, isHeard) {
+    const name = nameOf(each.who) || each.place || kit.t('history.nobody');
     return h(
       'li',
       { class: 'crmhub-leg', 'data-tone': each.is_answered ? 'good' : 'bad' },
@@ -48,18 +49,23 @@ define(['./dom.js', './player.js', './why.js'], function (dom, player, why) {
         'p',
         {},
         h('span', { class: 'crmhub-dot' }),
-        dom.user(nameOf(each.who) || each.place || kit.t('history.nobody')),
-        nameOf(each.who) && each.place ? [' · ', dom.user(each.place, 'crmhub-faint')] : null,
+        h(
+          'span',
+          { class: 'crmhub-leg__who' },
+          dom.user(name),
+          each.place && each.place !== name ? [' · ', dom.user(each.place, 'crmhub-faint')] : null
+        ),
         h(
           'span',
           { class: 'crmhub-faint crmhub-push' },
           each.is_answered ? kit.format.duration(each.seconds) : kit.t('history.not_answered')
         )
       ),
-      each.recording ? player(kit, each.recording, each.seconds) : null
+      each.recording && !isHeard ? player(kit, each.recording, each.seconds) : null
     );
   }
 
+  /** An employee as an object, or only a name. */
   function nameOf(who) {
     return typeof who === 'string' ? who : (who && who.name) || '';
   }
@@ -76,7 +82,7 @@ define(['./dom.js', './player.js', './why.js'], function (dom, player, why) {
         'ol',
         {},
         item.legs.map(function (each) {
-          return leg(kit, each);
+          return leg(kit, each, each.recording === item.recording);
         })
       )
     );
@@ -97,7 +103,7 @@ define(['./dom.js', './player.js', './why.js'], function (dom, player, why) {
       h(
         'div',
         { class: 'crmhub-event__body' },
-        h('p', { class: 'crmhub-event__title' }, dom.user(item.title || kit.t('history.' + item.kind), 'crmhub-clamp')),
+        h('p', { class: 'crmhub-event__title' }, dom.user(item.title || kit.t('history.' + item.kind), 'crmhub-clamp5')),
         h(
           'p',
           { class: 'crmhub-event__meta' },
