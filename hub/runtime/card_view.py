@@ -39,6 +39,7 @@ __all__ = [
     "CardView",
     "Cards",
     "RecordUrl",
+    "is_cursor",
 ]
 
 #: the address of a record's card for people, "" where it is not known
@@ -295,7 +296,7 @@ class Cards:
 
     def _page(self, conn: Connection, records: ClientRecords, before: str) -> tuple[list[Stored], bool]:
         """A page of everybody's interactions, the newest first; whether there are more."""
-        until = int(before) if before.isdigit() else None
+        until = int(before) if is_cursor(before) else None
         found = [
             one for id in records.ids for one in interactions.list_of_client(conn, id, before=until, limit=PAGE + 1)
         ]
@@ -420,6 +421,11 @@ class Cards:
                 )
             )
         return tuple(found)
+
+
+def is_cursor(text: str) -> bool:
+    """True for what `CardView.before` may have been."""
+    return text.isascii() and text.isdigit() and len(text) < 19
 
 
 def _beside(records: ClientRecords) -> set[str]:

@@ -115,6 +115,8 @@ async def test_a_card_that_the_hub_knows_nothing_of_is_empty_and_quiet(
             {"entity": "task", "id": "1"},
             {"entity": "contact"},
             {"entity": "lead", "id": "1", "before": "x"},
+            {"entity": "lead", "id": "1", "before": "²"},
+            {"entity": "lead", "id": "1", "before": "9" * 40},
         ):
             refused = await at.page(OLEG).get("/card", **query)
             assert (refused.status_code, refused.json()["error"]["code"]) == (422, "bad_field")

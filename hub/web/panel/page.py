@@ -13,7 +13,7 @@ from hub.core.records import EmployeeId, RecordRef
 from hub.engine.projects import find_user
 from hub.errors import AccessError
 from hub.language import translator
-from hub.runtime.card_view import Cards, CardView
+from hub.runtime.card_view import Cards, CardView, is_cursor
 from hub.runtime.client_records import Reader
 from hub.runtime.services import Services
 from hub.web.console.page import Frame, page
@@ -89,7 +89,7 @@ class Panels:
             url=record_url(services, panel.project, panel.connection),
         )
         before = asked.get("before", "")
-        return self._show(request, panel, await self._card(request, cards, ref, before if before.isdigit() else ""))
+        return self._show(request, panel, await self._card(request, cards, ref, before if is_cursor(before) else ""))
 
     async def _card(self, request: Request, cards: Cards, ref: RecordRef, before: str) -> PanelPage:
         try:

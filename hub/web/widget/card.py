@@ -15,7 +15,7 @@ from hub.core.interaction import ClientId, InteractionId
 from hub.core.records import RecordKind, RecordRef
 from hub.errors import AccessError
 from hub.language import Translator
-from hub.runtime.card_view import Cards, CardView
+from hub.runtime.card_view import Cards, CardView, is_cursor
 from hub.runtime.client_records import Reader, records_of_client
 from hub.runtime.story import Chapter, Story, load_story
 from hub.runtime.telling import (
@@ -63,7 +63,7 @@ async def card(visitor: Visitor) -> Response:
     if not id or len(id) > 64:
         raise Refusal("bad_field", field="id")
     before = visitor.query("before")
-    if before and not before.isdigit():
+    if before and not is_cursor(before):
         raise Refusal("bad_field", field="before")
     cards, ref = cards_of(visitor), RecordRef(kind=kind, id=id)
     try:

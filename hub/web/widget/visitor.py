@@ -76,7 +76,7 @@ class Visitor:
     def policy(self) -> Policy:
         """The policy in force. Raises Refusal while there is none."""
         if self.project.policy is None:
-            raise Refusal("no_policy", detail=self.project.problem)
+            raise Refusal("no_policy")
         return self.project.policy
 
     @property
