@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,3 +39,10 @@ def test_roles_are_refused_on_sqlite_with_the_way_out(tmp_path: Path) -> None:
     assert caught.value.path == "HUB_ROLE"
     # without a role it is a hub
     build_services(settings.model_copy(update={"role": "all"}), is_running=True).close()
+
+
+def test_a_hub_on_sqlite_loads_nothing_of_postgresql() -> None:
+    """H9: neither the driver nor the queue is needed, or waited for at the start, where one process is the hub."""
+    code = "import sys, hub.compose, hub.web.app; print([n for n in ('psycopg', 'procrastinate') if n in sys.modules])"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.strip() == "[]"
