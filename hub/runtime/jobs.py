@@ -78,7 +78,8 @@ class Chores:
             feed = self.feeds.get(key)
             is_deaf = bool(account.context.webhook_url) and feed is not None and feed.webhooks_are_healthy is False
             refresh = CatalogueRefresh(account, services.store, services.clock, changed=services.changed)
-            if not account.may_ask:
+            # of several processes the one that has the account asks; another one's may be closed any moment
+            if not account.may_ask or not services.is_own(key[0]):
                 continue
             try:
                 await refresh.refresh(is_setup=is_deaf)

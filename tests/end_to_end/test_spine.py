@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
 from hub_amocrm.sandbox import Sandbox
 
 from tests.end_to_end.world import preset, world
+
+pytestmark = pytest.mark.usefixtures("each_engine")
 
 ANSWERED = {
     "type": "in",
