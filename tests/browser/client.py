@@ -17,11 +17,13 @@ CALLER = "380501112233"
 HOSTILE = '<img src=x onerror="window.owned=1"> ‮ שלום ' + "я" * 9_900
 
 
-def know(stage: Stage, responsible: str, *, name: str = "Яна Орлова", deal: str = "Ассам, 40 кг") -> tuple[int, int]:
+def know(
+    stage: Stage, responsible: str, *, name: str = "Яна Орлова", deal: str = "Ассам, 40 кг", phone: str = CALLER
+) -> tuple[int, int]:
     """The client stands in the CRM with an open deal, and the hub has read it; gives contact and deal."""
     user = int(USERS[responsible])
     crm = stage.crm
-    contact = crm.person("create_contact", name=name[:255], phone=f"+{CALLER}", responsible_user_id=user)["id"]
+    contact = crm.person("create_contact", name=name[:255], phone=f"+{phone}", responsible_user_id=user)["id"]
     made = crm.person("create_lead", name=deal[:255], responsible_user_id=user, contact_id=contact)["id"]
     services = stage.running.services
     pipeline = services.projects.get(PROJECT).connections[0].catalogue.pipelines[0]
@@ -29,7 +31,7 @@ def know(stage: Stage, responsible: str, *, name: str = "Яна Орлова", d
     read = Changes(
         contacts=(
             Contact(
-                id=str(contact), name=name, phones=(Phone(f"+{CALLER}"),), responsible=owner, deal_ids=(str(made),)
+                id=str(contact), name=name, phones=(Phone(f"+{phone}"),), responsible=owner, deal_ids=(str(made),)
             ),
         ),
         deals=(
