@@ -168,6 +168,8 @@ class Stage:
         """A browser of its own in which ``user`` is logged in to the CRM."""
         context = await self.chromium.new_context(**{"viewport": {"width": 1280, "height": 860}, **options})
         await context.add_cookies([{"name": "session_id", "value": self.crm.log_in(user), "url": self.account}])
+        # what a widget asks elsewhere is noted (`Tab.strangers`) and never leaves this machine
+        await context.route(lambda url: not url.startswith((self.account, self.address)), lambda route: route.abort())
         self.contexts.append(context)
         return context
 

@@ -75,6 +75,23 @@ async def test_a_widget_without_all_three_callbacks_is_dropped_in_silence(scene:
     assert await tab.calls() == []
 
 
+async def test_a_callback_is_called_on_what_it_hangs_on(scene: Stage) -> None:
+    """`this` is the object of callbacks, not the widget: a published widget relies on it."""
+    hung = "render() { return this === self.callbacks; }, init: () => true, bind_actions: () => true"
+    scene.install(widget(callbacks=hung))
+    tab = await scene.open(OLEG)
+    assert await tab.calls() == ["render=true", "init=true", "bind_actions=true"]
+
+
+async def test_texts_come_in_the_persons_language_or_the_first(tmp_path: Path, chromium: Browser) -> None:
+    told = PLAIN.replace("init: () => true", "init: () => self.i18n('panel.title')")
+    async with stage(tmp_path, chromium, with_hub=False) as found:
+        found.install(widget(callbacks=told))
+        for language, text in (("en", "Word"), ("ru", "Слово"), ("uk", "Слово")):
+            found.pages.boot["language"] = language
+            assert (await (await found.open(OLEG)).calls())[1] == f"init={text}"
+
+
 async def test_a_free_user_has_no_widgets(tmp_path: Path, chromium: Browser) -> None:
     async with stage(tmp_path, chromium, with_hub=False, boot={"is_free_user": True}) as found:
         found.install(widget())

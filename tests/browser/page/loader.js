@@ -10,16 +10,19 @@ define(['jquery', 'app', 'widget', 'cache'], function ($, app, SystemWidget, cac
     var answer;
     var entry = { t: Math.round(performance.now()), widget: widget._params.widget_code, callback: name, returned: undefined };
     harness.calls.push(entry);
-    var handler = name.split('.').reduce(function (object, key) { return object && object[key]; }, widget.callbacks);
+    // `this` of a callback is what it hangs on, never the widget: `widget.callbacks.render()`
+    var keys = name.split('.');
+    var owner = keys.slice(0, -1).reduce(function (object, key) { return object && object[key]; }, widget.callbacks);
+    var handler = owner && owner[keys[keys.length - 1]];
     if (typeof handler !== 'function') {
       entry.returned = 'absent';
       return undefined;
     }
     if (name === 'render' && harness.renderAs) {
-      handler.apply(widget, args || []);
+      handler.apply(owner, args || []);
       answer = harness.renderAs === 'falsy' ? false : new Promise(function (resolve) { window.setTimeout(resolve, 60, true); });
     } else {
-      answer = handler.apply(widget, args || []);
+      answer = handler.apply(owner, args || []);
     }
     entry.returned = answer && answer.then ? 'promise' : String(answer);
     return answer;
@@ -113,8 +116,11 @@ define(['jquery', 'app', 'widget', 'cache'], function ($, app, SystemWidget, cac
   function install(code, record) {
     return new Promise(function (resolve) {
       var version = '?v=' + record.installed_version;
-      var suffix = harness.slowTexts ? '&slow=' + harness.slowTexts : '';
-      window.requirejs(['optional!' + record.src + version, 'json!' + record.lang + version + suffix],
+      // the person's language if the widget has it, else its first
+      var declared = (record.manifest && record.manifest.widget.locale) || [];
+      var spoken = declared.indexOf(app.lang_id) >= 0 ? app.lang_id : declared[0];
+      var texts = spoken ? record.lang.replace(/[^/]+\.json$/, spoken + '.json') : record.lang;
+      window.requirejs(['optional!' + record.src + version, 'json!' + texts + version],
         function (Constructor, langs) {
           if (Constructor && record.active === 'Y') {
             start(code, record, Constructor, langs);
