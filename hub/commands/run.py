@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 import uvloop
+from sqlalchemy.exc import OperationalError
 
 from hub.commands.context import Exit, console, fail, opened, quietly
 from hub.compose import Hub
@@ -13,6 +14,7 @@ from hub.errors import ConfigurationError
 from hub.logs import set_up_logs
 from hub.settings import Settings, load_settings
 from hub.store import backup as copies
+from hub.store.engine import problem_of
 from hub.web.app import build_app
 from hub.web.server import serve_forever
 from hub.web.worker_app import build_worker_app
@@ -30,6 +32,9 @@ def run(*, role: str | None, host: str | None, port: int | None) -> None:
         quietly(lambda: uvloop.run(serve_hub(settings)))
     except ConfigurationError as err:
         raise fail(str(err)) from err
+    except OperationalError as err:
+        # what supervises the process starts it again; the others keep what comes in meanwhile
+        raise fail(f"the database cannot be reached: {problem_of(err)}", Exit.UNAVAILABLE) from err
     except OSError as err:
         raise fail(f"cannot listen on {host or 'HUB_HOST'}: {err}", Exit.UNAVAILABLE) from err
 
