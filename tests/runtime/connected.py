@@ -115,7 +115,9 @@ async def hooks(company: Connected, feed: Feed, port: int) -> AsyncIterator[None
         raw = raw_request(
             request.method, request.url.query.encode(), request.headers.raw, await request.body(), services.clock.now()
         )
-        row_id = await services.intake.accept(project=PROJECT, channel=CRM, kind="crm", request=raw)
+        row_id = await services.store.write(
+            lambda conn: inbox.add(conn, project=PROJECT, channel=CRM, kind="crm", request=raw)
+        )
         row = await services.store.read(lambda conn: inbox.get(conn, row_id))
         assert row is not None
         feed.told(row)
