@@ -17,6 +17,8 @@ from tests.end_to_end import pigeon
 from tests.end_to_end.pigeon import send
 from tests.end_to_end.world import CRM, PROJECT, World, preset, world
 
+pytestmark = pytest.mark.usefixtures("each_engine")
+
 POLICY = preset("wazzup-messengers")
 
 
