@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -263,14 +263,19 @@ class Hub:
     async def __aexit__(self, *_: object) -> None:
         if self.fleet is not None and self._works:
             await self.fleet.give_back()
+        # a job that is due now would ask accounts that are being closed
+        await self._cancel([task for task in self._background if task.get_name() == "scheduler"])
         await self.connections.drop()
-        for task in list(self._background):
-            task.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
+        await self._cancel(list(self._background))
         if self.fleet is not None:
             await self.fleet.close()
         await self.channel_clients.close()
         self.services.close()
+
+    async def _cancel(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
