@@ -27,7 +27,17 @@ from hub.core.plan import (
 )
 from hub.core.records import RecordKind, RecordRef
 
-__all__ = ["BY_HAND", "Known", "Revision", "StepState", "needs", "revise", "targets"]
+__all__ = [
+    "BY_HAND",
+    "ON_THE_WAY",
+    "Known",
+    "Revision",
+    "StepState",
+    "has_to_wait",
+    "needs",
+    "revise",
+    "targets",
+]
 
 #: the code of the reason of a step that a person wanted from a card or popup: what they decided stays (U1)
 BY_HAND = "by_hand"
@@ -50,6 +60,15 @@ class StepState(StrEnum):
     @property
     def is_outstanding(self) -> bool:
         return self in (StepState.WAITING, StepState.SENT, StepState.IN_DOUBT)
+
+
+#: while a step stands so, nobody knows what a new decision would have to correct
+ON_THE_WAY = frozenset({StepState.SENT, StepState.IN_DOUBT})
+
+
+def has_to_wait(counts: Mapping[str, int], is_revised: bool) -> bool:
+    """Whether steps that stand so must end before their work does or, if it ``is_revised``, is decided anew."""
+    return any(state in counts for state in ON_THE_WAY) or (StepState.WAITING in counts and not is_revised)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from hub.core.plan import Action, Nothing, Plan, StepKey
 from hub.core.policy import Policy
 from hub.core.records import RecordKind, RecordRef
 from hub.core.remark import remark
-from hub.core.revise import Known, StepState, revise
+from hub.core.revise import ON_THE_WAY, Known, StepState, has_to_wait, revise
 from hub.core.rota import Rota
 from hub.core.snapshot import History, Snapshot
 from hub.core.waiting import asks
@@ -46,8 +46,6 @@ log = logging.getLogger(__name__)
 
 #: of these, a revision must see what the first decision saw (`hub.core.facts.without_own`)
 _LOOKED_PAST = ("create_contact", "create_deal", "create_task", "complete_task")
-#: while a step stands so, nobody knows what a new decision would have to correct
-_ON_THE_WAY = (StepState.SENT.value, StepState.IN_DOUBT.value)
 
 
 class Advance:
@@ -84,9 +82,7 @@ class Advance:
             if seen is None:
                 return None
             if seen.work.state is WorkState.WRITING:
-                is_under_way = any(state in seen.counts for state in _ON_THE_WAY)
-                is_revised = seen.work.revision > seen.work.decided_revision
-                if is_under_way or (StepState.WAITING.value in seen.counts and not is_revised):
+                if has_to_wait(seen.counts, seen.work.revision > seen.work.decided_revision):
                     if seen.is_awaited:
                         await self._store.write(partial(work.hasten, found=seen.work))
                         self._wake_writer(lane.project, lane.connection)
@@ -96,7 +92,7 @@ class Advance:
             assert seen.work.decide_at is not None
             if seen.work.decide_at > now:
                 return seen.work.decide_at
-            if seen.stored is None or any(state in seen.counts for state in _ON_THE_WAY):
+            if seen.stored is None or any(state in seen.counts for state in ON_THE_WAY):
                 return None
             if seen.is_held:
                 return now + HELD_FOR
@@ -329,13 +325,18 @@ class Advance:
 
     def _end(self, conn: Connection, seen: Seen, now: datetime) -> None:
         """All steps have ended: the interaction is finished, or it needs attention; the lane goes on either way."""
-        refused = seen.counts.get(StepState.REJECTED.value, 0)
         found = work.get(conn, seen.work.interaction_id, seen.work.connection, to_change=True)
         if found is None or found.state is not WorkState.WRITING:
             return
-        if found.revision > found.decided_revision:
+        # what was seen is past: an employee may have asked for something meanwhile (U1)
+        counts = steps.outstanding(conn, found.interaction_id, found.connection)
+        is_revised = found.revision > found.decided_revision
+        if has_to_wait(counts, is_revised):
+            return
+        if is_revised:
             work.put(conn, found, WorkState.OPEN, now=now)
             return
+        refused = counts.get(StepState.REJECTED.value, 0)
         state = WorkState.ATTENTION if refused else WorkState.FINISHED
         body = {"interaction": found.interaction_id, "connection": found.connection, "state": state.value}
         events.append(conn, project=found.project, kind="work", body=body, now=now)
@@ -384,7 +385,7 @@ class Advance:
             # joined to another client meanwhile, in whose lane it is now (X12)
             return Kept.LOST
         own = steps.of_interaction(conn, found.interaction_id, lane.connection)
-        if is_held(conn, found, to_begin=True) or any(step.state.value in _ON_THE_WAY for step in own):
+        if is_held(conn, found, to_begin=True) or any(step.state.value in ON_THE_WAY for step in own):
             return Kept.LOST
         # a plan tells only the groups that took a turn; the others' turns stay
         if plan.turns and not rota.advance(conn, lane.project, {**seen.rota.turns, **plan.turns}, seen.rota_version):

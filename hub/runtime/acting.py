@@ -30,8 +30,8 @@ from hub.ports import Changes
 from hub.runtime.client_records import ClientRecords, Reader, records_of_card, records_of_client
 from hub.runtime.pace import Urgency, urgency
 from hub.runtime.services import Services
-from hub.store import dues, events, interactions, steps, work
-from hub.store.deeds import anchor_of
+from hub.store import dues, events, interactions, locks, steps, work
+from hub.store.deeds import anchor_of, personal_steps
 from hub.store.dues import Due
 from hub.store.holdings import employee_of
 from hub.store.popups import CARD
@@ -302,9 +302,13 @@ class Acting:
     ) -> _Stored:
         """The steps of the request, in the caller's transaction; those that stand already are not added again."""
         now, name = self.services.clock.now(), self.connection.name
+        # two requests at once, or the same one twice: the later sees what the earlier stored
+        locks.hold(conn, "deeds", self.live.name, name)
         anchor = anchor_of(conn, records.ids, name, interaction)
         if anchor is None:
             raise Impossible("no_history")
+        # a worker that is ending this very work waits, or has ended it before we look
+        work.hold(conn, [anchor], name)
         stored = interactions.find(conn, anchor)
         assert stored is not None
         wanted = wish(conn, records, stored.client_id, anchor)
@@ -341,12 +345,27 @@ class Acting:
             for key, at in wanted.due.items():
                 dues.put(conn, Due(project=self.live.name, client_id=stored.client_id, key=key, at=at))
             self._announce(conn, records, wanted, now)
+        keys = tuple(action.key for action in wanted.actions) or self._before(conn, records)
         return _Stored(
-            said=wanted.said if wanted.actions else "nothing",
-            keys=tuple(action.key for action in wanted.actions),
+            said=wanted.said if keys else "nothing",
+            keys=keys,
             records=records,
             effect=_effect(records, [*fresh, *again], self.connection),
         )
+
+    def _before(self, conn: Connection, records: ClientRecords) -> tuple[StepKey, ...]:
+        """Where nothing is left to do: what this employee's earlier click, or this very request, is still about.
+
+        The directory knows of it before the CRM does, so that "it was so already" might be told of what still waits.
+        """
+        found = []
+        for step in personal_steps(conn, records.ids, self.live.name, self.connection.name):
+            by = by_hand.read_personal_key(step.key)
+            if by is None or by[0] != self.employee or by[2] != "take":
+                continue
+            if by[1] == self.request or step.state.is_outstanding:
+                found.append(step.key)
+        return tuple(found)
 
     def _let_write(self, conn: Connection, stored: interactions.Stored, now: datetime) -> None:
         """Let the writer send: what is ended is written again, what was never decided there has its work begun.

@@ -253,7 +253,7 @@ class Partings:
         self, conn: Connection, connection: str, actions: list[tuple[InteractionId, Action]], now: datetime
     ) -> None:
         for interaction_id, action in actions:
-            item = work.get(conn, interaction_id, connection)
+            item = work.get(conn, interaction_id, connection, to_change=True)
             known = steps.by_keys(conn, self._live.name, connection, {action.key})
             if item is None or known:
                 continue

@@ -19,7 +19,7 @@ from hub.engine.projects import LiveProject
 from hub.errors import VendorError
 from hub.ports import ChannelConfig
 from hub.runtime.services import Services
-from hub.store import events
+from hub.store import events, locks
 from hub.widget_seam import RingsBack
 
 __all__ = ["ORDERED", "Ringing"]
@@ -68,6 +68,8 @@ class Ringing:
         body = {"request": request, "client": client, "employee": employee, "channel": self.channel.name}
 
         def store(conn: Connection) -> bool:
+            # the browser asks again when an answer is late, perhaps of another process
+            locks.hold(conn, "call ordered", self.live.name, request)
             if any(one.body.get("request") == request for one in self._recent(conn)):
                 return False
             events.append(conn, project=self.live.name, kind=ORDERED, body=body, now=now)

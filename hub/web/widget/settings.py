@@ -140,10 +140,10 @@ def _day(told: object, field: str) -> datetime | date:
             if len(told) == len("2026-01-01"):
                 return date.fromisoformat(told)
             found = datetime.fromisoformat(told)
-        except ValueError:
+            if found.tzinfo is not None:
+                return found.astimezone(UTC)
+        except (ValueError, OverflowError):
             raise Refusal("bad_field", field=field) from None
-        if found.tzinfo is not None:
-            return found.astimezone(UTC)
     raise Refusal("bad_field", field=field)
 
 
