@@ -11,9 +11,15 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from enum import StrEnum
 
-from starlette.types import Receive
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import Message, Receive
 
-__all__ = ["Rate", "Unread", "Watch", "read_body"]
+__all__ = ["FORM_LIMIT", "Rate", "Unread", "Watch", "read_body", "read_form"]
+
+#: bytes of a form that a person sends
+FORM_LIMIT = 1_000_000
 
 
 class Unread(StrEnum):
@@ -44,6 +50,21 @@ async def read_body(receive: Receive, most: int) -> bytes | Unread:
         if not message.get("more_body", False):
             return b"".join(parts) if size <= most else Unread.TOO_LARGE
     return Unread.TOO_LARGE
+
+
+async def read_form(request: Request, *, max_fields: int) -> FormData:
+    """The fields of a form of at most `FORM_LIMIT` bytes, however its length is told. Raises HTTPException."""
+    size = 0
+
+    async def receive() -> Message:
+        nonlocal size
+        message = await request.receive()
+        size += len(message.get("body", b""))
+        if size > FORM_LIMIT:
+            raise HTTPException(413, "this form is too large")
+        return message
+
+    return await Request(request.scope, receive).form(max_files=0, max_fields=max_fields)
 
 
 class Watch:

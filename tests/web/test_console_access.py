@@ -21,6 +21,7 @@ from hub.store.crypto import hash_password
 from hub.testing.messages import message
 from hub.web.console.routes import ROUTES
 from hub.web.console.security import GuessLimit
+from hub.web.limits import FORM_LIMIT
 from tests.web.conftest import PROJECT, Web
 
 LOGIN, PASSWORD = "olha", "correct horse battery"
@@ -151,6 +152,24 @@ async def test_a_login_form_of_another_site_is_refused(browser: httpx.AsyncClien
     assert (await browser.post("/console/login", data={**form, "csrf": "made up"})).status_code == 403
     foreign = {"sec-fetch-site": "cross-site"}
     assert (await browser.post("/console/login", data=form, headers=foreign)).status_code == 403
+
+
+async def _endless(size: int) -> AsyncIterator[bytes]:
+    """A body that does not say how long it is."""
+    part = b"login=" + b"x" * 65_530
+    for _ in range(size // len(part) + 1):
+        yield part
+
+
+async def test_a_form_without_end_is_refused_before_it_fills_the_memory(browser: httpx.AsyncClient) -> None:
+    """H8: nobody has to be known for that, and a body that is sent in pieces tells no length beforehand."""
+    kind = {"content-type": "application/x-www-form-urlencoded"}
+    for content in (b"login=" + b"x" * FORM_LIMIT, _endless(FORM_LIMIT)):
+        answer = await browser.post("/console/login", content=content, headers=kind)
+        assert answer.status_code == 413
+    assert (await _log_in(browser)).status_code == 303
+    answer = await browser.post("/console/logout", content=_endless(FORM_LIMIT), headers=kind)
+    assert answer.status_code == 413
 
 
 def _paths(method: str) -> list[str]:

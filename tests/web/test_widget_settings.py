@@ -157,6 +157,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"employees": [{"id": "olena", "absences": [{"from": "2026-01-02"}]}]}, "absences.to"),
     ({"employees": [{"id": "olena", "absences": [{"from": "2026-01-02", "to": "2026-01-01"}]}]}, "absences.to"),
     (
+        {"employees": [{"id": "olena", "absences": [{"from": "0001-01-01T00:00:00+23:59", "to": "2026-01-02"}]}]},
+        "absences.from",
+    ),
+    (
         {"employees": [{"id": "olena", "absences": [{"from": "2026-01-02T10:00:00", "to": "2026-01-03"}]}]},
         "absences.from",
     ),

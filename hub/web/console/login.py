@@ -30,6 +30,7 @@ from hub.web.console.security import (
     set_cookie,
 )
 from hub.web.console.visit import Visit, guest_frame, services_of, to
+from hub.web.limits import read_form
 
 __all__ = ["choose_language", "form_token", "is_form_genuine", "is_secure", "log_in", "log_out", "open_session"]
 
@@ -94,7 +95,7 @@ async def log_in(request: Request) -> Response:
         is_first = not await services.store.read(users.count_users)
         model = Login(next=own_path(request.query_params.get("next", "")), is_first_run=is_first)
         return _shown(request, model, token)
-    form = await request.form(max_files=0, max_fields=10)
+    form = await read_form(request, max_fields=10)
     login = str(form.get("login", "")).strip()[:200]
     password = str(form.get("password", ""))[:1000]
     model = Login(login=login, next=own_path(str(form.get("next", ""))))

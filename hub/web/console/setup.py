@@ -23,6 +23,7 @@ from hub.web.console.page import page
 from hub.web.console.security import FORM_COOKIE, set_cookie
 from hub.web.console.stage import Stage, stages_of
 from hub.web.console.visit import Handler, Visit, guest_frame, services_of, signed_in, to
+from hub.web.limits import read_form
 
 __all__ = ["SETUP"]
 
@@ -91,7 +92,7 @@ def _tell_token(request: Request, token: str) -> None:
 
 async def _make_administrator(request: Request) -> Response:
     services = services_of(request)
-    form = await request.form(max_files=0, max_fields=10)
+    form = await read_form(request, max_fields=10)
     model = Administrator(token=str(form.get("token", "")).strip(), login=str(form.get("login", "")).strip())
     if not is_form_genuine(request, str(form.get("csrf", ""))):
         return _administrator(request, model, problem_key="login.stale", status=403)

@@ -22,11 +22,10 @@ from hub.store import figures, users
 from hub.store.users import User
 from hub.web.console.page import Choice, Frame, page
 from hub.web.console.security import SESSION_COOKIE, is_foreign_post
+from hub.web.limits import read_form
 
 __all__ = ["Handler", "Visit", "guest_frame", "services_of", "signed_in", "to"]
 
-#: how much a form of the console may send
-FORM_LIMIT = 1_000_000
 
 Handler: TypeAlias = Callable[["Visit"], Awaitable[Response]]
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
@@ -181,10 +180,7 @@ async def _form(request: Request, csrf: str) -> FormData:
         return FormData()
     if is_foreign_post(request):
         raise AccessError("this form was sent from another site", endpoint=request.url.path)
-    length = request.headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > FORM_LIMIT:
-        raise AccessError("this form is too large", endpoint=request.url.path)
-    form = await request.form(max_files=0, max_fields=2000)
+    form = await read_form(request, max_fields=2000)
     sent = form.get("csrf")
     if not isinstance(sent, str) or not hmac.compare_digest(sent.encode(), csrf.encode()):
         raise AccessError("this form is too old: load the page again", endpoint=request.url.path)
