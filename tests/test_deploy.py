@@ -38,6 +38,7 @@ def test_addresses_with_secrets_reach_no_log_of_the_proxy() -> None:
     """H8: hooks, forwarding, forms, the CRM's webhooks, and the card's signed links."""
     text = (DEPLOY / "nginx/hub.conf").read_text(encoding="utf-8")
     [unlogged] = re.findall(r"~\^/\(([a-z|]+)\)/ 0;", text)
-    assert set(unlogged.split("|")) == {"hooks", "forward", "forms", "crm", "panel"}
+    assert set(unlogged.split("|")) == {"hooks", "forward", "forms", "crm", "panel", "oauth"}
+    assert "/widget/api/live 0;" in text, "a stream's ticket stands in its address"
     assert "if=$hub_logged" in text
     assert re.search(r"error_log \S+ crit;", text), "below that level nginx tells the whole address"

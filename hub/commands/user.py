@@ -20,7 +20,9 @@ SHORTEST = 10
 @app.command()
 def add(
     login: str,
-    role: Annotated[Literal["admin", "head"], typer.Option(help="Administrators change things, heads look.")] = "head",
+    role: Annotated[
+        Literal["admin", "head"], typer.Option(help="Heads look and settle what waits; administrators set up.")
+    ] = "head",
     language: Annotated[Literal["ru", "uk", "en"], typer.Option(help="Of the console.")] = "en",
     project: Annotated[list[str] | None, typer.Option(help="Only these projects; left out: all.")] = None,
     password: Annotated[

@@ -90,7 +90,8 @@ def _tell(archive: Archive, findings: list[Finding], *, as_json: bool) -> None:
         console.print(f"    rule {finding.rule}: {said[finding.rule]}", highlight=False, markup=False, style="dim")
     broken = len({finding.rule for finding in findings})
     if findings:
-        console.print(f"{broken} of {len(RULES)} rules broken, in {len(findings)} places", highlight=False)
+        places = "1 place" if len(findings) == 1 else f"{len(findings)} places"
+        console.print(f"{broken} of {len(RULES)} rules broken, in {places}", highlight=False)
     else:
         console.print(f"all {len(RULES)} rules hold", highlight=False)
 

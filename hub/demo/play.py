@@ -92,6 +92,8 @@ class _Scene:
     #: of the hub
     address: str = ""
     is_quiet: bool = False
+    #: the day ends with its figures: nothing is served afterwards
+    is_once: bool = False
 
 
 async def play(options: DemoOptions, console: Console) -> DemoSummary:
@@ -169,7 +171,16 @@ async def _set_stage(
         name: await stack.enter_async_context(sandbox_process(channels.MODULES[name], "--port", "0"))
         for name in sources
     }
-    return _Scene(hub=hub, console=console, http=http, day=day, channels=addresses, crms=crms, is_quiet=options.is_json)
+    return _Scene(
+        hub=hub,
+        console=console,
+        http=http,
+        day=day,
+        channels=addresses,
+        crms=crms,
+        is_quiet=options.is_json,
+        is_once=options.is_once,
+    )
 
 
 def _add_user(hub: Hub) -> None:
@@ -350,10 +361,14 @@ def _show(scene: _Scene, summary: DemoSummary, findings: Sequence[tuple[str, aud
     console.print(table)
     for crm, finding in findings[:10]:
         console.print(f"[red]{finding.kind}[/red] {crm}: {finding.sentence}")
+    if scene.is_once:
+        return
     console.print()
     console.print("Where to look", style="bold")
     console.print(f"  Console    {scene.address}/console/  (login {LOGIN}, password {PASSWORD})", highlight=False)
-    console.print("  Why here?  a click on any line of the journal, or: hub explain CALL-ID", highlight=False)
+    place = f"HUB_ENVIRONMENT=development HUB_DATA_DIRECTORY={scene.hub.services.settings.data_directory}"
+    console.print("  Why here?  a click on any line of the journal, or, in another terminal:", highlight=False)
+    console.print(f"             {place} .venv/bin/hub explain CALL-ID", highlight=False)
     for stage in scene.crms:
         console.print(f"  {stage.title:<10} {stage.address}/_sandbox/records", highlight=False)
 

@@ -36,5 +36,8 @@ document.addEventListener("click", async (event) => {
   }
 });
 
+// on a narrow screen the row of pages scrolls: the one that is open is in sight
+document.querySelector('.nav [aria-current="page"]')?.scrollIntoView({ block: "nearest", inline: "center" });
+
 followJournal(document.getElementById("rows"));
 waitForWebhook(document.querySelector("[data-waiting]"));
