@@ -261,10 +261,10 @@ class Hub:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self.fleet is not None and self._works:
-            await self.fleet.give_back()
         # a job that is due now would ask accounts that are being closed
         await self._cancel([task for task in self._background if task.get_name() == "scheduler"])
+        if self.fleet is not None and self._works:
+            await self.fleet.give_back()
         await self.connections.drop()
         await self._cancel(list(self._background))
         if self.fleet is not None:
