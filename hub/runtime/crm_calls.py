@@ -107,13 +107,19 @@ class CrmCalls:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._tasks: set[asyncio.Task[None]] = set()
+        #: more came than the CRMs took; told once, until they keep up again
+        self._is_behind = False
 
     def send(self, project: LiveProject, raises: Sequence[Raise]) -> None:
         """Ask the CRMs, now."""
-        for one in raises:
-            if len(self._tasks) >= MOST:
-                log.warning("too many popups wait for CRMs: one is left out", extra={"action": "popup.not_raised"})
-                return
+        room = max(0, MOST - len(self._tasks))
+        if len(raises) > room and not self._is_behind:
+            log.warning(
+                "more calls ring than the CRMs take popups: some are left out until they keep up",
+                extra={"action": "popup.not_raised"},
+            )
+        self._is_behind = len(raises) > room
+        for one in raises[:room]:
             task = asyncio.create_task(self._send(project.name, one), name=f"popup {one.connection}")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

@@ -39,7 +39,7 @@ RENEW, PRESENT = timedelta(seconds=15), timedelta(seconds=40)
 LINGER = timedelta(seconds=8)
 #: events that wait for one slow reader
 MOST_QUEUED = 200
-#: open streams of one employee; a browser keeps one for all of its tabs
+#: open streams of one employee, or of one account's administrators who are none; a browser keeps one for all its tabs
 MOST_TABS = 20
 #: what rings is shown to a tab that opens meanwhile; longer than that nothing rings
 RINGS, TALKS = timedelta(minutes=3), timedelta(hours=2)
@@ -106,6 +106,8 @@ class Live:
         self.abilities: Callable[[LiveProject, EmployeeId], frozenset[str]] = lambda project, employee: frozenset()
         self._streams: set[_Stream] = set()
         self._by_employee: dict[tuple[str, EmployeeId], dict[_Stream, None]] = {}
+        #: of administrators who are no employees, by project and connection
+        self._of_others: dict[tuple[str, str], dict[_Stream, None]] = {}
         self._wakeup = asyncio.Event()
         #: everything up to here was read; None while nobody watches
         self._position: int | None = None
@@ -152,16 +154,23 @@ class Live:
         self._streams.add(stream)
         # whoever waited long because nobody watched now waits shorter
         self.wake()
-        if stream.viewer.employee is not None:
-            own = self._by_employee.setdefault((stream.viewer.project, stream.viewer.employee), {})
-            own[stream] = None
-            if len(own) > MOST_TABS:
-                next(iter(own)).end()
+        viewer = stream.viewer
+        if viewer.employee is not None:
+            own = self._by_employee.setdefault((viewer.project, viewer.employee), {})
+        else:
+            own = self._of_others.setdefault((viewer.project, viewer.connection), {})
+        own[stream] = None
+        if len(own) > MOST_TABS:
+            next(iter(own)).end()
 
     async def _leave(self, stream: _Stream) -> None:
         self._streams.discard(stream)
         viewer = stream.viewer
         if viewer.employee is None:
+            watching = self._of_others.get((viewer.project, viewer.connection), {})
+            watching.pop(stream, None)
+            if not watching:
+                self._of_others.pop((viewer.project, viewer.connection), None)
             return
         key = (viewer.project, viewer.employee)
         others = self._by_employee.get(key, {})

@@ -256,10 +256,13 @@ async def test_reader_who_sleeps_with_the_connection_open_is_cut_off_quietly(
     assert [record.levelname for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")] == []
 
 
-async def test_employee_keeps_a_bounded_number_of_streams(opened: tuple[Web, Page]) -> None:
+@pytest.mark.parametrize("employee", [OLENA_ID, None], ids=["employee", "administrator who is none"])
+async def test_one_viewer_keeps_a_bounded_number_of_streams(
+    opened: tuple[Web, Page], employee: EmployeeId | None
+) -> None:
     """One ticket opens streams for a minute, but not without end: the oldest gives way."""
     web, _ = opened
-    viewer = Viewer(project=PROJECT, connection=CRM, employee=OLENA_ID, language="en")
+    viewer = Viewer(project=PROJECT, connection=CRM, employee=employee, language="en")
     streams = [web.services.live.events(viewer, 0) for _ in range(MOST_TABS + 1)]
     assert [(await anext(stream)).kind for stream in streams] == ["hello"] * (MOST_TABS + 1)
     assert [event async for event in streams[0]] == []
