@@ -38,6 +38,8 @@ class Lanes:
     MOST_ATTEMPTS = 5
     #: how long a broken lane is left alone, doubled each time, and at most
     PAUSE, LONGEST_PAUSE = timedelta(seconds=2), timedelta(minutes=5)
+    #: of many replays so many are decided at once: what is fresh finds a worker, and the writer its turn (X6, X13)
+    MOST_PATIENT = 8
 
     def __init__(
         self,
@@ -56,6 +58,9 @@ class Lanes:
         self._patient: Turns[Lane] = Turns(lambda lane: lane.project)
         self._queued: set[Lane] = set()
         self._running: set[Lane] = set()
+        #: those of ``_running`` that were taken from ``_patient``, and how many more wait for one of them to end
+        self._patiently: set[Lane] = set()
+        self._held_back = 0
         self._again: set[Lane] = set()
         self._timed: list[tuple[datetime, int, Lane]] = []
         self._numbers = itertools.count()
@@ -75,6 +80,9 @@ class Lanes:
         elif not patiently and lane in self._patient:
             self._patient.remove(lane)
             self._ready.append(lane)
+            if self._held_back:
+                self._held_back -= 1
+                self._arrived.release()
 
     def wake_at(self, lane: Lane, moment: datetime) -> None:
         """Look at ``lane`` at ``moment``."""
@@ -99,7 +107,10 @@ class Lanes:
     async def _work_forever(self) -> None:
         while True:
             await self._arrived.acquire()
-            lane = (self._ready or self._patient).popleft()
+            if not self._ready and len(self._patiently) >= self.MOST_PATIENT:
+                self._held_back += 1
+                continue
+            lane = self._ready.popleft() if self._ready else self._take_patient()
             self._queued.discard(lane)
             self._running.add(lane)
             try:
@@ -109,11 +120,24 @@ class Lanes:
                 again = await self._broke(lane, err)
             finally:
                 self._running.discard(lane)
+                self._let_the_next_one_in(lane)
             if lane in self._again:
                 self._again.discard(lane)
                 self.wake(lane)
             elif again is not None:
                 self.wake_at(lane, again)
+
+    def _take_patient(self) -> Lane:
+        lane = self._patient.popleft()
+        self._patiently.add(lane)
+        return lane
+
+    def _let_the_next_one_in(self, ended: Lane) -> None:
+        if ended in self._patiently:
+            self._patiently.discard(ended)
+            if self._held_back:
+                self._held_back -= 1
+                self._arrived.release()
 
     async def _broke(self, lane: Lane, err: Exception) -> datetime:
         """A fault in deciding one client must not stop the others; when to try again, ever more rarely."""
