@@ -276,7 +276,7 @@ async def test_bad_requests_name_the_field_and_change_nothing(tmp_path: Path, am
         await at.company.webhook("after", ANSWERED)
         await at.company.settled(1)
         anna, client = at.page(ANNA), await client_of(at, ANNA)
-        before = at.company.records() | {"now": 0}
+        before = {**at.company.records(), "now": 0}
         rows: list[tuple[str, dict[str, Any], int, str]] = [
             (f"/clients/{client}/take", {}, 422, "request"),
             (f"/clients/{client}/take", {"request": "1"}, 422, "request"),
@@ -293,7 +293,7 @@ async def test_bad_requests_name_the_field_and_change_nothing(tmp_path: Path, am
         for path, body, status, field in rows:
             answer = await anna.post(path, body)
             assert (path, answer.status_code, answer.json()["error"].get("field", "")) == (path, status, field)
-        assert at.company.records() | {"now": 0} == before
+        assert {**at.company.records(), "now": 0} == before
 
 
 async def test_a_project_in_shadow_says_so_and_writes_nothing(tmp_path: Path, amocrm: tuple[Sandbox, str]) -> None:
