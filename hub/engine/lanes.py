@@ -59,7 +59,7 @@ class Lanes:
         self._queued: set[Lane] = set()
         self._running: set[Lane] = set()
         #: those of ``_running`` that were taken from ``_patient``, and how many more wait for one of them to end
-        self._patiently: set[Lane] = set()
+        self._of_replays: set[Lane] = set()
         self._held_back = 0
         self._again: set[Lane] = set()
         self._timed: list[tuple[datetime, int, Lane]] = []
@@ -107,7 +107,7 @@ class Lanes:
     async def _work_forever(self) -> None:
         while True:
             await self._arrived.acquire()
-            if not self._ready and len(self._patiently) >= self.MOST_PATIENT:
+            if not self._ready and len(self._of_replays) >= self.MOST_PATIENT:
                 self._held_back += 1
                 continue
             lane = self._ready.popleft() if self._ready else self._take_patient()
@@ -129,12 +129,12 @@ class Lanes:
 
     def _take_patient(self) -> Lane:
         lane = self._patient.popleft()
-        self._patiently.add(lane)
+        self._of_replays.add(lane)
         return lane
 
     def _let_the_next_one_in(self, ended: Lane) -> None:
-        if ended in self._patiently:
-            self._patiently.discard(ended)
+        if ended in self._of_replays:
+            self._of_replays.discard(ended)
             if self._held_back:
                 self._held_back -= 1
                 self._arrived.release()
