@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, text
 
-from hub.store.tenure import lock_key
+from hub.store.locks import key_of
 
 __all__ = ["CHANNEL", "Peer", "cut_off_stalled", "peers", "prepare"]
 
@@ -102,7 +102,7 @@ _TOLD = (
 
 def prepare(conn: Connection) -> None:
     """Make what is missing, within the caller's transaction; several processes may do it at once."""
-    conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": lock_key("prepare")})
+    conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key_of("prepare")})
     for statement in _TABLES.split(";\n"):
         if statement.strip():
             conn.exec_driver_sql(statement)

@@ -16,10 +16,9 @@ import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import sqlalchemy
 from sqlalchemy import URL, Connection, Engine, event, make_url
@@ -27,6 +26,7 @@ from sqlalchemy import URL, Connection, Engine, event, make_url
 from hub.clock import Clock, SystemClock
 from hub.errors import ConfigurationError
 from hub.store import locks, migrations
+from hub.store.pending import PendingWrite, settle
 from hub.store.tenure import Tenure
 
 if TYPE_CHECKING:
@@ -71,26 +71,6 @@ def driver_connection(conn: Connection) -> sqlite3.Connection | None:
     return driver if isinstance(driver, sqlite3.Connection) else None
 
 
-@dataclass(slots=True, eq=False)
-class _Job:
-    """One function that waits for the writer, and who waits for its result (a loop, or a thread)."""
-
-    run: Callable[[Connection], Any]
-    loop: asyncio.AbstractEventLoop | None
-    future: asyncio.Future[Any] | Future[Any]
-    result: Any = None
-    error: BaseException | None = None
-
-    def settle(self) -> None:
-        """Tell the waiter; on the waiter's loop if it has one."""
-        if self.future.done():
-            return
-        if self.error is not None:
-            self.future.set_exception(self.error)
-        else:
-            self.future.set_result(self.result)
-
-
 class Store:
     """The truth: ``write`` and ``read`` run plain functions of a connection in a transaction.
 
@@ -112,7 +92,7 @@ class Store:
         #: makes the tables; the hub's own unless the file is another one (`hub.store.spool`)
         self._prepare = prepare
         self._local = threading.local()
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[PendingWrite | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
         self._write_engine: Engine | None = None
         self._read_engine: Engine | None = None
@@ -205,7 +185,7 @@ class Store:
             return await loop.run_in_executor(self._opened(), self._write_in_thread, fn)
         self._opened()
         future: asyncio.Future[T] = loop.create_future()
-        self._jobs.put(_Job(fn, loop, future))
+        self._jobs.put(PendingWrite(fn, loop, future))
         return await future
 
     def write_now(self, fn: Callable[[Connection], T]) -> T:
@@ -216,7 +196,7 @@ class Store:
         if not self.is_sqlite:
             return self._write_in_thread(fn)
         future: Future[T] = Future()
-        self._jobs.put(_Job(fn, None, future))
+        self._jobs.put(PendingWrite(fn, None, future))
         return future.result()
 
     def _write_in_thread(self, fn: Callable[[Connection], T]) -> T:
@@ -242,7 +222,7 @@ class Store:
         opened.set_result(None)
         is_running = True
         while is_running:
-            group: list[_Job] = []
+            group: list[PendingWrite] = []
             job = self._jobs.get()
             while job is not None:
                 group.append(job)
@@ -255,7 +235,7 @@ class Store:
             is_running = job is not None
             if group:
                 _run_group(conn, driver, group)
-                _settle(group)
+                settle(group)
                 group.clear()
         conn.close()
 
@@ -359,10 +339,10 @@ def _sqlite_engine(url: URL, pragmas: tuple[str, ...]) -> Engine:
     return engine
 
 
-def _run_group(conn: Connection, driver: sqlite3.Connection, group: list[_Job]) -> None:
+def _run_group(conn: Connection, driver: sqlite3.Connection, group: list[PendingWrite]) -> None:
     """Run all of ``group`` in one transaction; each one's result or error is left in it."""
     is_alone = len(group) == 1
-    kept: list[_Job] = []
+    kept: list[PendingWrite] = []
     try:
         driver.execute("BEGIN IMMEDIATE")
         for job in group:
@@ -396,28 +376,7 @@ def _run_group(conn: Connection, driver: sqlite3.Connection, group: list[_Job]) 
             driver.execute("ROLLBACK")
 
 
-def _fail(group: list[_Job], error: BaseException) -> None:
+def _fail(group: list[PendingWrite], error: BaseException) -> None:
     for job in group:
         if job.error is None:
             job.error = error
-
-
-def _settle(group: list[_Job]) -> None:
-    """Wake everybody who waits, each loop once for all of its own."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
-    for job in group:
-        if job.loop is None:
-            job.settle()
-        else:
-            by_loop.setdefault(job.loop, []).append(job)
-    for loop, jobs in by_loop.items():
-        try:
-            loop.call_soon_threadsafe(_settle_all, jobs)
-        except RuntimeError:
-            # the loop was closed while its writes were on their way: they are durable, nobody waits any more
-            log.debug("a loop ended before its writes were told", extra={"action": "store.waiter_gone"})
-
-
-def _settle_all(jobs: list[_Job]) -> None:
-    for job in jobs:
-        job.settle()

@@ -8,14 +8,12 @@ has lost the right and the means to write in the same moment. The writes of one 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import queue
 import threading
 import uuid
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -25,8 +23,10 @@ from sqlalchemy.exc import DBAPIError
 
 from hub.clock import Clock
 from hub.errors import LeaseLost
+from hub.store.locks import key_of
+from hub.store.pending import PendingWrite, settle
 
-__all__ = ["BEAT", "STALLED", "Tenure", "lock_key"]
+__all__ = ["BEAT", "STALLED", "Tenure"]
 
 T = TypeVar("T")
 
@@ -69,32 +69,6 @@ _BEAT = text(
 _END = text("DELETE FROM hub_process WHERE id = :id")
 
 
-def lock_key(*words: str) -> int:
-    """The advisory lock that stands for ``words``: 63 bits, so that no two of an installation meet."""
-    digest = hashlib.sha256("\n".join(("hub", *words)).encode()).digest()
-    return int.from_bytes(digest[:8], "big", signed=True)
-
-
-@dataclass(slots=True, eq=False)
-class _Job:
-    """One function that waits for the connection, and who waits for its result."""
-
-    run: Callable[[Connection], Any]
-    loop: asyncio.AbstractEventLoop | None
-    future: asyncio.Future[Any] | Future[Any]
-    result: Any = None
-    error: BaseException | None = None
-    tries: int = 0
-
-    def settle(self) -> None:
-        if self.future.done():
-            return
-        if self.error is not None:
-            self.future.set_exception(self.error)
-        else:
-            self.future.set_result(self.result)
-
-
 class Tenure:
     """One worker's time at work; it ends when its connection does, and another one is begun.
 
@@ -115,7 +89,7 @@ class Tenure:
         self.id = uuid.uuid4().hex
         self.beat_every, self.stalled = beat, stalled
         self._url, self._clock, self._role, self._host, self._lost = url, clock, role, host, lost
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[PendingWrite | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._engine: sqlalchemy.Engine | None = None
         self._guard = threading.Lock()
@@ -166,7 +140,7 @@ class Tenure:
         """Finish what was queued and let everything go; may be called twice."""
         if self._thread is not None:
             if not self._is_over:
-                self._jobs.put(_Job(lambda conn: conn.execute(_END, {"id": self.id}), None, Future()))
+                self._jobs.put(PendingWrite(lambda conn: conn.execute(_END, {"id": self.id}), None, Future()))
             self._jobs.put(None)
             self._thread.join(10)
             self._thread = None
@@ -195,7 +169,7 @@ class Tenure:
         """The loop turns and has ``owns``: call it every beat. Beating itself goes before every write that waits."""
         self._alive_at, self._owns = self._clock.monotonic(), owns
         if not self._is_over:
-            self._jobs.put(_Job(lambda _: None, None, Future()))
+            self._jobs.put(PendingWrite(lambda _: None, None, Future()))
 
     def _beat(self, conn: Connection) -> None:
         """Say that this process lives, if it is time to and the loop still turns."""
@@ -213,12 +187,12 @@ class Tenure:
 
     async def take(self, *words: str) -> bool:
         """Own ``words`` until `give` or the end; False if another process does. Taken twice, given twice."""
-        key = lock_key(*words)
+        key = key_of(*words)
         return bool(await self.write(lambda conn: conn.execute(_TAKE, {"key": key}).scalar()))
 
     async def give(self, *words: str) -> None:
         """Own ``words`` no longer."""
-        key = lock_key(*words)
+        key = key_of(*words)
         await self.write(lambda conn: conn.execute(_GIVE, {"key": key}).scalar())
 
     # --- writing ------------------------------------------------------------------------------------------------
@@ -227,16 +201,16 @@ class Tenure:
         """What ``fn`` returns, once durable. Raises what ``fn`` raises, LeaseLost if the connection is gone."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._put(_Job(fn, loop, future))
+        self._put(PendingWrite(fn, loop, future))
         return await future
 
     def write_now(self, fn: Callable[[Connection], T]) -> T:
         """`write` for threads."""
         future: Future[T] = Future()
-        self._put(_Job(fn, None, future))
+        self._put(PendingWrite(fn, None, future))
         return future.result()
 
-    def _put(self, job: _Job) -> None:
+    def _put(self, job: PendingWrite) -> None:
         with self._guard:
             if self._is_over or self._thread is None:
                 raise LeaseLost("this worker has lost its connection to the database")
@@ -244,7 +218,7 @@ class Tenure:
 
     def _work(self, conn: Connection) -> None:
         is_running = True
-        late: list[_Job] = []
+        late: list[PendingWrite] = []
         while is_running or late:
             # those that did not get their turn go before what came in since
             group, late = late, []
@@ -259,7 +233,7 @@ class Tenure:
                     group.append(job)
             if group:
                 late = self._run(conn, group)
-                _settle([done for done in group if done.result is not _AGAIN])
+                settle([done for done in group if done.result is not _AGAIN])
             if self._is_over:
                 break
         for job in late:
@@ -271,9 +245,9 @@ class Tenure:
                 self._is_over = True
         self._fail_queued()
 
-    def _run(self, conn: Connection, group: list[_Job]) -> list[_Job]:
+    def _run(self, conn: Connection, group: list[PendingWrite]) -> list[PendingWrite]:
         """Run ``group`` in one transaction; each one's result or error is left in it. Who has to be run again."""
-        again: list[_Job] = []
+        again: list[PendingWrite] = []
         try:
             self._beat(conn)
             with conn.begin():
@@ -329,7 +303,7 @@ class Tenure:
             self._lost()
 
     def _fail_queued(self) -> None:
-        left: list[_Job] = []
+        left: list[PendingWrite] = []
         while True:
             try:
                 job = self._jobs.get_nowait()
@@ -338,7 +312,7 @@ class Tenure:
             if job is not None:
                 job.error = LeaseLost("this worker has lost its connection to the database")
                 left.append(job)
-        _settle(left)
+        settle(left)
 
 
 class _ConnectionGone(LeaseLost):
@@ -362,23 +336,3 @@ def _is_gone(conn: Connection) -> bool:
         return True
     driver: Any = conn.connection.dbapi_connection
     return driver is None or bool(driver.closed)
-
-
-def _settle(group: list[_Job]) -> None:
-    """Wake everybody who waits, each loop once for all of its own."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
-    for job in group:
-        if job.loop is None:
-            job.settle()
-        else:
-            by_loop.setdefault(job.loop, []).append(job)
-    for loop, jobs in by_loop.items():
-        try:
-            loop.call_soon_threadsafe(_settle_all, jobs)
-        except RuntimeError:
-            log.debug("a loop ended before its writes were told", extra={"action": "store.waiter_gone"})
-
-
-def _settle_all(jobs: list[_Job]) -> None:
-    for job in jobs:
-        job.settle()
