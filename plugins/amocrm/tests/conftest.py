@@ -114,6 +114,22 @@ def vendor() -> Iterator[tuple[Sandbox, str]]:
 
 
 @pytest.fixture
+def sandbox(vendor: tuple[Sandbox, str]) -> Sandbox:
+    """The account as it is when new, without a limit of requests."""
+    vendor[0].reset()
+    vendor[0].switch(limit_per_second=None)
+    return vendor[0]
+
+
+@pytest.fixture
+def api(vendor: tuple[Sandbox, str], sandbox: Sandbox) -> Iterator[httpx.Client]:
+    """A client of the account's API that may do everything."""
+    headers = {"Authorization": f"Bearer {sandbox.long_lived_token()}"}
+    with httpx.Client(base_url=vendor[1], headers=headers, trust_env=False, verify=NO_CERTIFICATES) as client:
+        yield client
+
+
+@pytest.fixture
 async def office(vendor: tuple[Sandbox, str]) -> AsyncIterator[Office]:
     sandbox, url = vendor
     sandbox.reset()

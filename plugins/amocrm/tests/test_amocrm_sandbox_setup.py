@@ -2,40 +2,11 @@
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
-import pytest
-from hub_amocrm.sandbox import Sandbox, SandboxConfig, Switches, serve
 
-NO_LIMIT = SandboxConfig(switches=Switches(limit_per_second=None))
 Json = dict[str, Any]
-
-#: Loopback is plain HTTP: a context without certificates spares each client their loading.
-PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[tuple[Sandbox, httpx.Client]]:
-    with (
-        serve(Sandbox(NO_LIMIT)) as (sandbox, url),
-        httpx.Client(base_url=url, trust_env=False, verify=PLAIN) as client,
-    ):
-        yield sandbox, client
-
-
-@pytest.fixture
-def sandbox(served: tuple[Sandbox, httpx.Client]) -> Sandbox:
-    served[0].reset()
-    return served[0]
-
-
-@pytest.fixture
-def api(served: tuple[Sandbox, httpx.Client], sandbox: Sandbox) -> httpx.Client:
-    served[1].headers["Authorization"] = f"Bearer {sandbox.long_lived_token()}"
-    return served[1]
 
 
 def ids(answer: httpx.Response, kind: str) -> list[int]:
