@@ -14,6 +14,7 @@ from datetime import timedelta
 from urllib.parse import urljoin, urlsplit
 
 from hub.core.messenger import is_safe_target, may_be_asked
+from hub.runtime.certificates import certificates
 
 __all__ = ["ShortLinks"]
 
@@ -44,7 +45,7 @@ class ShortLinks:
         port: int = 443,
     ) -> None:
         self._longest, self._resolve, self._is_safe, self._port = longest, resolve, is_safe, port
-        self._context = context or ssl.create_default_context()
+        self._context = context or certificates()
 
     async def targets(self, links: Sequence[str]) -> Mapping[str, str]:
         """Where each of ``links`` leads; one that may not be asked, or whose answer is no redirect, is left out."""
