@@ -50,26 +50,31 @@ class _Told(Generic[Value]):
 # not frozen, and never changed: freezing makes so many attributes several times as dear to set
 @dataclass(slots=True, init=False, eq=False)
 class Heard:
-    """The part of `hub.core.facts.Facts` that no CRM is needed for; asking it for another fact is an AttributeError."""
+    """The part of `hub.core.facts.Facts` that no CRM is needed for; asking it for another fact is an AttributeError.
+
+    What takes some finding is found when it is first asked for.
+    """
 
     interaction: Interaction
     policy: Policy
     now: datetime
 
+    # --- found by `find_place`
+
     direction: str
-    is_answered: bool
-    is_missed: bool
-    is_client_missed: bool
-    is_reached: bool
-    is_transferred: bool
-    is_internal: bool
-    is_private: bool
-    is_blocked: bool
-    is_short: bool
-    is_pending: bool
-    recording: str
-    attribution: Attribution
+    #: the policy's channel: that of the account which the client wrote to, where the policy has one for it (W11)
+    channel: str
     department: str
+    attribution: Attribution
+    #: whose the company's number is by the list of employees, and by the table of sources first (A13)
+    line_owner: EmployeeId | None
+    dialled_owner: EmployeeId | None
+    repeat: str
+    keep_responsible: bool
+    #: a new deal of this channel goes to the CRM's inbox, to whoever answers first (W2)
+    is_unsorted: bool
+
+    # --- found by `find_people`
 
     legs: tuple[Leg, ...]
     #: who each leg rang, None where nobody is tied to the place
@@ -81,16 +86,19 @@ class Heard:
     employee: EmployeeId | None
     answered_at: str
     at_unknown_destination: bool
-    dialled_owner: EmployeeId | None
+    is_answered: bool
+    is_missed: bool
+    is_client_missed: bool
+    is_reached: bool
+    is_transferred: bool
+    is_internal: bool
+    is_private: bool
+    is_blocked: bool
+    is_short: bool
+    is_pending: bool
+    recording: str
 
-    hours: Hours
-    creates_contacts: bool
-    #: the policy's channel: that of the account which the client wrote to, where the policy has one for it (W11)
-    channel: str
-    repeat: str
-    keep_responsible: bool
-    #: a new deal of this channel goes to the CRM's inbox, to whoever answers first (W2)
-    is_unsorted: bool
+    # --- told by the interaction
 
     kind: ClassVar[_Told[str]] = _Told("kind", "")
     source: ClassVar[_Told[str]] = _Told("source", "")
@@ -112,9 +120,40 @@ class Heard:
     def __init__(self, interaction: Interaction, policy: Policy, now: datetime) -> None:
         if policy.further_keys:
             interaction = with_further_keys(interaction, policy.identity)
+        self.interaction, self.policy, self.now = interaction, policy, now
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            """What nobody asked for yet: a condition mostly asks for one thing, and who took part is dear to find."""
+            if name in _OF_PLACE:
+                self.find_place()
+            elif name in _OF_PEOPLE:
+                self.find_people()
+            else:
+                raise AttributeError(name)
+            return getattr(self, name)
+
+    def find_place(self) -> None:
+        """Where the client turned to, and what the policy says of that place."""
+        interaction, policy = self.interaction, self.policy
+        self.direction = _direction(interaction)
+        self.department = department = department_of(interaction)
+        self.channel = channel = policy.channel_of(interaction.channel, getattr(interaction, "account", ""))
+        source, settings = origin_of(interaction, department, channel, policy), policy.channel_settings(channel)
+        self.attribution = source.attribution
+        line = interaction.line if isinstance(interaction, Call) else None
+        self.line_owner = line_owner = policy.people.by_phone.get(line) if line else None
+        self.dialled_owner = source.owner or line_owner
+        self.repeat, self.keep_responsible = settings.repeat, settings.keep_responsible
+        self.is_unsorted = settings.is_unsorted
+
+    def find_people(self) -> None:
+        """Who took part, and what that makes of it."""
+        interaction, policy = self.interaction, self.policy
         people, identity = policy.people, interaction.client
         call = interaction if isinstance(interaction, Call) else None
-        direction, legs = _direction(interaction), legs_of(interaction)
+        direction, legs = self.direction, legs_of(interaction)
         employees: list[EmployeeId | None] = []
         took_part: list[EmployeeId] = []
         # A10, A1: the leg at which the call ended counts, whoever picked up first
@@ -132,21 +171,15 @@ class Heard:
         picked_up = is_pending and last is not None and policy.deals.at == "pick_up"
         is_chat = interaction.kind == "chat"
         is_answered = picked_up or disposition is Disposition.ANSWERED or (is_chat and last is not None)
-        line_owner = people.by_phone.get(call.line) if call and call.line else None
-        department = department_of(interaction)
-        channel = policy.channel_of(interaction.channel, getattr(interaction, "account", ""))
-        source, settings = origin_of(interaction, department, channel, policy), policy.channel_settings(channel)
         caller = None
         if direction == "outbound":
-            caller = next((found for found in employees if found), None) or line_owner
+            caller = next((found for found in employees if found), None) or self.line_owner
         answered_by = employees[last] if last is not None and is_answered else None
         if answered_by is None and is_answered and call:
             answered_by = caller
         employee = answered_by or caller
         is_inbound_call = call is not None and direction == "inbound"
         is_client_missed = disposition is Disposition.CLIENT_MISSED
-        self.interaction, self.policy, self.now = interaction, policy, now
-        self.direction = direction
         self.is_answered = is_answered
         self.is_missed = (is_inbound_call or is_chat) and not (is_answered or is_client_missed or is_pending)
         self.is_client_missed = is_client_missed
@@ -160,20 +193,20 @@ class Heard:
         self.is_short = is_answered and not picked_up and call is not None and _is_short(call.talk_seconds, policy)
         self.is_pending = is_pending
         self.recording = (legs[last].recording if last is not None else "") or (call.recording if call else "")
-        self.attribution = source.attribution
-        self.department = department
         self.legs, self.leg_employees, self.took_part = legs, tuple(employees), took_part
         self.answered_by, self.caller, self.employee = answered_by, caller, employee
         self.answered_at = _place(legs[last or 0].destination) if legs else ""
         self.at_unknown_destination = employee is None and (
             (is_inbound_call and is_answered) or (call is not None and direction == "outbound")
         )
-        self.dialled_owner = source.owner or line_owner
-        self.hours = policy.company_hours
-        self.creates_contacts = policy.contacts.create
-        self.channel = channel
-        self.repeat, self.keep_responsible = settings.repeat, settings.keep_responsible
-        self.is_unsorted = settings.is_unsorted
+
+    @property
+    def hours(self) -> Hours:
+        return self.policy.company_hours
+
+    @property
+    def creates_contacts(self) -> bool:
+        return self.policy.contacts.create
 
     @property
     def is_voicemail(self) -> bool:
@@ -240,6 +273,15 @@ class Heard:
             return phonenumbers.region_code_for_number(phonenumbers.parse(self.phone)) or ""
         except phonenumbers.NumberParseException:
             return ""
+
+
+_OF_PLACE = frozenset(
+    {
+        "direction", "channel", "department", "attribution", "line_owner", "dialled_owner", "repeat",
+        "keep_responsible", "is_unsorted",
+    }
+)  # fmt: skip
+_OF_PEOPLE = frozenset(Heard.__slots__) - _OF_PLACE - {"interaction", "policy", "now"}
 
 
 def _direction(interaction: Interaction) -> str:

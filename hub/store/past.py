@@ -11,8 +11,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, Integer, bindparam, func, select
 
 from hub.core.chat import ChatFragment
@@ -21,7 +21,7 @@ from hub.core.interaction import ClientId, Interaction, InteractionId
 from hub.core.load import Gist
 from hub.core.merge import CallFragment
 from hub.core.plan import Plan, StepKey
-from hub.core.records import RecordKind, RecordRef
+from hub.core.records import EmployeeId, RecordKind, RecordRef
 from hub.core.snapshot import Snapshot
 from hub.store import codec
 from hub.store.prepared import Prepared
@@ -100,6 +100,8 @@ class Stored:
     _plan: bytes
     _slice: _Slice
     _read: Interaction | None = None
+    #: the plan as JSON
+    _told: bytes | None = None
 
     @property
     def interaction(self) -> Interaction | None:
@@ -118,34 +120,36 @@ class Stored:
 
     @property
     def open_task_keys(self) -> Mapping[str, str]:
-        """The snapshot's, from the bare JSON."""
-        history = codec.load_json(codec.decompress(self._snapshot)).get("history", {})
-        found: Mapping[str, str] = history.get("open_task_keys", {})
-        return found
+        return _read_keys(codec.decompress(self._snapshot)).history.open_task_keys
 
     @property
     def plan(self) -> Plan:
-        return codec.load_plan(self._plan)
+        return codec.PLAN.load(self._plan_told)
 
     @property
     def gist(self) -> Gist:
-        """From the bare JSON: of nine plans in ten nothing more is asked, and reading them checked is dear."""
-        told = _without_explanation(codec.decompress(self._plan))
-        found = Gist(told["responsible"], bool(told["turns"] or told["chosen"]), [], [], [], [])
-        for action in told["actions"]:
-            match action["kind"]:
+        told = _read_gist(self._plan_told)
+        found = Gist(told.responsible, bool(told.turns or told.chosen), [], [], [], [])
+        for action in told.actions:
+            match action.kind:
                 case "create_task":
-                    if action["completed_at"] is None:
-                        found.tasks.append((action["key"], action["assignee"]))
+                    if action.completed_at is None:
+                        found.tasks.append((action.key, action.assignee))
                 case "create_deal":
-                    found.deals.append(action["responsible"])
+                    found.deals.append(action.responsible)
                 case "create_contact":
-                    found.contacts.append(action["responsible"])
+                    found.contacts.append(action.responsible)
                 case "complete_task":
                     # a reference to what another step makes has a key, not an id
-                    if "id" in action["task"]:
-                        found.completes.append(action["task"]["id"])
+                    if isinstance(action.task, dict) and "id" in action.task:
+                        found.completes.append(action.task["id"])
         return found
+
+    @property
+    def _plan_told(self) -> bytes:
+        if self._told is None:
+            self._told = codec.decompress(self._plan)
+        return self._told
 
     @property
     def made(self) -> Mapping[StepKey, RecordRef]:
@@ -154,19 +158,43 @@ class Stored:
     def says(self, plan: Plan) -> bool:
         """Compares what is done and for whom as it was written down: reading a plan takes many times as long."""
         head = codec.dump_json({"actions": plan.actions, "responsible": plan.responsible, "talked": plan.talked})
-        return codec.decompress(self._plan).startswith(head[:-1] + b",")
+        return self._plan_told.startswith(head[:-1] + b",")
 
 
-#: what stands between a plan's actions and its turns; inside a text its quotes would be escaped
-_EXPLANATION, _TURNS = b',"explanation":{', b',"turns":{'
+class _ActionGist(msgspec.Struct):
+    kind: str
+    key: str = ""
+    assignee: EmployeeId | None = None
+    responsible: EmployeeId | None = None
+    completed_at: str | None = None
+    #: `hub.core.plan.CreateTask` has the task's kind here, `hub.core.plan.CompleteTask` a reference
+    task: str | dict[str, str] | None = None
 
 
-def _without_explanation(plan: bytes) -> Any:
-    """The plan as plain data; its explanation, by far the most of it, is left out where that is easy."""
-    begin, end = plan.find(_EXPLANATION), plan.rfind(_TURNS)
-    if begin < 0 or end < begin:
-        return codec.load_json(plan)
-    return codec.load_json(plan[:begin] + plan[end:])
+class _PlanGist(msgspec.Struct):
+    """What `hub.core.load.gist_of` looks at: what no field names is skipped, and most of a plan is explanation."""
+
+    actions: list[_ActionGist]
+    responsible: EmployeeId | None = None
+    turns: dict[str, dict[str, str]] = {}
+    chosen: dict[str, EmployeeId] = {}
+
+
+class _HistoryKeys(msgspec.Struct, frozen=True):
+    open_task_keys: dict[str, str] = {}
+
+
+class _SnapshotKeys(msgspec.Struct):
+    history: _HistoryKeys = _HistoryKeys()
+
+
+class _PlanTurns(msgspec.Struct):
+    turns: dict[str, dict[str, str]] = {}
+
+
+_read_gist = codec.excerpt(_PlanGist)
+_read_keys = codec.excerpt(_SnapshotKeys)
+_read_turns = codec.excerpt(_PlanTurns)
 
 
 _SLICE = Prepared(
@@ -298,7 +326,7 @@ def turns_before(conn: Connection, period: Period, groups: Collection[str]) -> d
         if not rows:
             break
         for _, plan in rows:
-            for group, turns in codec.load_json(codec.decompress(plan)).get("turns", {}).items():
+            for group, turns in _read_turns(codec.decompress(plan)).turns.items():
                 found.setdefault(group, turns)
         before, looked = rows[-1][0], looked + len(rows)
     return found

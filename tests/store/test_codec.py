@@ -18,6 +18,7 @@ from hub.core.plan import Action, Fact, Nothing, Plan, Reason, StepKey
 from hub.core.records import Catalogue, EmployeeId
 from hub.core.snapshot import Snapshot
 from hub.store import codec
+from hub.testing.builders import answered
 
 #: the time zones of what comes in: the instant is kept, its zone may be written differently
 zones = st.sampled_from([UTC, timezone(timedelta(hours=3)), timezone(timedelta(hours=-5, minutes=-30))])
@@ -128,3 +129,19 @@ def test_bytes_that_do_not_fit_are_refused(data: bytes) -> None:
 def test_a_value_that_json_does_not_know_is_refused() -> None:
     with pytest.raises(TypeError):
         codec.dump_json(Fact(name="x", value=object()))  # type: ignore[arg-type]  # on purpose
+
+
+def test_an_interaction_in_another_order_or_with_a_whole_number_as_a_fraction_is_read_all_the_same() -> None:
+    """What other releases or people wrote: the quick reader refuses it, the forgiving one does not."""
+    call = answered()
+    told = codec.load_json(codec.INTERACTION.dump(call))
+    kind = told.pop("kind")
+    assert codec.INTERACTION.load(codec.dump_json(told | {"kind": kind})) == call
+    assert codec.INTERACTION.load(codec.dump_json({"kind": kind} | told | {"talk_seconds": 60.0})) == call
+
+
+@pytest.mark.parametrize("wrong", [{"talk_seconds": "long"}, {"direction": "sideways"}, {"kind": "letter"}])
+def test_an_interaction_that_fits_no_kind_is_refused(wrong: dict[str, str]) -> None:
+    told = codec.load_json(codec.INTERACTION.dump(answered()))
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        codec.INTERACTION.load(codec.dump_json(told | wrong))
