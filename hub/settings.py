@@ -47,6 +47,8 @@ class Settings(BaseSettings):
     directory_place: str = ""
     #: seconds after which a worker that is not heard of has its work taken over (PostgreSQL); it beats four times in it
     stalled_seconds: float = Field(default=8.0, ge=0.5, le=300)
+    #: seconds for which a process that begins is not ready for want of its first copy of the directory (PostgreSQL)
+    first_copy_seconds: float = Field(default=600.0, ge=0, le=86_400)
     #: megabytes that requests may take on this machine while PostgreSQL is away
     spool_megabytes: int = Field(default=1024, ge=1)
     #: names of the plugins to load, after commas; empty = all that are installed

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from hub.clock import Clock
 from hub.engine.projects import Projects
 from hub.errors import HubError
 from hub.store import directory_stream
@@ -47,16 +48,29 @@ class DirectoryCopies:
     ``ring`` lets the other processes know that there is something to copy.
     """
 
-    def __init__(self, store: Store, projects: Projects, directory: Directory, *, ring: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        projects: Projects,
+        directory: Directory,
+        clock: Clock,
+        *,
+        ring: Callable[[], None],
+        patience: float = 600,
+    ) -> None:
+        """``patience``: seconds after which what is here has to do, although the first copy is not complete."""
         self._store, self._projects, self._directory, self._ring = store, projects, directory, ring
+        self._clock, self._patience, self._began = clock, patience, clock.monotonic()
         self._own: set[Account] = set()
         self._news: dict[Account, _News] = {}
         self._guard = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._telling, self._copying = asyncio.Event(), asyncio.Event()
         self._turn = asyncio.Lock()
-        #: set once everything that was there when this process began is in its file
-        self.is_complete = asyncio.Event()
+        #: up to which change each account has to be copied before the first copy is complete; None: not asked yet
+        self._wanted: dict[Account, int] | None = None
+        #: when an account was last known to be here wholly, monotonic seconds
+        self._whole_at: dict[Account, float] = {}
 
     # --- whose --------------------------------------------------------------------------------------------------
 
@@ -81,17 +95,47 @@ class DirectoryCopies:
         """Another process told something."""
         self._copying.set()
 
-    async def tell_everything(self, project: str, connection: str) -> None:
-        """Tell the whole account: an import has put it into the file past this process."""
-        account, after = (project, connection), (0, "")
-        while rows := await asyncio.to_thread(self._directory.rows_after, project, connection, after, _PAGE):
-            page = rows
-            await self._store.write(lambda conn: directory_stream.put(conn, project, connection, page))  # noqa: B023 - awaited at once
-            after = rows[-1][:2]
-            # beside calls and chats: they share the connection
-            await asyncio.sleep(0.02)
-        await self._tell(account)
+    async def tell(
+        self, project: str, connection: str, refs: Sequence[tuple[int, str]], marks: Mapping[str, str]
+    ) -> None:
+        """Tell at once what an import has put into the file past this process; returns when others can copy it."""
+        async with self._turn:
+            await self._put((project, connection), refs, marks)
         self._ring()
+
+    # --- the first copy -----------------------------------------------------------------------------------------
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything is here that others had told when this process began; later changes follow by themselves.
+
+        An account that nobody has told anything of is not waited for: its import never ran.
+        """
+        return self._wanted is not None and not self._wanted
+
+    @property
+    def lacking(self) -> Mapping[Account, int] | None:
+        """How many changes of which accounts are still to come before `is_complete`, at most; None if nobody knows."""
+        if self._wanted is None:
+            return None
+        return {account: max(0, upto - self._upto(account)) for account, upto in self._wanted.items()}
+
+    @property
+    def may_answer(self) -> bool:
+        """Whether "unknown" may be believed here: the copy `is_complete`, or was waited for long enough."""
+        return self.is_complete or self.waits_for == 0
+
+    @property
+    def waits_for(self) -> float:
+        """Seconds for which this process still waits for its first copy, if that does not come."""
+        return max(0.0, self._began + self._patience - self._clock.monotonic())
+
+    def age(self, account: Account) -> float | None:
+        """Seconds since this process had all that was told of the account; None if it never had. Its own: 0."""
+        if account in self._own:
+            return 0.0
+        known = self._whole_at.get(account)
+        return None if known is None else max(0.0, self._clock.monotonic() - known)
 
     # --- running ------------------------------------------------------------------------------------------------
 
@@ -142,13 +186,7 @@ class DirectoryCopies:
         if news is None:
             return
         try:
-            refs = list(news.refs)
-            for start in range(0, max(len(refs), 1), _PAGE):
-                rows = self._directory.rows(*account, refs[start : start + _PAGE])
-                marks = news.marks if start + _PAGE >= len(refs) else {}
-                await self._store.write(
-                    lambda conn, rows=rows, marks=marks: directory_stream.put(conn, *account, rows, marks)  # type: ignore[misc]
-                )
+            await self._put(account, list(news.refs), news.marks)
         except BaseException:
             with self._guard:
                 later = self._news.setdefault(account, _News())
@@ -157,12 +195,20 @@ class DirectoryCopies:
             raise
         self._ring()
 
+    async def _put(self, account: Account, refs: Sequence[tuple[int, str]], marks: Mapping[str, str]) -> None:
+        """Bring records of this file to the others, page by page, and the marks with the last."""
+        for start in range(0, max(len(refs), 1), _PAGE):
+            rows = self._directory.rows(*account, refs[start : start + _PAGE])
+            with_last = marks if start + _PAGE >= len(refs) else {}
+            await self._store.write(
+                lambda conn, rows=rows, marks=with_last: directory_stream.put(conn, *account, rows, marks)  # type: ignore[misc]
+            )
+
     async def _copy_forever(self) -> None:
         while True:
             self._copying.clear()
             try:
                 await self._copy_all()
-                self.is_complete.set()
             except Exception as error:  # noqa: BLE001 - the file answers as it is until the database is back
                 log.warning("the directory is not copied: %s", error, extra={"action": "directory.uncopied"})
             try:
@@ -172,21 +218,27 @@ class DirectoryCopies:
                 pass
 
     async def _copy_all(self) -> None:
-        known = await self._store.read(directory_stream.heads)
-        for project in self._projects.all():
-            for connection in project.connections:
-                account = (project.name, connection.name)
-                if account in self._own or self._upto(account) >= known.get(account, 0):
-                    continue
-                await self._catch_up(account)
+        there = sorted((project.name, found.name) for project in self._projects.all() for found in project.connections)
+        known = await self._store.read(lambda conn: directory_stream.heads(conn, there))
+        if self._wanted is None:
+            self._wanted = dict(known)
+        for gone in self._wanted.keys() - set(there):
+            del self._wanted[gone]
+        for account in there:
+            upto = known.get(account, 0)
+            if account not in self._own and self._upto(account) < upto:
+                await self._catch_up(account, upto)
+            self._wanted.pop(account, None)
+            self._whole_at[account] = self._clock.monotonic()
 
     def _upto(self, account: Account) -> int:
         return int(self._directory.mark(*account, COPIED) or 0)
 
-    async def _catch_up(self, account: Account) -> None:
-        """Take over what there is, page by page: answers go between them."""
+    async def _catch_up(self, account: Account, upto: int | None = None) -> None:
+        """Take over what there is (as far as ``upto``), page by page: answers go between them."""
         after = self._upto(account)
-        while True:
+        # an import under way tells more all the time: the other accounts get their turn
+        while upto is None or after < upto:
             found = await self._store.read(
                 lambda conn, after=after: directory_stream.changes_after(conn, *account, after, _PAGE)  # type: ignore[misc]
             )

@@ -192,6 +192,7 @@ class Connections:
             begin_feed=feed.ensure_started,
             plugins=services.settings.plugins,
             progressed=partial(self._imported, key),
+            tell=None if self._copies is None else partial(self._copies.tell, *key),
         )
         services.feeds[key], services.importers[key] = feed, importer
         label = f"{project.name}/{account.name}"
@@ -224,9 +225,6 @@ class Connections:
                 )
                 await account.resumed.wait()
                 await asyncio.sleep(1)
-            else:
-                if self._copies is not None:
-                    await self._copies.tell_everything(account.project, account.name)
 
     def _imported(self, key: Key, progress: Progress) -> None:
         if progress.is_done:

@@ -41,7 +41,14 @@ class Fleet:
         settings, store = services.settings, services.store
         self._stalled = timedelta(seconds=settings.stalled_seconds)
         self.bell = Bell(store.url, words=WORDS, heard=heard)
-        self.copies = DirectoryCopies(store, services.projects, services.directory, ring=lambda: self.bell.ring("copy"))
+        self.copies = services.copies = DirectoryCopies(
+            store,
+            services.projects,
+            services.directory,
+            services.clock,
+            ring=lambda: self.bell.ring("copy"),
+            patience=settings.first_copy_seconds,
+        )
         self.placement = Placement(
             store,
             services.clock,

@@ -30,9 +30,11 @@ from pydantic import BaseModel, ConfigDict
 from hub.clock import Clock, SystemClock
 from hub.errors import Banned, NeedsCredentials, Stale, Throttled, Unavailable, VendorError
 from hub.plugins import load_plugins
-from hub.ports import ConnectionContext, ConnectionState
-from hub.store.directory import Directory
+from hub.ports import Changes, ConnectionContext, ConnectionState
+from hub.store.directory import AS_OF, Directory
+from hub.store.directory_file import KINDS
 from hub.store.directory_fold import records_of
+from hub.store.schema import microseconds
 
 __all__ = ["FATES", "Begin", "main"]
 
@@ -65,6 +67,8 @@ class Begin(BaseModel):
     plugins: tuple[str, ...]
     #: seconds that one request may take
     timeout: float
+    #: tell with each page which records it brought: other processes copy them
+    tells_records: bool = False
 
 
 class Parent:
@@ -193,10 +197,18 @@ async def read_account(begin: Begin, parent: Parent, clock: Clock, state: Connec
                         progress=page.progress,
                         records=len(records_of(page)),
                         requests=transport.requests,
+                        **(_brought(page) if begin.tells_records else {}),
                     )
             finally:
                 await session.close()
     parent.tell("done", requests=transport.requests)
+
+
+def _brought(page: Changes) -> Message:
+    """Kinds and ids of what the page brought, and up to when it is complete if it says so."""
+    refs = (*(record.ref for record in records_of(page)), *page.deleted)
+    marks = {} if page.as_of is None else {AS_OF: str(microseconds(page.as_of))}
+    return {"refs": [(KINDS[ref.kind], ref.id) for ref in refs], "marks": marks}
 
 
 async def run(parent: Parent) -> int:

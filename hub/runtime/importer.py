@@ -2,7 +2,8 @@
 
 A kill of either process loses nothing: the child tells a page after the directory has it, the parent stores where to
 go on, and the next import goes on from there. What people change meanwhile comes by the feed, which has its position
-before the import begins.
+before the import begins. Where several processes keep copies of the directory they get each page as it comes, before
+its cursor is stored: a worker that takes the account over half-way goes on with everything that was read (H9).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 import logging
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 
 #: kept with the directory's own content: a directory that was thrown away must be imported again
 IMPORTED_MARK = "imported"
+#: the same for one that has begun and goes on from its cursor
+_BEGUN_MARK = "importing_by_page"
 _LINE_LIMIT = 16 * 2**20
 #: progress is shown in steps of this, not page by page
 _SHOWN_STEP = 0.01
@@ -81,11 +84,15 @@ class Importer:
         begin_feed: Callable[[], Awaitable[None]],
         plugins: tuple[str, ...] = (),
         progressed: Callable[[Progress], None] = lambda _: None,
+        tell: Callable[[Sequence[tuple[int, str]], Mapping[str, str]], Awaitable[None]] | None = None,
     ) -> None:
-        """``begin_feed`` gives the feed its position (`Feed.ensure_started`), before anything is read."""
+        """``begin_feed`` gives the feed its position (`Feed.ensure_started`), before anything is read.
+
+        ``tell`` gets kinds and ids, and marks, of each page that the directory has; returns when others can copy it.
+        """
         self.account, self._store, self._clock = account, store, clock
         self._directory, self._begin_feed, self._plugins = directory, begin_feed, plugins
-        self._progressed = progressed
+        self._progressed, self._tell = progressed, tell
         self._lock = asyncio.Lock()
         self._shown = -1.0
         self._records = 0
@@ -137,12 +144,12 @@ class Importer:
     async def _prepare(self, afresh: bool) -> None:
         """Start anew where the directory knows nothing of an earlier import."""
         account = self.account
-        row_is_stale = self.is_needed() and not account.directory.mark(account.project, account.name, "importing")
+        row_is_stale = self.is_needed() and not account.directory.mark(account.project, account.name, _BEGUN_MARK)
         if afresh or row_is_stale:
             await self._store.write(
                 lambda conn: projects.set_import(conn, account.project, account.name, cursor="", progress=0.0)
             )
-            account.directory.set_mark(account.project, account.name, "importing", self._clock.now().isoformat())
+            account.directory.set_mark(account.project, account.name, _BEGUN_MARK, self._clock.now().isoformat())
         if row_is_stale:
             account.is_imported = False
             await self._store.write(lambda conn: projects.forget_import(conn, account.project, account.name))
@@ -175,7 +182,7 @@ class Importer:
             )
         )
         mark_imported(account.directory, account.project, account.name, now)
-        account.directory.set_mark(account.project, account.name, "importing", "")
+        account.directory.set_mark(account.project, account.name, _BEGUN_MARK, "")
         account.is_imported = True
         progress = Progress(share=1.0, records=self._records, requests=self._requests, is_done=True)
         self._progressed(progress)
@@ -238,6 +245,7 @@ class Importer:
             "cursor": cursor,
             "plugins": self._plugins,
             "timeout": account.request_timeout.total_seconds(),
+            "tells_records": self._tell is not None,
         }
 
     async def _serve(self, child: Process, requests_before: int, locks: AsyncExitStack) -> bool:
@@ -304,6 +312,9 @@ class Importer:
         self._pages += 1
         share = min(0.99, message["progress"] if message["progress"] is not None else max(0.0, self._shown))
         cursor = message["cursor"]
+        if self._tell is not None:
+            # the child waits at its pipe meanwhile: no more than some pages are ever untold
+            await self._tell([(kind, id) for kind, id in message["refs"]], message["marks"])
         await self._store.write(
             lambda conn: projects.set_import(conn, account.project, account.name, cursor=cursor, progress=share)
         )

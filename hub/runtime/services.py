@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hub.clock import Clock
+from hub.engine.directory_copies import DirectoryCopies
 from hub.engine.projects import Projects
 from hub.plugins import Plugins
 from hub.runtime.account import Account
@@ -79,6 +80,8 @@ class Services:
     shared_pace: FilePace | PostgresPace | None = None
     #: raises LeaseLost where another worker may have this one's accounts by now; asked before each request
     guard: Callable[[], None] | None = None
+    #: the copy of the directory that this process keeps of the others; None on SQLite and in commands
+    copies: DirectoryCopies | None = None
     #: where this process keeps its files, among several
     place: Place | None = None
 

@@ -30,7 +30,12 @@ _AFTER = text(
     "SELECT kind, id, version, seen, body, change FROM hub_directory"
     " WHERE project = :project AND connection = :connection AND change > :after ORDER BY change LIMIT :most"
 )
-_HEADS = text("SELECT project, connection, max(change) FROM hub_directory GROUP BY project, connection")
+# one step down the index for each account, however many records it has
+_HEADS = text(
+    "SELECT account.project, account.name, (SELECT max(change) FROM hub_directory AS told"
+    " WHERE told.project = account.project AND told.connection = account.name)"
+    " FROM unnest(CAST(:projects AS text[]), CAST(:names AS text[])) AS account (project, name)"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +74,8 @@ def changes_after(conn: Connection, project: str, connection: str, after: int, m
     )
 
 
-def heads(conn: Connection) -> dict[tuple[str, str], int]:
-    """The number of the last change of every account."""
-    return {(project, connection): change for project, connection, change in conn.execute(_HEADS)}
+def heads(conn: Connection, accounts: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """The number of the last change of each of ``accounts`` of which anything was told."""
+    asked = {"projects": [project for project, _ in accounts], "names": [name for _, name in accounts]}
+    found = conn.execute(_HEADS, asked)
+    return {(project, connection): change for project, connection, change in found if change is not None}

@@ -2,7 +2,8 @@
 
 Raw ASGI, and synchronous once the question is read: nothing here waits, unless the policy lets a caller whom the
 directory does not know be asked of the CRM within the budget. After the secret is known there is no error status:
-whatever breaks, the answer is the channel's empty one and the telephony's own scheme goes on.
+whatever breaks, the answer is the channel's empty one and the telephony's own scheme goes on. Only to a proxy that has
+another process to ask (`ASKS_OTHERS`) one whose copy of the directory is not there yet says 503 instead of "unknown".
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from hub.web.forwarding_journal import Journal, Recent
 from hub.web.headers import SECURITY_HEADERS
 from hub.web.limits import Unread, Watch, read_body
 from hub.web.metrics import Counts
-from hub.web.webhooks import NOT_FOUND, send_answer
+from hub.web.webhooks import NOT_FOUND, empty_answer, send_answer
 
 __all__ = ["Forwarding"]
 
@@ -53,7 +54,11 @@ MOST_UNDER_WAY = 1000
 #: how far back answers are remembered over a restart
 REMEMBERED = timedelta(minutes=2)
 
+#: a proxy in front sends it to say that it asks another process after a 503, and never passes that on (deploy/nginx)
+ASKS_OTHERS = (b"x-hub-asks-others", b"yes")
+
 _EMPTY = Reply()
+_ASK_OTHERS = empty_answer(503, b"the directory is being copied\n")
 _NO_HISTORY = History()
 _ZERO = timedelta(0)
 _UNREAD = ForwardingQuestion(caller=None)
@@ -70,6 +75,8 @@ class _Told:
     age: timedelta | None = None
     #: the directory is still filling: an unknown caller may be known to the CRM
     is_importing: bool = False
+    #: the caller is not known here, and perhaps is to other processes: their records are still being copied
+    is_copying: bool = False
     asked_crm: str = ""
     is_repeated: bool = False
 
@@ -134,6 +141,10 @@ class Forwarding:
             )
             self._counts.forwarded[project.name, channel.name, "failed"] += 1
             await self._send(send, _empty_reply(source, channel), None)
+            return
+        if told.is_copying and ASKS_OTHERS in scope["headers"]:
+            self._counts.forwarded[project.name, channel.name, "left to others"] += 1
+            await send_answer(send, _ASK_OTHERS)
             return
         await self._send(send, reply, told.age)
         # counting and telling the story come later, many at once: together they cost as much as the look-up
@@ -217,7 +228,7 @@ class Forwarding:
             and told.answer.reason.code == "new_client"
         ):
             told = await self._ask_crm(project, channel, policy, question, told, now, began)
-        if question.uuid:
+        if question.uuid and not told.is_copying:
             self.recent.keep(project.row.name, channel.name, question.uuid, told.answer.destination)
         return told
 
@@ -253,7 +264,15 @@ class Forwarding:
                 history = self._history(name, caller)
         found = answer(caller, holders, history, policy, now)
         age = None if seen is None else max(now - moment(seen), _ZERO)
-        return _Told(answer=found, connection=told_by, age=age, is_importing=is_importing)
+        copies = self._services.copies
+        is_copying = copies is not None and not told_by and caller is not None and not copies.may_answer
+        return _Told(
+            answer=found,
+            connection=told_by,
+            age=age,
+            is_importing=is_importing or is_copying,
+            is_copying=is_copying,
+        )
 
     def _whose(self, connection: LiveConnection) -> Whose:
         """`_employees_of`, made once for each state of the connection."""
@@ -302,6 +321,7 @@ class Forwarding:
                 log.warning("a CRM could not be asked: %s", failure, extra={"action": "forwarding.unasked"})
             told = self._decide(project, policy, caller, now)
             told.asked_crm = "failed" if failures else "answered"
+            told.is_copying &= bool(failures)
         except TimeoutError:
             told.asked_crm = "too slow"
         finally:

@@ -42,6 +42,10 @@ async def readyz(request: Request) -> Response:
 
     A CRM that is down, or a plugin that is broken, does not make the hub unready: the rest works (H1, H4). Nor does a
     database that is away where the spool takes what comes in: whoever sent nothing here any more would lose calls.
+
+    Among several processes one that begins is not ready before it has its first copy of the directory: it would tell
+    the telephony that it does not know callers whom the others know. It is waited for `HUB_FIRST_COPY_SECONDS` at most,
+    and not while the database is away, since then no copy comes.
     """
     services: Services = request.app.state.services
     is_writable = await _is_writable(services)
@@ -50,6 +54,8 @@ async def readyz(request: Request) -> Response:
         is_ready = is_writable
     else:
         is_ready = not spool.is_full or (is_writable and not spool.waiting)
+    if services.copies is not None and is_writable and not services.copies.may_answer:
+        is_ready = False
     status = 200 if is_ready else 503
     if not is_near(request):
         return JSONResponse({"ready": is_ready}, status_code=status)
@@ -67,6 +73,26 @@ async def _is_writable(services: Services) -> bool:
     except Exception:  # noqa: BLE001 - whatever the database raises, the answer is "no"
         return False
     return True
+
+
+def _copy(services: Services) -> dict[str, Any] | None:
+    """How far the first copy of the directory is; None where the directory is this process's alone."""
+    copies = services.copies
+    if copies is None:
+        return None
+    if copies.is_complete:
+        return {"is_complete": True}
+    lacking = copies.lacking
+    return {
+        "is_complete": False,
+        "lacks": "nobody could be asked yet"
+        if lacking is None
+        else [
+            {"project": project, "connection": connection, "changes": changes}
+            for (project, connection), changes in sorted(lacking.items())
+        ],
+        "ready_anyway_in_seconds": round(copies.waits_for),
+    }
 
 
 def _details(services: Services, is_writable: bool) -> dict[str, Any]:
@@ -88,6 +114,7 @@ def _details(services: Services, is_writable: bool) -> dict[str, Any]:
     return {
         "store": "ok" if is_writable else "the database cannot be written",
         "spool": None if spool is None else {"waiting": spool.waiting, "is_full": spool.is_full},
+        "directory": _copy(services),
         "plugins": sorted(services.plugins.names),
         "broken_plugins": {failure.plugin: failure.problem for failure in services.plugins.failures},
         "projects": {

@@ -81,12 +81,15 @@ class Caller:
     """Tells the hub of calls over HTTP; retries nothing, remembers what was answered 2xx."""
 
     url: str
-    #: of further web processes: every call goes to one of them all
+    #: of further web processes: every call goes to one of them all, and on to the next if that one does not answer,
+    #: as a proxy in front does it
     more: tuple[str, ...] = ()
     seed: int = 1
     accepted: dict[str, Sent] = field(default_factory=dict)
     #: told, but no answer came: stored or not, nobody knows
     unanswered: dict[str, Sent] = field(default_factory=dict)
+    #: why a process did not say 2xx, by its place among the addresses
+    refusals: Counter[str] = field(default_factory=Counter)
     clients: int = 0
     calls: int = 0
     _random: random.Random = field(init=False)
@@ -110,15 +113,24 @@ class Caller:
         )
         body = _webhook(sent, LOGINS[number % len(LOGINS)], self.calls)
         for _ in range(2 if draw.random() < 0.15 else 1):
-            try:
-                answer = await http.post(draw.choice((self.url, *self.more)), params={"moment": "after"}, json=body)
-            except httpx.HTTPError:
-                self.unanswered[sent.uniq] = sent
-                continue
-            if answer.is_success:
-                self.accepted[sent.uniq] = sent
+            addresses = list(enumerate((self.url, *self.more), start=1))
+            draw.shuffle(addresses)
+            for place, address in addresses:
+                if await self._is_accepted(http, place, address, body):
+                    self.accepted[sent.uniq] = sent
+                    break
             else:
                 self.unanswered[sent.uniq] = sent
+
+    async def _is_accepted(self, http: httpx.AsyncClient, place: int, address: str, body: dict[str, str]) -> bool:
+        try:
+            answer = await http.post(address, params={"moment": "after"}, json=body)
+        except httpx.HTTPError as error:
+            self.refusals[f"{place}: {type(error).__name__}"] += 1
+            return False
+        if not answer.is_success:
+            self.refusals[f"{place}: {answer.status_code}"] += 1
+        return answer.is_success
 
     async def call_forever(self, per_second: float) -> None:
         """Call until cancelled."""

@@ -59,14 +59,28 @@ class Seat:
     nursery: asyncio.subprocess.Process
     pid: int = 0
     is_ready: bool = False
+    #: how the last life ended
+    status: int = 0
+    #: lives that ended before they served
+    stillborn: int = 0
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
     _heard: asyncio.Event = field(default_factory=asyncio.Event)
     _reading: asyncio.Task[None] | None = None
 
     async def start(self, crash_at: str = "") -> None:
-        """Begin a life; returns when it serves."""
+        """Begin a life; again if it ends before it serves, as systemd does it; returns when it serves."""
+        async with asyncio.timeout(120):
+            while True:
+                await self._begin(crash_at)
+                # a checkpoint may come before a worker serves
+                if self.is_ready or self.status == -signal.SIGKILL:
+                    return
+                self.stillborn += 1
+                await asyncio.sleep(2)
+
+    async def _begin(self, crash_at: str) -> None:
         assert self.nursery.stdin is not None
-        self.pid, self.is_ready = 0, False
+        self.pid, self.is_ready, self.status = 0, False, 0
         self._ended.clear()
         if self._reading is None:
             self._reading = asyncio.create_task(self._read(), name=f"seat {self.port}")
@@ -84,6 +98,7 @@ class Seat:
             self.pid = said.get("pid", self.pid)
             self.is_ready |= "ready" in said
             if "ended" in said:
+                self.status = said["ended"]
                 self._ended.set()
             self._heard.set()
 
@@ -218,7 +233,14 @@ async def crash_fleet(
         without_row=sorted(set(caller.accepted) - set(order)),
         disordered=_disordered(records, order),
         attention=[f"{key}: {note}" for key, note in refused],
-        report={"accepted": len(caller.accepted), "unanswered": len(caller.unanswered), "kills": dict(kills)},
+        report={
+            "accepted": len(caller.accepted),
+            "unanswered": len(caller.unanswered.keys() - caller.accepted.keys()),
+            "refusals": dict(sorted(caller.refusals.items())),
+            "stillborn": {f"{seat.role} {seat.port}": seat.stillborn for seat in (*webs, *workers) if seat.stillborn},
+            "kills": dict(kills),
+            "factor": timing.factor,
+        },
     )
 
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from hub.runtime.account import Health
 from hub.runtime.importer import ImportStopped, Progress
 from hub.runtime.pace import Urgency, urgency
 from hub.store import projects
+from hub.store.directory import Directory
 from tests.runtime.connected import CRM, PROJECT, Connected, connected, until
 
 
@@ -144,6 +145,43 @@ async def test_an_import_goes_on_where_a_killed_parent_stopped(tmp_path: Path, a
         assert is_whole(company)
         whole = len([one for one in sandbox.requests() if one["path"] in ("/api/v4/leads", "/api/v4/contacts")])
         assert whole - read < PAGES - 2
+
+
+async def test_a_process_that_takes_an_import_over_half_way_has_every_page_that_was_read(
+    tmp_path: Path, amocrm: tuple[Sandbox, str]
+) -> None:
+    """H6, H9: others copy each page before its cursor is stored, so what is not read again is in their files too."""
+    sandbox, _ = amocrm
+    pages: list[int] = []
+    async with connected(tmp_path, *amocrm, **MANY_PAGES) as company:
+        here = company.account.directory
+        with Directory(tmp_path / "other.db") as there:
+
+            def copy(refs: Sequence[tuple[int, str]], marks: Mapping[str, str]) -> None:
+                there.take_over(PROJECT, CRM, here.rows(PROJECT, CRM, refs), marks)
+
+            async def tell(refs: Sequence[tuple[int, str]], marks: Mapping[str, str]) -> None:
+                await asyncio.to_thread(copy, refs, marks)
+                pages.append(len(refs))
+
+            here.told = lambda _project, _connection, refs, marks: copy(refs, marks)
+            running = asyncio.create_task(company.importer(company.feed(), tell=tell).run())
+            await until(lambda: len(pages) >= 5)
+            # they see the import while it goes on
+            assert sum(there.counts(PROJECT, CRM).values()) >= sum(pages) // 2
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            assert row_of(company).import_cursor
+            # a page is bounded, and so is what waits to be told
+            assert max(pages) <= 3 * MANY_PAGES["page_size"]
+            here.told = None
+            company.account.directory, company.directory_path = there, tmp_path / "other.db"
+            before = len(sandbox.requests())
+            await company.importer(company.feed(), tell=tell).run()
+            assert is_whole(company)
+            # the deals come first: those of the five pages are not read again
+            again = [one["path"] for one in sandbox.requests()[before:]]
+            assert again.count("/api/v4/leads") < DEALS // 4 // 50
 
 
 async def test_what_changes_during_the_import_comes_by_the_feed(tmp_path: Path, amocrm: tuple[Sandbox, str]) -> None:

@@ -262,8 +262,8 @@ async def test_a_copy_follows_the_owner_and_goes_on_as_owner(store: Store, tmp_p
     assert phone is not None
     with Directory(tmp_path / "a.db") as here, Directory(tmp_path / "b.db") as there:
         rung = asyncio.Event()
-        owner = DirectoryCopies(store, _Projects(), here, ring=rung.set)  # type: ignore[arg-type]
-        copy = DirectoryCopies(store, _Projects(), there, ring=lambda: None)  # type: ignore[arg-type]
+        owner = DirectoryCopies(store, _Projects(), here, SystemClock(), ring=rung.set)  # type: ignore[arg-type]
+        copy = DirectoryCopies(store, _Projects(), there, SystemClock(), ring=lambda: None)  # type: ignore[arg-type]
         running = [asyncio.create_task(one.run()) for one in (owner, copy)]
         await asyncio.sleep(0)
         await owner.own("auto", "amocrm")
@@ -289,6 +289,32 @@ async def test_a_copy_follows_the_owner_and_goes_on_as_owner(store: Store, tmp_p
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+async def test_copies_follow_an_import_while_it_goes_on(store: Store, tmp_path: Path) -> None:
+    """H6, H9: what the importing child put into its parent's file is told page by page, and is in every copy."""
+    with (
+        Directory(tmp_path / "a.db") as here,
+        Directory(tmp_path / "a.db") as child,
+        Directory(tmp_path / "b.db") as there,
+    ):
+        rung = asyncio.Event()
+        owner = DirectoryCopies(store, _Projects(), here, SystemClock(), ring=rung.set)  # type: ignore[arg-type]
+        copy = DirectoryCopies(store, _Projects(), there, SystemClock(), ring=lambda: None)  # type: ignore[arg-type]
+        await owner.own("auto", "amocrm")
+        copying = asyncio.create_task(copy.run())
+        await until(lambda: copy.is_complete)
+        assert copy.age(("auto", "amocrm")) is not None
+        for page in range(2):
+            ids = [str(page * 700 + number) for number in range(700)]
+            child.fold("auto", "amocrm", Changes(contacts=tuple(Contact(id=id, name="") for id in ids)), NOW)
+            await owner.tell("auto", "amocrm", [(1, id) for id in ids], {"feed": f"page {page}"})
+            assert rung.is_set()
+            copy.wake()
+            await until(lambda: there.counts("auto", "amocrm").get(RecordKind.CONTACT) == len(ids) * (page + 1))  # noqa: B023 - awaited at once
+            await until(lambda: there.mark("auto", "amocrm", "feed") == f"page {page}")  # noqa: B023 - awaited at once
+        copying.cancel()
+        await asyncio.gather(copying, return_exceptions=True)
 
 
 class _Connection:
