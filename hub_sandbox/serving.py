@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import sys
@@ -15,7 +16,11 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-__all__ = ["SandboxServer", "listening_socket", "run_until_stopped", "serve_app"]
+__all__ = ["ATTENDED", "SandboxServer", "listening_socket", "run_until_stopped", "serve_app"]
+
+#: set in the environment by whoever starts a sandbox and holds its standard input: when that input ends, since the
+#: one who held it is gone in whatever way, the sandbox ends too
+ATTENDED = "HUB_SANDBOX_ATTENDED"
 
 _START_SECONDS = 15.0
 
@@ -104,7 +109,7 @@ def run_until_stopped(
     app: ASGIApp, *, host: str = "127.0.0.1", port: int = 0, listening: Callable[[str], str] = lambda address: address
 ) -> None:
     """Serve until SIGTERM or SIGINT, then return. Once it serves, one line is printed: what ``listening`` says of the
-    address, the address itself by default."""
+    address, the address itself by default. Where `ATTENDED` is set, the end of standard input ends it as well."""
     with listening_socket(port, host) as listener:
         line = listening(f"http://{host}:{listener.getsockname()[1]}")
 
@@ -116,4 +121,15 @@ def run_until_stopped(
         # still have to be written
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
-        SandboxServer(app, announce).run(sockets=[listener])
+        server = SandboxServer(app, announce)
+        if os.environ.get(ATTENDED):
+            threading.Thread(target=_stop_with_input, args=(server,), name="attended", daemon=True).start()
+        server.run(sockets=[listener])
+
+
+def _stop_with_input(server: SandboxServer) -> None:
+    """End ``server`` when nobody holds this process's standard input any more."""
+    # not sys.stdin: a thread that waits inside it would hold its lock when the interpreter ends
+    while os.read(0, 4096):
+        pass
+    server.stop()

@@ -58,7 +58,7 @@ def _plugins(services: Services) -> Iterator[Line]:
     public = services.settings.public_url
     yield Line(
         what="public address",
-        is_ok=bool(public),
+        is_ok=bool(public) or not services.settings.is_production,
         text=public or "set HUB_PUBLIC_URL to the https address under which vendors reach the hub",
     )
 
@@ -104,7 +104,9 @@ async def _connection(services: Services, project: LiveProject, name: str) -> Li
             await account.close()
     except HubError as err:
         return Line(what=what, is_ok=False, text=str(err))
-    unbound = sorted(employee for employee in found.inactive if not employee.startswith("@"))
+    unbound = sorted(employee for employee in found.inactive - found.userless if not employee.startswith("@"))
     if unbound:
-        return Line(what=what, is_ok=False, text=f"no active user for {', '.join(unbound)}: bind them in the set-up")
+        who = ", ".join(f"{found.names[employee]} ({employee})" for employee in unbound)
+        what_to_do = f'match them in the set-up, or say crm_users = {{ {name} = "" }} of who shall have none'
+        return Line(what=what, is_ok=False, text=f"no active user for {who}: {what_to_do}")
     return Line(what=what, is_ok=True, text=f"{catalogue.account_name}: {len(catalogue.users)} users")

@@ -71,7 +71,7 @@ class Employee(Part):
     #: name of a schedule; "" = the project's
     schedule: str = ""
     absences: tuple[Absence, ...] = ()
-    #: the CRM's user by connection, where e-mail or name does not tell
+    #: the CRM's user by connection, where e-mail or name does not tell; "" = has none there, on purpose
     crm_users: Mapping[str, str] = {}
 
     @field_validator("roles")

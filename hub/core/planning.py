@@ -369,7 +369,7 @@ class Making:
             Notify(
                 key=StepKey(f"{self.facts.interaction.id}/notify"),
                 employees=told,
-                text=self.text(self.outcome.notice or "{{ status }} {{ client }} {{ phone }}", "notice"),
+                text=self.text(self.outcome.notice or "{{ status }} {{ who }}", "notice"),
                 phone=self.facts.interaction.client.phones[0] if phones else None,
                 on=self.deal_ref or self.contact_ref,
                 reason=self.verdict.reason("notice"),

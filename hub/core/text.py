@@ -272,7 +272,16 @@ def _client(speaker: Speaker) -> str:
 def _who(speaker: Speaker) -> str:
     """The client's name with their number; the number alone where there is no name."""
     name, phone = _client(speaker), speaker.facts.phone
-    return name if name == phone or not phone else f"{name} {phone}"
+    if not phone or name == phone:
+        return name
+    return phone if _is_spelling_of(phone, name) else f"{name} {phone}"
+
+
+def _is_spelling_of(phone: str, name: str) -> bool:
+    """Whether ``name`` is no name but the number once more, as many a telephony fills it in."""
+    if not name[-1:].isdecimal() or any(char.isalpha() for char in name):
+        return False
+    return "".join(char for char in name if char.isdecimal())[-9:] == phone[-9:]
 
 
 @_once

@@ -6,12 +6,13 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
-from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from sqlalchemy import Connection
+from starlette.types import Receive, Scope, Send
 
 from hub.compose import Hub
 from hub.demo import audit, channels, traffic
@@ -34,7 +36,7 @@ from hub.settings import Settings
 from hub.store import inbox, projects, users, work
 from hub.store.crypto import hash_password
 from hub.store.inbox import InboxStatus
-from hub.web.app import build_app
+from hub.web.app import HubApp, build_app
 from hub.web.server import serve_forever
 
 __all__ = ["DemoOptions", "DemoSummary", "play"]
@@ -97,18 +99,20 @@ class _Scene:
 
 
 async def play(options: DemoOptions, console: Console) -> DemoSummary:
-    """Play the day; then, unless asked to stop, keep serving until interrupted."""
+    """Play the last working day; then, unless asked to stop, keep serving until interrupted."""
     async with AsyncExitStack() as stack:
+        _stop_as_by_keyboard(stack)
         data = _data_folder(options, stack)
-        day = traffic.generate(seed=options.seed, day=date.today(), calls=options.calls).to_record()  # noqa: DTZ011 - the user's own day
         level = os.environ.get("HUB_LOG_LEVEL", "warning")
         settings = Settings(environment="development", data_directory=data, port=options.port, log_level=level)
         set_up_logs(settings)
         hub = Hub(settings)
+        played = traffic.last_working_day(hub.services.clock.now())
+        day = traffic.generate(seed=options.seed, day=played, calls=options.calls).to_record()
         scene = await _set_stage(hub, options, day, console, stack)
         make_project(
             hub.services,
-            policy=demo_policy(options.preset, day),
+            policy=demo_policy(options.preset, day, [crm.name for crm in scene.crms]),
             channels={name: channels.settings_of(name, address) for name, address in scene.channels.items()},
             crms={crm.name: await crm.settings() for crm in scene.crms},
         )
@@ -116,19 +120,30 @@ async def play(options: DemoOptions, console: Console) -> DemoSummary:
         _add_user(hub)
         await stack.enter_async_context(hub)
         await _imported(hub)
-        scene.address, serving = await _serve(hub, settings, stack)
+        told = asyncio.Event()
+        scene.address, serving = await _serve(hub, settings, stack, told)
         playing = asyncio.create_task(_play(scene), name="day")
-        await asyncio.wait({playing, serving}, return_when=asyncio.FIRST_COMPLETED)
-        if not playing.done():
-            # the web server hears the signals: once it was told to stop, the day is over
+        stopping = asyncio.create_task(told.wait(), name="told to stop")
+        await asyncio.wait({playing, serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if told.is_set() or not playing.done():
+            # the web server hears the signals: once it was told to stop, the day is over, with webhooks on their way
             playing.cancel()
-            await asyncio.gather(playing, return_exceptions=True)
+            await asyncio.gather(playing, stopping, return_exceptions=True)
+            await serving
             raise KeyboardInterrupt
         summary = playing.result()
         if not options.is_once:
             console.print("Serving until you press Ctrl+C.", style="bold")
             await serving
         return summary
+
+
+def _stop_as_by_keyboard(stack: AsyncExitStack) -> None:
+    """Let SIGTERM do what Ctrl+C does for as long as the demo lives: everything is closed in order, without a word."""
+    if threading.current_thread() is threading.main_thread():
+        stack.callback(signal.signal, signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
 
 
 async def _play(scene: _Scene) -> DemoSummary:
@@ -199,10 +214,27 @@ async def _imported(hub: Hub) -> None:
             await asyncio.sleep(0.05)
 
 
-async def _serve(hub: Hub, settings: Settings, stack: AsyncExitStack) -> tuple[str, asyncio.Task[None]]:
-    """Serve the hub's web in the background; its address, and the task that ends when it is told to stop."""
+@dataclass(frozen=True, slots=True)
+class _Web:
+    """The hub's web, which says so at once when it is told to stop."""
+
+    app: HubApp
+    told: asyncio.Event
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)
+
+    def stopping(self) -> None:
+        self.told.set()
+        self.app.stopping()
+
+
+async def _serve(
+    hub: Hub, settings: Settings, stack: AsyncExitStack, told: asyncio.Event
+) -> tuple[str, asyncio.Task[None]]:
+    """Serve the hub's web in the background; its address, and the task that ends some time after it was ``told``."""
     started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    app = build_app(hub.services)
+    app = _Web(build_app(hub.services), told)
     serving = asyncio.create_task(
         serve_forever(app, settings.host, settings.port, ready=started.set_result), name="web"
     )
@@ -368,7 +400,8 @@ def _show(scene: _Scene, summary: DemoSummary, findings: Sequence[tuple[str, aud
     console.print(f"  Console    {scene.address}/console/  (login {LOGIN}, password {PASSWORD})", highlight=False)
     place = f"HUB_ENVIRONMENT=development HUB_DATA_DIRECTORY={scene.hub.services.settings.data_directory}"
     console.print("  Why here?  a click on any line of the journal, or, in another terminal:", highlight=False)
-    console.print(f"             {place} .venv/bin/hub explain CALL-ID", highlight=False)
+    example = next((call["id"] for call in scene.day["calls"] if call["kind"] == "client"), "CALL-ID")
+    console.print(f"             {place} .venv/bin/hub explain {example}", highlight=False)
     for stage in scene.crms:
         console.print(f"  {stage.title:<10} {stage.address}/_sandbox/records", highlight=False)
 

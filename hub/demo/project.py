@@ -38,8 +38,11 @@ responsible = ["responsible", "senior"]
 """
 
 
-def demo_policy(preset: str, traffic: Mapping[str, Any]) -> str:
-    """The preset's text with this company's employees and numbers; comments stay."""
+def demo_policy(preset: str, traffic: Mapping[str, Any], crms: Sequence[str] = ()) -> str:
+    """The preset's text with this company's employees and numbers; comments stay.
+
+    Of the employees whom the CRMs do not have as users it says so for ``crms``: it is meant, not forgotten.
+    """
     folder = resources.files("hub") / "presets"
     known = sorted(one.name.removesuffix(".toml") for one in folder.iterdir() if one.name.endswith(".toml"))
     if preset not in known:
@@ -51,6 +54,7 @@ def demo_policy(preset: str, traffic: Mapping[str, Any]) -> str:
     own["region"], own["time_zone"] = company["region"], company["timezone"]
     people = tomlkit.aot()
     private = list(traffic["private_lines"])
+    users = {user["email"] for user in traffic["preload"]["users"]}
     for employee in traffic["employees"]:
         row = tomlkit.table()
         row["id"] = employee["id"]
@@ -64,6 +68,8 @@ def demo_policy(preset: str, traffic: Mapping[str, Any]) -> str:
         if employee["login"]:
             row["logins"] = [employee["login"]]
             row["destinations"] = [employee["login"]]
+        if employee["email"] not in users:
+            row["crm_users"] = dict.fromkeys(crms, "")
         people.append(row)
     if private:
         people[0]["private_lines"] = private

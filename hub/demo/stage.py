@@ -6,6 +6,8 @@ Everything goes over HTTP, as it would with the vendors; the hub imports no plug
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
@@ -17,12 +19,27 @@ import httpx
 
 __all__ = ["CrmStage", "order", "sandbox_process"]
 
+#: what a sandbox gets to end by itself
+_END_SECONDS = 5.0
+
 
 @asynccontextmanager
 async def sandbox_process(module: str, *arguments: str) -> AsyncIterator[str]:
-    """Run ``python -m module`` until the block ends; gives the address that it prints first."""
+    """Run ``python -m module`` until the block ends; gives the address that it prints first.
+
+    It does not outlive this process, however that ends: its standard input is a pipe that only we hold, and it ends
+    with that (``hub_sandbox.serving.ATTENDED``). Ctrl+C in a terminal does not reach it: the hub ends first, and
+    meets no vendor that is gone.
+    """
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", module, *arguments, stdout=asyncio.subprocess.PIPE
+        sys.executable,
+        "-m",
+        module,
+        *arguments,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "HUB_SANDBOX_ATTENDED": "1"},
+        start_new_session=True,
     )
     try:
         assert process.stdout is not None
@@ -32,8 +49,19 @@ async def sandbox_process(module: str, *arguments: str) -> AsyncIterator[str]:
             raise RuntimeError(f"{module} did not start")
         yield line.decode().strip()
     finally:
-        if process.returncode is None:
-            process.terminate()
+        await _end(process)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Stop the sandbox, by force if it does not listen."""
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        async with asyncio.timeout(_END_SECONDS):
+            await process.wait()
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
         await process.wait()
 
 

@@ -23,7 +23,7 @@ from hub.demo import company
 from hub.demo.dialogue import make_chats, make_messages
 from hub.demo.traffic_record import FORMAT, CallRecord, FormRecord, LegRecord, Preload, RungRecord, TrafficFile, load
 
-__all__ = ["FORMAT", "CallRecord", "FormRecord", "Preload", "TrafficFile", "generate", "load"]
+__all__ = ["FORMAT", "CallRecord", "FormRecord", "Preload", "TrafficFile", "generate", "last_working_day", "load"]
 
 DEFAULT_DAY = date(2026, 7, 29)
 
@@ -31,6 +31,14 @@ DEFAULT_DAY = date(2026, 7, 29)
 def generate(*, seed: int = 7, day: date = DEFAULT_DAY, calls: int = 150) -> TrafficFile:
     """A day of about ``calls`` calls; the same arguments always make the same file."""
     return _Day(seed=seed, day=day, calls=calls).traffic()
+
+
+def last_working_day(now: datetime) -> date:
+    """The last day from Monday to Friday that is over for the company at ``now``: nothing of it lies ahead."""
+    day = now.astimezone(ZoneInfo(company.COMPANY["timezone"])).date() - timedelta(days=1)
+    while day.weekday() > 4:
+        day -= timedelta(days=1)
+    return day
 
 
 #: scenario -> how many of them in a day of 150 calls

@@ -35,6 +35,8 @@ class LiveConnection:
     employees: Mapping[UserId, EmployeeId] = field(default_factory=dict)
     #: employees who cannot be a responsible here: no user in this CRM, or a deactivated one
     inactive: frozenset[EmployeeId] = frozenset()
+    #: of those, who has no user here on purpose: the policy says so
+    userless: frozenset[EmployeeId] = frozenset()
     bound: Mapping[tuple[str, str], str] = field(default_factory=dict)
     names: Mapping[EmployeeId, str] = field(default_factory=dict)
     #: the CRM's field ids of the policy's further identity fields (J4), of contacts and companies, by their names
@@ -204,6 +206,10 @@ class Projects:
 
     def _connection(self, conn: Connection, row: CrmConnection, policy: Policy | None) -> LiveConnection:
         employees = dict(bindings.employees_by_user(conn, row.project, row.name))
+        userless = {
+            EmployeeId(one.id) for one in (policy.employees if policy else ()) if one.crm_users.get(row.name) == ""
+        }
+        employees = {user: who for user, who in employees.items() if who not in userless}
         for one in policy.employees if policy else ():
             # what the policy says goes before what the set-up matched (H12)
             chosen = find_user(row.catalogue, one.crm_users.get(row.name, ""))
@@ -244,6 +250,7 @@ class Projects:
             users=users,
             employees=employees,
             inactive=frozenset(inactive),
+            userless=frozenset(userless),
             bound=bound,
             names=names,
         )

@@ -215,7 +215,13 @@ class Importer:
     async def _run_child(self, cursor: str) -> None:
         """One child from beginning to end. Raises the VendorError that it met; _ChildDied if it met none."""
         child = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "hub.runtime.import_child", stdin=PIPE, stdout=PIPE, limit=_LINE_LIMIT
+            sys.executable,
+            "-m",
+            "hub.runtime.import_child",
+            stdin=PIPE,
+            stdout=PIPE,
+            limit=_LINE_LIMIT,
+            start_new_session=True,
         )
         before = self._requests
         try:

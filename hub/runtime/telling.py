@@ -5,7 +5,7 @@ Every function here is pure. Words of a policy (names of rows, tasks, stages) ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
@@ -30,6 +30,7 @@ __all__ = [
     "note_text",
     "outcome",
     "outcome_kind",
+    "outcomes",
     "reason_text",
     "role_name",
     "row_title",
@@ -61,23 +62,37 @@ _SECONDS = frozenset({"talk_seconds", "waiting_seconds"})
 
 
 def summary(story: Story, t: Translator) -> str:
-    """What happened and what came of it, in one or two sentences."""
-    parts = [headline(story.interaction, story.client.shown, t, _talker(story))]
-    if story.main:
-        parts.append(outcome(story.main, t, story.zone, beside=_alike(story, t)))
+    """What happened and what came of it, in a few sentences."""
+    parts = (headline(story.interaction, story.client.shown, t, _talker(story)), outcomes(story, t))
     return " ".join(part for part in parts if part)
 
 
-def _alike(story: Story, t: Translator) -> tuple[str, ...]:
-    """The other CRMs in which the very same was written (C8)."""
-    main = story.main
-    if main is None or main.state is not WorkState.FINISHED or any(found.is_failed for found in main.actions):
-        return ()
-    done = _did(main, t)
-    return tuple(
-        chapter.connection
-        for chapter in story.chapters[1:]
-        if chapter.state is WorkState.FINISHED and not chapter.failed and _did(chapter, t) == done
+def outcomes(story: Story, t: Translator) -> str:
+    """What came of it in every CRM that it went to (C8): trouble first, those that hold the same told together.
+
+    "" where no CRM was connected.
+    """
+    # where something failed or is in doubt the sentence is that CRM's alone
+    told: dict[tuple[str, str], list[Chapter]] = {}
+    for chapter in sorted(story.chapters, key=lambda chapter: chapter.state is not WorkState.ATTENTION):
+        alone = chapter.connection if _is_troubled(chapter) else ""
+        told.setdefault((alone, _sentence(chapter, t, story.zone, "{crm}")), []).append(chapter)
+    sentences = []
+    for (_, text), chapters in told.items():
+        crms = ", ".join(chapter.connection for chapter in chapters)
+        sentence = _sentence(chapters[0], t, story.zone, crms)
+        sentences.append(sentence if len(told) == 1 or "{crm}" in text else f"{crms}: {sentence}")
+    whose: dict[str, list[str]] = {}
+    for chapter in story.chapters:
+        if said := _responsible(chapter, t):
+            whose.setdefault(said, []).append(chapter.connection)
+    sentences += [said if len(whose) == 1 else f"{', '.join(crms)}: {said}" for said, crms in whose.items()]
+    return " ".join(sentences)
+
+
+def _is_troubled(chapter: Chapter) -> bool:
+    return chapter.state is WorkState.ATTENTION or any(
+        found.is_failed or found.state is StepState.IN_DOUBT for found in chapter.actions
     )
 
 
@@ -145,39 +160,47 @@ def _talker(story: Story) -> str:
     return story.legs[0].who if story.legs else ""
 
 
-def outcome(chapter: Chapter, t: Translator, zone: ZoneInfo, *, beside: Sequence[str] = ()) -> str:
-    """What came of it in one CRM, in one sentence; ``beside`` names those in which the same was done."""
-    crms = ", ".join((chapter.connection, *beside))
+def outcome(chapter: Chapter, t: Translator, zone: ZoneInfo) -> str:
+    """What came of it in one CRM, and whose it is."""
+    parts = (_sentence(chapter, t, zone, chapter.connection), _responsible(chapter, t))
+    return " ".join(part for part in parts if part)
+
+
+def _sentence(chapter: Chapter, t: Translator, zone: ZoneInfo, crms: str) -> str:
+    """What came of it in the CRM of ``chapter``, in one sentence that calls it ``crms``."""
     if chapter.decided_at is None:
         if chapter.state is WorkState.ATTENTION:
             return t("outcome.attention", note=note_text(chapter.note, t))
         if chapter.decide_at is None:
             return t("outcome.not_over")
         return t("outcome.undecided", at=t.clock(chapter.decide_at, zone))
-    nothing = next((found.action for found in chapter.actions if isinstance(found.action, Nothing)), None)
-    if nothing is not None and not _did(chapter, t):
-        return t("outcome.nothing", reason=reason_text(nothing.reason, t))
     done = _did(chapter, t)
+    nothing = next((found.action for found in chapter.actions if isinstance(found.action, Nothing)), None)
+    if nothing is not None and not done:
+        return t("outcome.nothing", reason=reason_text(nothing.reason, t))
     if chapter.is_shadow:
-        text = t("outcome.shadow", done=done) if done else t("outcome.shadow_nothing")
-    elif chapter.failed:
-        text = t("outcome.failed", note=note_text(chapter.failed[0].note or chapter.note, t), crm=chapter.connection)
-    elif chapter.state is WorkState.ATTENTION:
-        text = t("outcome.attention", note=note_text(chapter.note, t))
-    elif any(found.state is StepState.IN_DOUBT for found in chapter.actions):
-        text = t("outcome.in_doubt", done=done, crm=chapter.connection)
-    elif any(found.state is not None and found.state.is_outstanding for found in chapter.actions):
-        text = t("outcome.writing", done=done, crm=chapter.connection)
-    else:
-        text = t("outcome.done", done=done, crm=crms) if done else t("outcome.no_actions")
-    if chapter.responsible:
-        chosen = next((found for found in chapter.candidates if found.is_chosen), None)
-        if chosen is None:
-            text += " " + t("outcome.responsible", who=chapter.responsible.name)
-        else:
-            reason = reason_text(chosen.reason, t, chapter.names)
-            text += " " + t("outcome.responsible_because", who=chapter.responsible.name, reason=reason)
-    return text
+        return t("outcome.shadow", done=done) if done else t("outcome.shadow_nothing")
+    if chapter.failed:
+        return t("outcome.failed", note=note_text(chapter.failed[0].note or chapter.note, t), crm=crms)
+    if chapter.state is WorkState.ATTENTION:
+        return t("outcome.attention", note=note_text(chapter.note, t))
+    if any(found.state is StepState.IN_DOUBT for found in chapter.actions):
+        return t("outcome.in_doubt", done=done, crm=crms)
+    if any(found.state is not None and found.state.is_outstanding for found in chapter.actions):
+        return t("outcome.writing", done=done, crm=crms)
+    return t("outcome.done", done=done, crm=crms) if done else t("outcome.no_actions")
+
+
+def _responsible(chapter: Chapter, t: Translator) -> str:
+    """Whose it is and why; "" where nothing is decided, or nothing was to be written."""
+    is_nothing = any(isinstance(found.action, Nothing) for found in chapter.actions) and not _did(chapter, t)
+    if chapter.decided_at is None or is_nothing or not chapter.responsible:
+        return ""
+    chosen = next((found for found in chapter.candidates if found.is_chosen), None)
+    if chosen is None:
+        return t("outcome.responsible", who=chapter.responsible.name)
+    reason = reason_text(chosen.reason, t, chapter.names)
+    return t("outcome.responsible_because", who=chapter.responsible.name, reason=reason)
 
 
 def _did(chapter: Chapter, t: Translator) -> str:

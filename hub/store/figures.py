@@ -22,6 +22,7 @@ __all__ = [
     "count_calls",
     "count_in_doubt",
     "in_doubt",
+    "last_call_at",
     "oldest_waiting",
     "unconnected",
 ]
@@ -79,6 +80,17 @@ def count_calls(conn: Connection, project: str, since: datetime, until: datetime
     )
     bodies = (codec.load_json(row[0]) for row in rows)
     return Counter((body["direction"], body["disposition"]) for body in bodies)
+
+
+def last_call_at(conn: Connection, project: str, until: datetime) -> datetime | None:
+    """When the last call before ``until`` began; None if there was none yet."""
+    found: datetime | None = conn.execute(
+        select(interaction.c.started_at)
+        .where(interaction.c.project == project, interaction.c.started_at < until, interaction.c.kind == "call")
+        .order_by(interaction.c.started_at.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+    return found
 
 
 def count_in_doubt(conn: Connection, project: str) -> int:

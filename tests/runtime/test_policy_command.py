@@ -122,6 +122,7 @@ def test_a_crm_user_that_the_policy_names_goes_before_what_was_matched(services:
         'id = "oleg"', 'id = "oleg"\ncrm_users = { amocrm = "O.Gromov@Nordtea.example" }'
     )
     policy = policy.replace('id = "anna"', 'id = "anna"\ncrm_users = { amocrm = "nobody@nordtea.example" }')
+    policy = policy.replace('id = "irina"', f'id = "irina"\ncrm_users = {{ {CRM} = "" }}')
     policy += f'[[crm]]\nname = "{CRM}"\nplugin = "zoho"\n[channels.{CHANNEL}]\nsource = "jivo"\n'
     catalogue = Catalogue(users=(CrmUser(id=UserId("7"), name="Громов Олег", email="o.gromov@nordtea.example"),))
 
@@ -137,6 +138,8 @@ def test_a_crm_user_that_the_policy_names_goes_before_what_was_matched(services:
     live = services.projects.get(PROJECT)
     assert live.connections[0].users == {EmployeeId("oleg"): "7"}
     assert EmployeeId("oleg") not in live.connections[0].inactive
+    # who has no user there on purpose is nobody's task to bind, and gets nothing there either
+    assert live.connections[0].userless == {EmployeeId("irina")} < live.connections[0].inactive
     assert live.problems == {
         "employees.anna.crm_users": "amocrm has no user 'nobody@nordtea.example'",
         "crm.amocrm.plugin": "the set-up has 'amocrm', not 'zoho'",

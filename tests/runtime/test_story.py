@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,12 +11,15 @@ import pytest
 from hub_amocrm.sandbox import Sandbox, serve
 
 from hub.core.phone import Phone
+from hub.core.records import EmployeeId
+from hub.core.revise import StepState
 from hub.core.text import Language
 from hub.language import LANGUAGES, translator
-from hub.runtime.story import Story, load_story, story_json
-from hub.runtime.telling import story_text, summary
+from hub.runtime.story import Chapter, Person, Story, load_story, story_json
+from hub.runtime.telling import outcomes, story_text, summary
 from hub.store import codec, forwarding_log, interactions
 from hub.store.forwarding_log import ForwardingEntry
+from hub.store.work import WorkState
 from tests.end_to_end.world import CHANNEL, CRM, PROJECT, World, world
 
 CALL = {
@@ -86,6 +90,7 @@ async def test_a_story_tells_facts_candidates_winner_actions_answers_and_cost(tm
             assert [answer.age for answer in story.answers] == [timedelta(seconds=2)]
             assert len(story.received) == 1
             _told_in_every_language(story)
+            _tells_every_crm(story, chapter)
             assert orjson.loads(orjson.dumps(story_json(story)))["chapters"][0]["winner"]["name"] == "Z1"
 
 
@@ -105,6 +110,27 @@ def _told_in_every_language(story: Story) -> None:
         # nothing is left in the words of the code
         assert "reason." not in text
         assert "{" not in text
+
+
+def _tells_every_crm(story: Story, chapter: Chapter) -> None:
+    """C8: who holds the same is told together, who holds something else beside them, trouble before all."""
+    t = translator("en")
+    alone = outcomes(story, t)
+    assert alone.startswith(f"Written to {CRM}: a new contact, a new deal")
+    like = replace(chapter, connection="zoho")
+    same = outcomes(replace(story, chapters=(chapter, like)), t)
+    assert same == alone.replace(f"to {CRM}:", f"to {CRM}, zoho:")
+    less = replace(like, actions=chapter.actions[:1])
+    assert f"Written to zoho: {t('did.create_contact')}. Responsible:" in outcomes(
+        replace(story, chapters=(chapter, less)), t
+    )
+    refused = replace(like, actions=(replace(chapter.actions[0], state=StepState.REJECTED, note="no such field"),))
+    troubled = outcomes(replace(story, chapters=(chapter, replace(refused, state=WorkState.ATTENTION))), t)
+    assert troubled.startswith(f"zoho refused: no such field. Written to {CRM}: ")
+    another = replace(like, responsible=Person(id=EmployeeId("olena"), name="Олена Коваль"), candidates=())
+    whose = outcomes(replace(story, chapters=(chapter, another)), t)
+    assert "zoho: Responsible: Олена Коваль." in whose
+    assert f"{CRM}: Responsible: Ирина Белова" in whose
 
 
 async def test_a_refused_action_tells_the_crms_own_words(tmp_path: Path) -> None:
@@ -137,8 +163,6 @@ async def test_another_projects_interaction_is_no_story(tmp_path: Path) -> None:
         async with world(tmp_path, sandbox, address) as found:
             await found.webhook("after", CALL)
             await found.settled(1)
-            from dataclasses import replace
-
             live = found.hub.services.projects.get(PROJECT)
             other = replace(live, row=replace(live.row, name="other"))
             store = found.hub.services.store

@@ -6,18 +6,21 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
+from babel import dates
 from sqlalchemy import Connection, insert
 from starlette.routing import Mount, Route
 
 from hub.clock import FakeClock
-from hub.core.interaction import ClientId, ProjectId
+from hub.core.interaction import ClientId, InteractionId, ProjectId
 from hub.core.waiting import dismissal_key
 from hub.store import dues, interactions, schema, users, waiting
 from hub.store.crypto import hash_password
+from hub.testing.builders import answered
 from hub.testing.messages import message
 from hub.web.console.routes import ROUTES
 from hub.web.console.security import GuessLimit
@@ -106,6 +109,26 @@ async def test_no_reply_needed_is_one_button_where_the_client_waits(browser: htt
     assert look.key == dismissal_key(client, told.id)
     await store.write(lambda conn: waiting.end(conn, client, told.id))
     assert "no-reply" not in (await browser.get(address)).text
+
+
+async def test_the_first_page_shows_the_last_day_that_had_calls(
+    browser: httpx.AsyncClient, web: Web, clock: FakeClock
+) -> None:
+    """U2: before the day's first call the figures are those of the last day that had any, which they name."""
+    now = clock.now()
+    zone = web.services.projects.get(PROJECT).policy.zone  # type: ignore[union-attr]  # it has one
+    for number, at in enumerate((now, now - timedelta(days=3), now - timedelta(days=3, minutes=1))):
+        told = replace(answered(), id=InteractionId(f"call-{number}"), external_id=str(number), started_at=at)
+        told = replace(told, project=ProjectId(PROJECT))
+        put = partial(interactions.put, found=told, client_id=ClientId("c1"), received_at=now, decide_at=None)
+        await web.services.store.write(put)
+    await _log_in(browser)
+    today = now.astimezone(zone).date().isoformat()
+    assert f"status=answered&amp;since={today}&amp;until={today}" in (await browser.get(f"/console/{PROJECT}/")).text
+    clock.advance(timedelta(days=1))
+    page = (await browser.get(f"/console/{PROJECT}/")).text
+    assert f"status=answered&amp;since={today}&amp;until={today}" in page
+    assert f'<span class="soft small">{dates.format_date(now.astimezone(zone).date(), "d MMM y", "uk")}</span>' in page
 
 
 def _stored(folder: Path) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
@@ -55,12 +55,15 @@ async def dashboard(visit: Visit) -> Response:
     live, t, now = visit.project, visit.t, visit.services.clock.now()
     zone = live.policy.zone if live.policy else ZoneInfo("UTC")
     today = now.astimezone(zone).date()
-    since = datetime.combine(today, time(), zone).astimezone(UTC)
     journal = f"/console/{live.name}/journal"
-    day = f"since={today.isoformat()}&until={today.isoformat()}"
 
     def read(conn: Connection) -> Dashboard:
-        calls = figures.count_calls(conn, live.name, since, since + timedelta(days=1))
+        # before the day's first call the last day that had any says more than zeros do
+        last = figures.last_call_at(conn, live.name, _begin(today + timedelta(days=1), zone))
+        shown = last.astimezone(zone).date() if last else today
+        of_day = t.day(shown, zone) if shown != today else ""
+        day = f"since={shown.isoformat()}&until={shown.isoformat()}"
+        calls = figures.count_calls(conn, live.name, _begin(shown, zone), _begin(shown + timedelta(days=1), zone))
         answered = sum(count for (_, end), count in calls.items() if end == Disposition.ANSWERED)
         voicemail = sum(count for (_, end), count in calls.items() if end == Disposition.VOICEMAIL)
         missed = sum(
@@ -80,13 +83,16 @@ async def dashboard(visit: Visit) -> Response:
                     value=t.number(answered),
                     href=f"{journal}?status=answered&{day}",
                     colour="good",
+                    hint=of_day,
                 ),
                 Figure(
                     label=t("figure.missed"),
                     value=t.number(missed),
                     href=f"{journal}?status=missed&{day}",
                     colour="bad" if missed else "",
-                    hint=t.count("figure.voicemail", voicemail) if voicemail else "",
+                    hint=" · ".join(
+                        said for said in (of_day, t.count("figure.voicemail", voicemail) if voicemail else "") if said
+                    ),
                 ),
                 Figure(
                     label=t("figure.waiting"),
@@ -115,3 +121,7 @@ async def dashboard(visit: Visit) -> Response:
 
     model = await visit.services.store.read(read)
     return page("console/dashboard.html", await visit.frame("dashboard"), model)
+
+
+def _begin(day: date, zone: ZoneInfo) -> datetime:
+    return datetime.combine(day, time(), zone).astimezone(UTC)

@@ -16,7 +16,7 @@ from hub.core.interaction import InteractionId
 from hub.engine.projects import LiveProject
 from hub.language import Translator
 from hub.runtime.story import Story, load_story
-from hub.runtime.telling import headline, outcome, outcome_kind
+from hub.runtime.telling import headline, outcome_kind, outcomes
 from hub.store import events, figures, interactions
 from hub.store.interactions import JournalFilter, Stored
 from hub.store.work import WorkState
@@ -263,7 +263,7 @@ def line_of_story(story: Story, t: Translator) -> Line:
         channel=story.interaction.channel,
         ended=outcome_kind(story.interaction),
         headline=headline(story.interaction, story.client.shown, t, who),
-        outcome=outcome(worst, t, story.zone) if worst else t("outcome.no_crm"),
+        outcome=outcomes(story, t) or t("outcome.no_crm"),
         state=worst.state.value if worst and worst.state else "",
         responsible=main.responsible.name if main and main.responsible else "",
     )
