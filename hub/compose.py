@@ -261,7 +261,8 @@ class Hub:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        # a job that is due now would ask accounts that are being closed
+        # nothing begins any more: no job that asks the accounts, no account for a project that is given away
+        self.connections.end()
         await self._cancel([task for task in self._background if task.get_name() == "scheduler"])
         if self.fleet is not None and self._works:
             await self.fleet.give_back()

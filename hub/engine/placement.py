@@ -56,6 +56,9 @@ class Placement:
         self._role, self._host, self._beat, self._stalled = role, host, beat, stalled
         self._gained, self._giving, self._dropped = gained, giving, dropped
         self._over = asyncio.Event()
+        self._is_ending = False
+        #: a project is not given while it is being gained
+        self._moving = asyncio.Lock()
         self.tenure: Tenure | None = None
         #: the projects whose accounts are this worker's
         self.own: frozenset[str] = frozenset()
@@ -118,11 +121,14 @@ class Placement:
 
     async def end(self) -> None:
         """Give everything back in order, before the process ends."""
-        for project in sorted(self.own):
-            try:
-                await self._give(project)
-            except LeaseLost:
-                break
+        # the beats go on meanwhile, or others would cut the connection off
+        self._is_ending = True
+        async with self._moving:
+            for project in sorted(self.own):
+                try:
+                    await self._give(project)
+                except LeaseLost:
+                    break
         if self.tenure is not None:
             await asyncio.to_thread(self.tenure.close)
             self._store.tenure = None
@@ -137,7 +143,8 @@ class Placement:
     async def _place_forever(self, tenure: Tenure) -> None:
         while True:
             try:
-                await self._place(tenure)
+                async with self._moving:
+                    await self._place(tenure)
             except LeaseLost:
                 return
             except Exception:
@@ -145,6 +152,8 @@ class Placement:
             await asyncio.sleep(_LOOK.total_seconds())
 
     async def _place(self, tenure: Tenure) -> None:
+        if self._is_ending:
+            return
         found = await tenure.write(self._look)
         wanted = [project.name for project in self._projects.all()]
         for gone in sorted(self.own - set(wanted)):

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+import httpx
+
 from hub.clock import Clock
 from hub.core.records import RecordKind
 from hub.errors import Banned, NeedsCredentials, Unavailable, VendorError
@@ -51,6 +53,8 @@ class Account:
     sink: str
     session: SinkSession
     context: ConnectionContext
+    #: the way to the vendor that ``context.http`` takes
+    transport: httpx.AsyncBaseTransport
     capabilities: SinkCapabilities
     pacer: Pacer
     directory: Directory
@@ -68,6 +72,8 @@ class Account:
     written_at: datetime | None = None
     #: up to when each kind of record is known to be complete
     complete_until: dict[RecordKind, datetime] = field(default_factory=dict)
+    #: nothing is asked any more: the hub ends, the settings changed, or another process has it
+    is_closed: bool = False
     #: set when a stopped account may go on
     resumed: asyncio.Event = field(default_factory=asyncio.Event)
     _failures: int = 0
@@ -87,11 +93,14 @@ class Account:
         return datetime.fromisoformat(text) if text else datetime(1970, 1, 1, tzinfo=UTC)
 
     async def close(self) -> None:
-        """Release the session and its connections."""
+        """Release the session and its connections; whoever asks still, or later, hears that it cannot be reached.
+
+        What became of such a request says nothing about the CRM: the health stays as it was. The client itself stays
+        open, for a closed one raises what nobody expects of a vendor.
+        """
+        self.is_closed = True
+        await self.transport.aclose()
         await self.session.close()
-        await self.context.http.aclose()
-        # a transport says goodbye on the loop's next turn; if the loop ends before, its socket is left open
-        await asyncio.sleep(0)
 
     def succeeded(self) -> None:
         """The vendor answered."""
@@ -121,7 +130,11 @@ class Account:
     @property
     def may_ask(self) -> bool:
         """True if a request may be tried now."""
-        return self.health.may_ask and (self._retry_at is None or self._retry_at <= self.clock.now())
+        return (
+            not self.is_closed
+            and self.health.may_ask
+            and (self._retry_at is None or self._retry_at <= self.clock.now())
+        )
 
     def resume(self) -> None:
         """Credentials were renewed, settings changed, or a person says that the ban is lifted."""
@@ -131,7 +144,7 @@ class Account:
 
     def set_health(self, health: Health, reason: str) -> None:
         """Say how the connection is; one line when it goes and one when it is back."""
-        if health is self.health:
+        if health is self.health or self.is_closed:
             return
         before, self.health, self.health_reason = self.health, health, reason
         level = logging.INFO if health is Health.READY else logging.WARNING

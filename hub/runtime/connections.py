@@ -90,6 +90,7 @@ class Connections:
         #: by which custom fields each connection's records are found, as the directory was told
         self._key_fields: dict[Key, frozenset[str]] = {}
         self._giving: set[str] = set()
+        self._is_ending = False
         self._lock = asyncio.Lock()
 
     # --- following ----------------------------------------------------------------------------------------------
@@ -97,6 +98,8 @@ class Connections:
     async def follow(self) -> None:
         """Start what is new, stop what is gone, restart what changed its settings, refresh everybody's names."""
         async with self._lock:
+            if self._is_ending:
+                return
             wanted: dict[Key, tuple[LiveProject, LiveConnection]] = {
                 (project.name, connection.name): (project, connection)
                 for project in self._services.projects.all()
@@ -241,6 +244,10 @@ class Connections:
             await account.fold_own(codec.load_changes(body), ended)
 
     # --- stopping -----------------------------------------------------------------------------------------------
+
+    def end(self) -> None:
+        """The process ends: from now on no account is opened, whatever changes."""
+        self._is_ending = True
 
     async def release(self, project: str) -> None:
         """Let the project's accounts go to another worker: what is on its way may end, nothing new leaves."""

@@ -25,6 +25,8 @@ class MissingRecords:
         self._account = account
         self._wanted: dict[RecordRef, None] = {}
         self._next: asyncio.Task[None] | None = None
+        #: those that have begun and the next one
+        self._asking: set[asyncio.Task[None]] = set()
         self._lock = asyncio.Lock()
 
     async def read(self, refs: Sequence[RecordRef]) -> None:
@@ -34,6 +36,8 @@ class MissingRecords:
         self._wanted.update(dict.fromkeys(refs))
         if self._next is None:
             self._next = asyncio.create_task(self._ask(), name=f"missing records of {self._account.name}")
+            self._asking.add(self._next)
+            self._next.add_done_callback(self._asking.discard)
         # one asker giving up must not take the answer from the others
         await asyncio.shield(self._next)
 
@@ -59,6 +63,7 @@ class MissingRecords:
 
     async def close(self) -> None:
         """Stop what is under way."""
-        if self._next is not None:
-            self._next.cancel()
-            await asyncio.gather(self._next, return_exceptions=True)
+        asking = list(self._asking)
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)

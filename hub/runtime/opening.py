@@ -37,10 +37,11 @@ def open_account(
     pacer = _pacer(services, capabilities.pace, row.sink, project.name, row.name)
     timing = project.policy.timing if project.policy else None
     seconds = timing.request_timeout.total_seconds() if timing else 20.0
+    transport = PacedTransport(
+        httpx.AsyncHTTPTransport(verify=certificates(), limits=httpx.Limits(max_connections=16)), pacer
+    )
     http = httpx.AsyncClient(
-        transport=PacedTransport(
-            httpx.AsyncHTTPTransport(verify=certificates(), limits=httpx.Limits(max_connections=16)), pacer
-        ),
+        transport=transport,
         timeout=httpx.Timeout(connect=min(10.0, seconds), read=seconds, write=seconds, pool=seconds),
         follow_redirects=False,
     )
@@ -64,6 +65,7 @@ def open_account(
         sink=row.sink,
         session=sink.open(context),
         context=context,
+        transport=transport,
         capabilities=capabilities,
         pacer=pacer,
         directory=services.directory,

@@ -14,8 +14,8 @@ import heapq
 import itertools
 import math
 import random
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -271,20 +271,60 @@ class Pacer:
 
 
 class PacedTransport(httpx.AsyncBaseTransport):
-    """Sends each request when its scope's pacer allows; the only way out to a vendor."""
+    """Sends each request when its scope's pacer allows; the only way out to a vendor.
+
+    Whoever still asks while it closes is told that there is no connection: nobody has to be stopped before, and no
+    connection is made that nobody would close.
+    """
 
     def __init__(self, inner: httpx.AsyncBaseTransport, pacer: Pacer) -> None:
         self._inner = inner
         self.pacer = pacer
+        self._is_closed = False
+        #: the requests that have no answer yet
+        self._asking: set[asyncio.Timeout] = set()
+        self._is_quiet = asyncio.Event()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        place = await self.pacer.acquire()
-        self.pacer.guard()
-        self.pacer.sent(place)
+        is_sent = False
         try:
-            return await self._inner.handle_async_request(request)
-        finally:
-            self.pacer.answered(place)
+            async with self._until_closed():
+                place = await self.pacer.acquire()
+                self.pacer.guard()
+                self.pacer.sent(place)
+                is_sent = True
+                try:
+                    return await self._inner.handle_async_request(request)
+                finally:
+                    self.pacer.answered(place)
+        except TimeoutError as err:
+            if is_sent:
+                raise httpx.ReadError("the connection was closed before the answer came", request=request) from err
+            raise httpx.ConnectError("the connection is closed", request=request) from err
+
+    @asynccontextmanager
+    async def _until_closed(self) -> AsyncIterator[None]:
+        """Raises TimeoutError where `aclose` came before."""
+        if self._is_closed:
+            raise TimeoutError
+        async with asyncio.timeout(None) as asking:
+            self._asking.add(asking)
+            try:
+                yield
+            finally:
+                self._asking.discard(asking)
+                if not self._asking:
+                    self._is_quiet.set()
 
     async def aclose(self) -> None:
+        """Cut off what has no answer yet, refuse what comes, release the connections; may be called twice."""
+        self._is_closed = True
+        now = asyncio.get_running_loop().time()
+        for asking in list(self._asking):
+            asking.reschedule(now)
+        while self._asking:
+            self._is_quiet.clear()
+            await self._is_quiet.wait()
         await self._inner.aclose()
+        # a socket says goodbye on the loop's next turn; if the loop ends before, it is left open
+        await asyncio.sleep(0)
