@@ -6,7 +6,6 @@ Each row ends with the fault gone and the CRM as if nothing had happened.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -14,18 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_amocrm.sandbox import Sandbox, SandboxConfig, serve
+from hub_amocrm.sandbox import Sandbox
 
-from hub.compose import Hub
 from hub.core.interaction import ClientId, Identity
 from hub.core.phone import Phone
 from hub.core.policy import load_policy
 from hub.core.revise import StepState
 from hub.runtime.timing import WriterTiming
-from hub.settings import Settings
 from hub.store import client_joins, projects, schema, steps
 from tests.end_to_end.test_spine import ANSWERED
 from tests.end_to_end.world import CRM, PROJECT, World, preset, world
+
+pytestmark = pytest.mark.usefixtures("each_engine")
 
 #: all that concerns doubt, a hundred times faster than in production
 FAST = '[timing]\nsettle = "0.02 s"\ndoubt_wait = "0.3 s"\nrequest_timeout = "1 s"\n'
@@ -244,23 +243,3 @@ def test_the_waits_of_production_are_longer_than_a_request_may_be_late() -> None
     """DESIGN 2 and 7: asked no earlier than sent + time-out + doubt wait, and twice; applied up to 20 s late."""
     assert WriterTiming().doubt_wait == load_policy(policy().replace(FAST, ""), "zoho-standard").timing.doubt_wait
     assert WriterTiming().doubt_wait > timedelta(seconds=20)
-
-
-async def test_a_lost_directory_is_not_taken_for_an_empty_crm(tmp_path: Path) -> None:
-    """DESIGN 3: the directory can be rebuilt; until it is, the CRM is asked, and no old client is made again."""
-    days = timedelta(days=3).total_seconds()
-    with serve(Sandbox(SandboxConfig(start_at=time.time() - days))) as (sandbox, address):
-        sandbox.person("create_contact", name="Old client", phone="380501112233", responsible_user_id=8800102)
-        sandbox.advance(days)
-        async with world(tmp_path, sandbox, address, policy=policy()):
-            pass
-        for file in (tmp_path / "var").glob("directory.db*"):
-            file.unlink()
-        # the import cannot begin for a while
-        sandbox.fail_next("GET", "/api/v4/events", kind="throttle", count=3)
-        hub = Hub(Settings(environment="development", data_directory=tmp_path / "var"))
-        async with hub:
-            company = World(hub=hub, sandbox=sandbox, address=address)
-            await company.webhook("after", ANSWERED)
-            await company.settled(1)
-        once(company)
