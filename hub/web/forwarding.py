@@ -1,9 +1,10 @@
 """Whom to ring: the telephony asks before a call, and is answered from the local directory (R2, R3, X9, DESIGN 5).
 
 Raw ASGI, and synchronous once the question is read: nothing here waits, unless the policy lets a caller whom the
-directory does not know be asked of the CRM within the budget. After the secret is known there is no error status:
-whatever breaks, the answer is the channel's empty one and the telephony's own scheme goes on. Only to a proxy that has
-another process to ask (`ASKS_OTHERS`) one whose copy of the directory is not there yet says 503 instead of "unknown".
+directory does not know be asked of the CRM within the budget, or a database over the network has to tell who talked
+last to a caller who is nobody's. After the secret is known there is no error status: whatever breaks, the answer is the
+channel's empty one and the telephony's own scheme goes on. Only to a proxy that has another process to ask
+(`ASKS_OTHERS`) one whose copy of the directory is not there yet says 503 instead of "unknown".
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from typing import TypeAlias
 
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import Receive, Scope, Send
 
 from hub.core.forwarding import Answer, Holder, answer, is_owned
@@ -53,6 +55,8 @@ MOST_UNDER_WAY = 1000
 
 #: how far back answers are remembered over a restart
 REMEMBERED = timedelta(minutes=2)
+#: how long a database over the network may take to tell who talked last, and how long it is left alone if it does not
+PATIENCE, LEFT_ALONE = timedelta(milliseconds=100), timedelta(seconds=5)
 
 #: a proxy in front sends it to say that it asks another process after a 503, and never passes that on (deploy/nginx)
 ASKS_OTHERS = (b"x-hub-asks-others", b"yes")
@@ -79,6 +83,8 @@ class _Told:
     is_copying: bool = False
     asked_crm: str = ""
     is_repeated: bool = False
+    #: who last talked to the caller would matter, and is not known in this process
+    lacks_history: bool = False
 
 
 #: project, channel, question, answer, seconds that it took, when it was asked
@@ -92,6 +98,8 @@ class Forwarding:
         self._services, self._counts = services, counts
         self.journal: Journal[_Answered] = Journal(services.store, counts, self._entry, services.intake.spool)
         self.recent = Recent()
+        #: (monotonic seconds) until then the database is not asked who last talked to a caller
+        self._remembers_from = 0.0
         self._known: dict[tuple[str, str], tuple[LiveConnection, Whose]] = {}
         self.watch = Watch(LONGEST, services.clock.monotonic)
         # asked once: a Protocol is looked through member by member
@@ -220,27 +228,33 @@ class Forwarding:
         policy = project.policy
         if policy is None:
             return _Told(answer=Answer(reason=Reason(code="no_policy")))
+        history = None
         told = self._decide(project, policy, question.caller, now)
+        if told.lacks_history and question.caller is not None:
+            history = await self._remembered(project.row.name, question.caller)
+            told = self._decide(project, policy, question.caller, now, history)
         if (
             policy.forwarding.ask_crm
             and not told.connection
             and question.caller is not None
             and told.answer.reason.code == "new_client"
         ):
-            told = await self._ask_crm(project, channel, policy, question, told, now, began)
+            told = await self._ask_crm(project, channel, policy, question, told, now, began, history)
         if question.uuid and not told.is_copying:
             self.recent.keep(project.row.name, channel.name, question.uuid, told.answer.destination)
         return told
 
-    def _decide(self, project: LiveProject, policy: Policy, caller: Phone | None, now: datetime) -> _Told:
-        """The answer from what is known here; microseconds.
+    def _decide(
+        self, project: LiveProject, policy: Policy, caller: Phone | None, now: datetime, history: History | None = None
+    ) -> _Told:
+        """The answer from what is known here, and the ``history`` if that lies elsewhere; microseconds.
 
         Of several CRMs the first counts in which the caller is somebody's, else the first that knows them (C8).
         """
         told_by, is_importing = "", False
         holders: tuple[Holder, ...] = ()
         seen: int | None = None
-        history = _NO_HISTORY
+        lacks_history = False
         if caller is not None:
             holders_of = self._services.directory.holders
             name = project.row.name
@@ -260,9 +274,12 @@ class Forwarding:
                     is_importing = True
                 if seen_at is not None and (seen is None or seen_at < seen):
                     seen = seen_at
-            if _needs_history(policy, holders):
-                history = self._history(name, caller)
-        found = answer(caller, holders, history, policy, now)
+            if history is None and _needs_history(policy, holders):
+                if self._services.store.is_sqlite:
+                    history = self._history(name, caller)
+                else:
+                    lacks_history = True
+        found = answer(caller, holders, history or _NO_HISTORY, policy, now)
         age = None if seen is None else max(now - moment(seen), _ZERO)
         copies = self._services.copies
         is_copying = copies is not None and not told_by and caller is not None and not copies.may_answer
@@ -272,6 +289,7 @@ class Forwarding:
             age=age,
             is_importing=is_importing or is_copying,
             is_copying=is_copying,
+            lacks_history=lacks_history,
         )
 
     def _whose(self, connection: LiveConnection) -> Whose:
@@ -284,11 +302,28 @@ class Forwarding:
         return whose
 
     def _history(self, project: str, caller: Phone) -> History:
-        store = self._services.store
-        if not store.is_sqlite:
-            # a database over the network must not be waited for here: the directory alone answers
+        found = self._services.store.read_now(partial(clients.find_last_talked, project=project, phone=caller))
+        return _NO_HISTORY if found is None else History(last_talked=found)
+
+    async def _remembered(self, project: str, caller: Phone) -> History:
+        """`_history` from a database over the network (H9), which nobody waits for while it is slow or away."""
+        monotonic = self._services.clock.monotonic
+        if monotonic() < self._remembers_from:
             return _NO_HISTORY
-        found = store.read_now(partial(clients.find_last_talked, project=project, phone=caller))
+        try:
+            async with asyncio.timeout(PATIENCE.total_seconds()):
+                found = await self._services.store.read(
+                    partial(clients.find_last_talked, project=project, phone=caller)
+                )
+        except (TimeoutError, SQLAlchemyError) as err:
+            self._remembers_from = monotonic() + LEFT_ALONE.total_seconds()
+            log.warning(
+                "who last talked to callers is not told for %d s: %s",
+                LEFT_ALONE.total_seconds(),
+                err or "the database is slow",
+                extra={"action": "forwarding.unremembered"},
+            )
+            return _NO_HISTORY
         return _NO_HISTORY if found is None else History(last_talked=found)
 
     async def _ask_crm(
@@ -300,6 +335,7 @@ class Forwarding:
         told: _Told,
         now: datetime,
         began: float,
+        history: History | None,
     ) -> _Told:
         """Ask the CRMs themselves for a caller whom the directory does not know, within the budget (R3)."""
         caller = question.caller
@@ -319,7 +355,7 @@ class Forwarding:
             for failure in failures:
                 # one CRM that fails is as good as one that does not know the caller
                 log.warning("a CRM could not be asked: %s", failure, extra={"action": "forwarding.unasked"})
-            told = self._decide(project, policy, caller, now)
+            told = self._decide(project, policy, caller, now, history)
             told.asked_crm = "failed" if failures else "answered"
             told.is_copying &= bool(failures)
         except TimeoutError:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, cast
 
 import pytest
+import sqlalchemy
 
 from hub.clock import FakeClock
 from hub.core.interaction import Identity
@@ -21,6 +23,7 @@ from hub.runtime.services import Services
 from hub.store import clients, codec, forwarding_log
 from hub.store.clients import JoinRules
 from hub.store.forwarding_log import ForwardingEntry
+from hub.web.forwarding import LEFT_ALONE
 from tests.web.conftest import (
     CHANNEL,
     CRM,
@@ -34,6 +37,8 @@ from tests.web.conftest import (
     serving,
     set_up,
 )
+
+pytestmark = pytest.mark.usefixtures("each_engine")
 
 QUESTION = {"call_id": "ua0_-1.1", "uuid": "u-1", "caller": "380501112233", "dst": "380441234567"}
 
@@ -73,6 +78,27 @@ async def test_without_either_who_talked_last_is_rung(web: Web) -> None:
     web.services.store.write_now(talked)
     answer = await web.client.post(web.forward(), json=question(STRANGER))
     assert answer.text == "380671110000"
+
+
+@pytest.mark.parametrize("each_engine", [pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True)
+async def test_a_database_that_does_not_answer_holds_no_caller_up(web: Web, clock: FakeClock) -> None:
+    """R3, H9: who talked last is known over the network only; once it is slow it is left alone for a while."""
+    store, now = web.services.store, clock.now()
+
+    def talked(conn: Any) -> None:
+        found = clients.resolve(conn, PROJECT, Identity(phones=(STRANGER,)), JoinRules(), now=now)
+        clients.set_last_talked(conn, found.client_id, EmployeeId("petro"), now)
+
+    store.write_now(talked)
+    with sqlalchemy.create_engine(store.url, poolclass=sqlalchemy.NullPool).connect() as other:
+        other.exec_driver_sql("LOCK TABLE client_key IN ACCESS EXCLUSIVE MODE")
+        began = time.monotonic()
+        answers = [await web.client.post(web.forward(), json=question(STRANGER)) for _ in range(5)]
+        assert [(answer.status_code, answer.text) for answer in answers] == [(200, "")] * 5
+        assert time.monotonic() - began < 5, "each may wait for a tenth of a second, and only the first does"
+    assert (await web.client.post(web.forward(), json=question(STRANGER))).text == ""
+    clock.advance(LEFT_ALONE)
+    assert (await web.client.post(web.forward(), json=question(STRANGER))).text == "380671110000"
 
 
 @pytest.mark.parametrize("caller", ["380671234567", "", "anonymous", "12", "x" * 500])
