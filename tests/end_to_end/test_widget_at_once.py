@@ -24,7 +24,7 @@ async def test_a_client_taken_while_their_call_is_being_finished_is_taken(
 ) -> None:
     """U1, X5: the lane has seen that nothing is left to write, and the click comes before it says so."""
     is_ending, may_end, has_ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
-    async with desk(tmp_path, amocrm, HEADS) as at:
+    async with desk(tmp_path, amocrm, HEADS, patience=0.5) as at:
         services = at.company.hub.services
         write = services.store.write
 

@@ -81,7 +81,7 @@ class World:
         )
         await self.hub.services.intake.accept(project=PROJECT, channel=CHANNEL, kind="hook", request=request)
 
-    async def until(self, holds: Callable[[], bool], seconds: float = 20) -> None:
+    async def until(self, holds: Callable[[], bool], seconds: float = 40) -> None:
         """Wait until ``holds``; fails with the state of the work after ``seconds``."""
         end = time.monotonic() + seconds
         while not holds():
@@ -90,7 +90,7 @@ class World:
                 raise AssertionError(f"not reached within {seconds} s; work: {states}; {self.sandbox.stats()}")
             await asyncio.sleep(0.02)
 
-    async def settled(self, interactions: int, seconds: float = 30) -> None:
+    async def settled(self, interactions: int, seconds: float = 60) -> None:
         """Wait until so many interactions are finished or need attention."""
 
         def ended() -> bool:

@@ -229,7 +229,7 @@ async def test_a_request_that_hangs_holds_its_place_for_two_windows_at_most() ->
         hanging = asyncio.create_task(http.get("http://127.0.0.1/"))
         await asyncio.sleep(0)
         began = time.monotonic()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await pacer.acquire()
         assert time.monotonic() - began < 3
         hanging.cancel()

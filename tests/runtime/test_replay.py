@@ -255,7 +255,8 @@ async def test_thousands_of_replays_go_behind_what_is_fresh(tmp_path: Path, amoc
         await publish(company, newer)
         report = replay(company)
         assert (len(report.to_do), report.is_bulk) == (count, True)
-        company.sandbox.switch(latency_ms=(150, 150))
+        # slow enough that the bulk is on its way when the call comes, however slow this machine is
+        company.sandbox.switch(latency_ms=(500, 500))
         replay(company, write=True)
         services = company.hub.services
 

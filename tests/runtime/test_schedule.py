@@ -33,7 +33,7 @@ def store(path: Path) -> Iterator[Store]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - the condition is another process's or a row of the store
             await asyncio.sleep(0.01)
 

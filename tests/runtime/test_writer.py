@@ -187,8 +187,8 @@ async def test_a_429_pauses_everything_and_counts_no_attempt(tmp_path: Path, amo
         assert len(company.records()["leads"]) == 1
         arrived = [one["at"] for one in company.sandbox.requests() if one["path"] == "/api/v4/leads/complex"]
         assert len(arrived) == 3
-        assert arrived[1] - arrived[0] > 0.85
-        assert arrived[2] - arrived[1] > 1.7
+        # that pauses grow is test_pace's: here another question's answer between them makes the next one small again
+        assert min(arrived[1] - arrived[0], arrived[2] - arrived[1]) > 0.85
 
 
 async def test_a_ban_stops_until_a_person_resumes(tmp_path: Path, amocrm: tuple[Sandbox, str]) -> None:

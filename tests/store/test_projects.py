@@ -189,7 +189,7 @@ async def test_a_lock_has_one_holder_per_connection_and_name(filled: Store) -> N
 
     await asyncio.gather(*(hold("auto", "refresh") for _ in range(10)))
     assert max(most) == 1
-    async with states.of("auto", "amo").lock("refresh"), asyncio.timeout(5):
+    async with states.of("auto", "amo").lock("refresh"), asyncio.timeout(30):
         await hold("auto", "import")
         await hold("shop", "refresh")
 

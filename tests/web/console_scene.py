@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 from hub_amocrm import sandbox as crm
 from hub_ringostat import sandbox as telephony
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from hub.compose import Hub
 from hub.runtime import setup, staffing
@@ -143,7 +143,7 @@ class Scene:
             }
         )
 
-    async def until(self, holds: Callable[[], bool | Awaitable[bool]], seconds: float = 20) -> None:
+    async def until(self, holds: Callable[[], bool | Awaitable[bool]], seconds: float = 40) -> None:
         """Wait until ``holds``, or fail."""
         end = time.monotonic() + seconds
         while True:
@@ -200,6 +200,7 @@ async def browser() -> AsyncIterator[Browser]:
     """Debian's Chromium."""
     if not os.access(CHROMIUM, os.X_OK):
         raise AssertionError("the browser is missing: apt-get install chromium")
+    expect.set_options(timeout=30_000)
     async with async_playwright() as playwright:
         found = await playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(FLAGS))
         try:

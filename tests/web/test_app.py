@@ -86,7 +86,7 @@ async def test_a_signal_stops_the_server_and_not_the_process(web: Web, number: s
     """What comes after the server (the hub's own end) must still run."""
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(serve_forever(web.app, "127.0.0.1", 0, ready=port.set_result))
-    assert await asyncio.wait_for(port, 5) > 0
+    assert await asyncio.wait_for(port, 30) > 0
     os.kill(os.getpid(), number)
     await asyncio.wait_for(serving, 10)
 
@@ -107,7 +107,7 @@ async def test_only_a_proxy_that_is_named_is_believed_for_whom_it_asks(proxies: 
 
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(serve_forever(app, "127.0.0.1", 0, ready=port.set_result, proxies=proxies))
-    address = f"http://127.0.0.1:{await asyncio.wait_for(port, 5)}"
+    address = f"http://127.0.0.1:{await asyncio.wait_for(port, 30)}"
     async with httpx.AsyncClient() as client:
         answer = await client.get(address, headers={"X-Forwarded-For": "198.51.100.9, 203.0.113.7"})
     serving.cancel()

@@ -177,7 +177,7 @@ async def test_a_question_that_never_ends_is_answered_empty(web: Web) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", web.port)
     writer.write(f"POST {web.forward()} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf".encode())
     await writer.drain()
-    assert b" 200 " in await asyncio.wait_for(reader.readline(), 5)
+    assert b" 200 " in await asyncio.wait_for(reader.readline(), 30)
     writer.close()
 
 
@@ -205,7 +205,7 @@ async def test_a_locked_journal_delays_no_answer(web: Web) -> None:
     loop = asyncio.get_running_loop()
 
     def block(_: object) -> None:
-        asyncio.run_coroutine_threadsafe(held.wait(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(held.wait(), loop).result(60)
 
     writing = asyncio.create_task(web.services.store.write(block))
     answer = await asyncio.wait_for(web.client.post(web.forward(), json=question()), 2)
@@ -363,7 +363,7 @@ async def test_the_same_question_while_the_crm_is_asked_waits_for_the_same_answe
     go = asyncio.Event()
     crm = ask(web, go.wait, budget="5s")
     first = asyncio.create_task(web.client.post(web.forward(), json=question(STRANGER, "same")))
-    await asyncio.wait_for(crm.begun.wait(), 5)
+    await asyncio.wait_for(crm.begun.wait(), 30)
     second = asyncio.create_task(web.client.post(web.forward(), json=question(STRANGER, "same")))
     await web.client.get("/healthz")
     go.set()

@@ -155,7 +155,7 @@ async def test_a_reply_may_wait_until_the_crm_has_the_contact(asked: Web) -> Non
     question = {"phone": STRANGER, "wants_id": True, "wait": 5}
 
     asking = asyncio.create_task(asked.client.post(HOOK, json=question))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not asked.services.store.read_now(lambda conn: inbox.unread(conn, limit=9)):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     know(asked.services, STRANGER, contact_of="2", id="late")

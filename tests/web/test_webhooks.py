@@ -99,7 +99,7 @@ async def test_a_body_that_never_ends_is_given_up(web: Web) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", web.port)
     writer.write(f"POST {web.hook()} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf".encode())
     await writer.drain()
-    line = await asyncio.wait_for(reader.readline(), 5)
+    line = await asyncio.wait_for(reader.readline(), 30)
     writer.close()
     assert b" 408 " in line
     assert stored(web) == []
@@ -137,13 +137,13 @@ async def test_a_store_that_hangs_is_answered_503(web: Web) -> None:
 
     def block(_: object) -> None:
         blocked.set()
-        held.wait(10)
+        held.wait(60)
 
     hanging = asyncio.create_task(web.services.store.write(block))
     await asyncio.to_thread(blocked.wait)
     web.app.desks["hook"].watch.longest = -1.0
     try:
-        answer = await asyncio.wait_for(web.client.post(web.hook(), json=CALL), 5)
+        answer = await asyncio.wait_for(web.client.post(web.hook(), json=CALL), 30)
     finally:
         held.set()
         await hanging

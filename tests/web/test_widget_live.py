@@ -314,7 +314,7 @@ async def test_open_tabs_are_known_to_all_processes_until_they_are_closed(
         return await services.store.read(lambda conn: presence.present(conn, PROJECT, clock.now()))
 
     async def until(wanted: set[tuple[str, EmployeeId]]) -> None:
-        end = time.monotonic() + 10
+        end = time.monotonic() + 30
         while await present() != wanted:
             assert time.monotonic() < end, await present()
             await asyncio.sleep(0.01)

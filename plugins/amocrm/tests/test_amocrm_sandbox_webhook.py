@@ -97,7 +97,7 @@ def receiver(listening: Receiver) -> Receiver:
 
 
 def wait_for(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not true():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.005)

@@ -135,7 +135,7 @@ async def test_connecting_subscribes_and_what_people_do_is_told_at_once(hooked: 
     (channel,) = office.sandbox.world.channels.values()
     assert [event.partition(".")[2] for event in channel.events] == ["all"] * 5
     lead = office.someone("Leads")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         raw = await told.get()
     request = RawRequest(method="POST", body=raw, received_at=datetime.now(UTC))
     changes = office.sink.parse_webhook(request, office.context)
