@@ -65,7 +65,7 @@ class Outcome:
 async def crash_worlds(
     folder: Path, timing: Timing, *, worlds: int = 2, patience: float = 15.0, share: float = 1.0
 ) -> Outcome:
-    """Several worlds side by side, since a crash test mostly waits; ``share`` of the usual kills in all."""
+    """Several worlds side by side, since a crash test mostly waits; ``share`` of the usual kills in all of them."""
     began = time.monotonic()
 
     async def one(seed: int) -> Outcome:

@@ -39,7 +39,7 @@ async def test_every_accepted_call_is_applied_once_whenever_the_hub_is_killed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """X5: SIGKILL at every checkpoint and at random, answers lost, requests applied late, webhooks told twice."""
-    outcome = await crash_worlds(tmp_path, Timing(factor=FACTOR))
+    outcome = await crash_worlds(tmp_path, Timing(factor=FACTOR), worlds=3)
     report = outcome.report
     with capsys.disabled():
         print(f"\ncrash test: {json.dumps(report)}")  # noqa: T201 - the run has to report its counts
