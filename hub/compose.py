@@ -192,7 +192,9 @@ class Hub:
             wake_ingest=self.ingest.wake,
             wake_writer=self.connections.wake_writer,
         )
-        self.channel_clients = ChannelClients(services.plugins, services.clock)
+        self.channel_clients = ChannelClients(
+            services.plugins, services.clock, shared=services.shared_pace, guard=services.assert_right
+        )
         self.reconciler = Reconciler(
             services.store,
             services.clock,
@@ -245,6 +247,8 @@ class Hub:
             await self.fleet.open(works=self._works)
             self._keep(self.fleet.bell.run, "bell")
             self._keep(self.fleet.copies.run, "directory copies")
+            if not self._works:
+                self._keep(self.fleet.say_alive, "presence")
         await self.connections.follow()
         if self.services.intake.spool is not None:
             self._keep(self.services.intake.spool.run, "spool")

@@ -28,10 +28,21 @@ def test_each_variable_is_a_setting(path: Path) -> None:
 
 def test_each_figure_that_alerts_ask_for_is_told() -> None:
     """As Prometheus sees them: counters end in _total, histograms in _bucket."""
-    told = set(re.findall(r'"(hub_[a-z_]+)"', (ROOT / "hub/web/metrics.py").read_text(encoding="utf-8")))
+    figures = (ROOT / "hub/web").glob("*metrics.py")
+    told = {name for path in figures for name in re.findall(r'"(hub_[a-z_]+)"', path.read_text(encoding="utf-8"))}
     asked = set(re.findall(r"\b(hub_[a-z_]+)", (DEPLOY / "alerts.yml").read_text(encoding="utf-8")))
     assert len(asked) > 10
     assert {re.sub(r"_(total|bucket)$", "", name) for name in asked} <= told
+
+
+def test_each_figure_that_the_operators_are_shown_is_told() -> None:
+    """The table of what to watch names nothing that /metrics does not have."""
+    figures = (ROOT / "hub/web").glob("*metrics.py")
+    told = {name for path in figures for name in re.findall(r'"(hub_[a-z_]+)"', path.read_text(encoding="utf-8"))}
+    page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    shown = set(re.findall(r"\b(hub_[a-z_]+)", page))
+    assert len(shown) > 15
+    assert shown <= told
 
 
 def test_addresses_with_secrets_reach_no_log_of_the_proxy() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -39,7 +40,9 @@ def status(as_json: JsonOption = False) -> None:
         for name, rows in found.rows.items():
             table.add_row(name, f"{rows:,}")
         console.print(table)
-        if found.pending:
+        if not found.applied:
+            console.print("There is no hub in it yet: 'hub db migrate' or the first start makes its tables.")
+        elif found.pending:
             console.print(f"Not up to date: {', '.join(found.pending)}. 'hub db migrate' or the next start does it.")
         else:
             console.print("Up to date.")
@@ -63,7 +66,15 @@ def migrate(as_json: JsonOption = False) -> None:
 
 @app.command()
 def copy(
-    to: Annotated[str, typer.Option("--to", help="Where to: postgresql://user:password@host/database, or sqlite:///…")],
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            envvar="HUB_COPY_TO",
+            help="Where to: postgresql://user:password@host/database, or sqlite:///…; - asks for it, or reads it from"
+            " standard input, so that no list of processes shows the password.",
+        ),
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """Copy everything of a hub that stands still into an empty database, count and compare it there.
@@ -72,7 +83,7 @@ def copy(
     """
     with _told():
         settings = load_settings()
-        target = _address(to)
+        target = _address(_asked() if to == "-" else to)
         if target == settings.database:
             raise ConfigurationError("this is the database that is to be copied", path="--to")
         if settings.database.get_backend_name() == "sqlite" and not inspection.exists(settings.database):
@@ -114,6 +125,13 @@ def _at_rest(settings: Settings) -> Iterator[None]:
     if running:
         raise ConfigurationError(f"processes of the hub are running on this database ({running}): stop them first")
     yield
+
+
+def _asked() -> str:
+    """The address as somebody types it, unseen, or as the first line of what is piped in."""
+    if sys.stdin.isatty():
+        return str(typer.prompt("Address of the new database", hide_input=True, err=True)).strip()
+    return sys.stdin.readline().strip()
 
 
 def _address(text: str) -> URL:

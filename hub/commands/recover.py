@@ -40,7 +40,7 @@ def recover(*, days: int, channel: str, write: bool, project: str, as_json: bool
 
 
 async def _recover(services: Services, project: str, channel: str, days: int, *, write: bool) -> Recovery:
-    clients = ChannelClients(services.plugins, services.clock)
+    clients = ChannelClients(services.plugins, services.clock, shared=services.shared_pace)
     reconciler = Reconciler(
         services.store,
         services.clock,

@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from sqlalchemy import Connection
@@ -23,12 +25,24 @@ from hub.store.cluster import Peer
 from hub.store.engine import Store
 from hub.store.tenure import BEAT, STALLED, Tenure
 
-__all__ = ["Placement"]
+__all__ = ["Placement", "PlacementFigures"]
 
 log = logging.getLogger(__name__)
 
 #: how often is looked whose projects are nobody's
 _LOOK = timedelta(seconds=1)
+
+
+@dataclass(slots=True)
+class PlacementFigures:
+    """What a worker counts about itself and the others."""
+
+    #: silent workers whose connection this one has ended
+    cut_off: int = 0
+    #: how often this one's own connection was lost
+    tenures_lost: int = 0
+    #: gained | given | lost -> projects
+    moved: Counter[str] = field(default_factory=Counter)
 
 
 class Placement:
@@ -62,6 +76,8 @@ class Placement:
         self.tenure: Tenure | None = None
         #: the projects whose accounts are this worker's
         self.own: frozenset[str] = frozenset()
+        #: what happened since this process started
+        self.figures = PlacementFigures()
 
     def is_own(self, project: str) -> bool:
         """Whether this worker has the project's accounts."""
@@ -103,6 +119,8 @@ class Placement:
                     task.cancel()
                 await asyncio.gather(beating, placing, over, return_exceptions=True)
             log.error("this worker lost its connection to the database", extra={"action": "worker.cut_off"})
+            self.figures.tenures_lost += 1
+            self.figures.moved["lost"] += len(self.own)
             self.own = frozenset()
             await self._dropped()
             await asyncio.to_thread(tenure.close)
@@ -170,11 +188,13 @@ class Placement:
                 break
             if project not in self.own and await tenure.take("project", project):
                 self.own |= {project}
+                self.figures.moved["gained"] += 1
                 log.info("this worker has %s now", project, extra={"action": "worker.gained", "project": project})
                 await self._gained(project)
 
     def _look(self, conn: Connection) -> list[Peer]:
         if cut := cluster.cut_off_stalled(conn, self._stalled):
+            self.figures.cut_off += cut
             log.warning("%d silent workers were cut off", cut, extra={"action": "worker.cut_others_off"})
         return cluster.peers(conn, self._stalled)
 
@@ -183,4 +203,5 @@ class Placement:
         await self._giving(project)
         self.own -= {project}
         await self.tenure.give("project", project)
+        self.figures.moved["given"] += 1
         log.info("this worker gave %s back", project, extra={"action": "worker.gave", "project": project})

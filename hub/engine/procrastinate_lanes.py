@@ -57,10 +57,10 @@ def _app(url: URL) -> procrastinate.App:
     )
 
 
-async def prepare_queue(url: URL) -> None:
-    """Make the queue's tables if they are missing."""
-    app = _app(url)
-    async with app.open_async():
+async def prepare_queue(store: Store) -> None:
+    """Make the queue's tables if they are missing; several processes may begin at once."""
+    app = _app(store.url)
+    async with store.locked("queue"), app.open_async():
         found = await app.connector.execute_query_one_async(
             "SELECT to_regclass('procrastinate_jobs') IS NOT NULL AS is_there"
         )

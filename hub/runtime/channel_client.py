@@ -1,7 +1,8 @@
-"""HTTP to the channels' vendors: one paced client for each channel (X7)."""
+"""HTTP to the channels' vendors: one paced client for each channel, at one pace with all other processes (X7, H9)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import httpx
@@ -10,7 +11,7 @@ from hub.clock import Clock
 from hub.plugins import Plugins
 from hub.ports import ChannelConfig, Pace
 from hub.runtime.certificates import certificates
-from hub.runtime.pace import PacedTransport, Pacer
+from hub.runtime.pace import PacedTransport, Pacer, SharedPace
 
 __all__ = ["ChannelClients"]
 
@@ -22,8 +23,16 @@ _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 class ChannelClients:
     """Makes each channel's client when it is first asked for; close at the end."""
 
-    def __init__(self, plugins: Plugins, clock: Clock) -> None:
-        self._plugins, self._clock = plugins, clock
+    def __init__(
+        self,
+        plugins: Plugins,
+        clock: Clock,
+        *,
+        shared: SharedPace | None = None,
+        guard: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``guard`` raises where this process may not ask any more, right before a request leaves."""
+        self._plugins, self._clock, self._shared, self._guard = plugins, clock, shared, guard
         self._clients: dict[tuple[str, str], httpx.AsyncClient] = {}
 
     def __call__(self, channel: ChannelConfig) -> httpx.AsyncClient:
@@ -31,7 +40,10 @@ class ChannelClients:
         key = (channel.project, channel.name)
         if key not in self._clients:
             pace: Pace = getattr(self._plugins.source(channel.source), "pace", _CAREFUL)
-            transport = PacedTransport(httpx.AsyncHTTPTransport(verify=certificates()), Pacer(pace, self._clock))
+            scope = f"channel/{channel.source}/{channel.project}/{channel.name}"
+            pacer = Pacer(pace, self._clock, scope=scope, shared=self._shared)
+            pacer.guard = self._guard
+            transport = PacedTransport(httpx.AsyncHTTPTransport(verify=certificates()), pacer)
             self._clients[key] = httpx.AsyncClient(transport=transport, timeout=_TIMEOUT, follow_redirects=False)
         return self._clients[key]
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from hub.engine.directory_copies import DirectoryCopies
 from hub.engine.lanes import Lanes
@@ -41,7 +44,7 @@ class Fleet:
         settings, store = services.settings, services.store
         self._stalled = timedelta(seconds=settings.stalled_seconds)
         self.bell = Bell(store.url, words=WORDS, heard=heard)
-        self.copies = services.copies = DirectoryCopies(
+        self.copies = DirectoryCopies(
             store,
             services.projects,
             services.directory,
@@ -61,6 +64,7 @@ class Fleet:
             beat=self._stalled / 4,
             stalled=self._stalled,
         )
+        services.fleet = self
         self._lanes: ProcrastinateLanes | None = None
         #: projects whose inbox this process reads now
         self._reading: set[str] = set()
@@ -89,13 +93,26 @@ class Fleet:
         """Make what is missing in the database, and take up work if this process ``works``."""
         store = self._services.store
         await asyncio.to_thread(store.write_now, cluster.prepare)
-        await prepare_queue(store.url)
+        await prepare_queue(store)
         if works:
             await self.placement.begin()
             assert self.placement.tenure is not None
             for pacer in self._services.pacers.values():
                 pacer.guard = self.assert_fresh
         self._services.guard = self.assert_fresh if works else None
+
+    @property
+    def stalled(self) -> timedelta:
+        """After how long a silence a process counts as gone."""
+        return self._stalled
+
+    async def say_alive(self) -> None:
+        """Tell the others every now and then that a process lives which owns nothing, until cancelled (web)."""
+        store, settings = self._services.store, self._services.settings
+        host = socket.gethostname()
+        while True:
+            await store.write(lambda conn: cluster.say_alive(conn, self.id, role=settings.role, host=host))
+            await asyncio.sleep((self._stalled / 4).total_seconds())
 
     def assert_fresh(self) -> None:
         """Raise LeaseLost unless nobody can have taken this worker's accounts over."""
@@ -108,10 +125,15 @@ class Fleet:
         await self.placement.end()
 
     async def close(self) -> None:
-        """Release the connection, if `give_back` did not."""
+        """Release the connection, if `give_back` did not; let the others know that this process is no more."""
         if self.placement.tenure is not None:
             await asyncio.to_thread(self.placement.tenure.close)
             self._services.store.tenure = None
+        else:
+            # with the database away it is found out by its silence
+            with contextlib.suppress(SQLAlchemyError, OSError, TimeoutError):
+                async with asyncio.timeout(2):
+                    await self._services.store.write(lambda conn: cluster.end(conn, self.id))
 
     # --- whose --------------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from hub.clock import Clock
 from hub.core.interaction import Destination, Direction, InteractionId, Message, ProjectId
 from hub.core.outgoing import Outgoing, OutgoingState
 from hub.engine.projects import LiveProject, Projects
-from hub.errors import NeedsCredentials, Rejected, Throttled, Unavailable, VendorError
+from hub.errors import LeaseLost, NeedsCredentials, Rejected, Throttled, Unavailable, VendorError
 from hub.messenger import SendsMessages, Sent
 from hub.plugins import Plugins
 from hub.ports import ChannelConfig
@@ -136,6 +136,9 @@ class Outbox:
         except VendorError as err:
             await self._failed(channel, queued, err, now)
             return
+        except LeaseLost:
+            # nothing has left: whoever has the project now looks what became of it
+            raise
         except Exception as err:
             # the plugin broke, perhaps after the request left
             log.exception("sending through %s/%s broke", project.name, channel.name, extra={"action": "outbox.broken"})

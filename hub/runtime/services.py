@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hub.clock import Clock
-from hub.engine.directory_copies import DirectoryCopies
 from hub.engine.projects import Projects
 from hub.plugins import Plugins
 from hub.runtime.account import Account
@@ -25,6 +24,7 @@ from hub.store.shared_pace import FilePace, PostgresPace
 
 if TYPE_CHECKING:
     from hub.runtime.composing import Composer
+    from hub.runtime.fleet import Fleet
     from hub.runtime.live import Live
     from hub.runtime.popups import Popups
 
@@ -80,10 +80,15 @@ class Services:
     shared_pace: FilePace | PostgresPace | None = None
     #: raises LeaseLost where another worker may have this one's accounts by now; asked before each request
     guard: Callable[[], None] | None = None
-    #: the copy of the directory that this process keeps of the others; None on SQLite and in commands
-    copies: DirectoryCopies | None = None
+    #: the processes on one PostgreSQL; None on SQLite and in commands
+    fleet: Fleet | None = None
     #: where this process keeps its files, among several
     place: Place | None = None
+
+    def assert_right(self) -> None:
+        """Raise LeaseLost where another worker may have this one's projects by now (`guard`)."""
+        if self.guard is not None:
+            self.guard()
 
     def close(self) -> None:
         """Release the databases; may be called twice."""

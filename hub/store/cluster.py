@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from hub.store.locks import key_of
 
-__all__ = ["CHANNEL", "Peer", "cut_off_stalled", "peers", "prepare"]
+__all__ = ["CHANNEL", "Peer", "cut_off_stalled", "end", "peers", "prepare", "say_alive"]
 
 #: the channel of NOTIFY on which the processes wake each other
 CHANNEL = "hub"
@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS hub_process (
     id text PRIMARY KEY,
     role text NOT NULL,
     host text NOT NULL,
-    -- the backend of the connection that holds its locks
+    -- the backend of the connection that holds its locks; 0 for a process that holds none
     backend integer NOT NULL,
     started_at timestamptz NOT NULL,
     beat_at timestamptz NOT NULL,
@@ -135,6 +135,22 @@ def peers(conn: Connection, stalled: timedelta) -> list[Peer]:
         {"stalled": stalled},
     )
     return [Peer(id=row.id, role=row.role, host=row.host, owns=tuple(row.owns)) for row in rows]
+
+
+def say_alive(conn: Connection, id: str, *, role: str, host: str) -> None:
+    """A process that owns nothing lives; those that own something say so themselves (`hub.store.tenure`)."""
+    conn.execute(
+        text(
+            "INSERT INTO hub_process (id, role, host, backend, started_at, beat_at)"
+            " VALUES (:id, :role, :host, 0, now(), now()) ON CONFLICT (id) DO UPDATE SET beat_at = now()"
+        ),
+        {"id": id, "role": role, "host": host},
+    )
+
+
+def end(conn: Connection, id: str) -> None:
+    """The process ends in order."""
+    conn.execute(text("DELETE FROM hub_process WHERE id = :id"), {"id": id})
 
 
 def cut_off_stalled(conn: Connection, stalled: timedelta) -> int:

@@ -43,7 +43,10 @@ def exists(url: URL) -> bool:
 def look(url: URL) -> Database:
     """Read everything. Raises ConfigurationError if there is no file, or a newer hub was there, and what drivers do."""
     if not exists(url):
-        raise ConfigurationError(f"there is no database at {url.database}", path="HUB_DATABASE_URL")
+        raise ConfigurationError(
+            f"there is no database at {url.database}: the hub makes it when it first starts, and HUB_DATA_DIRECTORY or"
+            " HUB_DATABASE_URL say where another one is"
+        )
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
     try:
         with engine.connect() as conn:

@@ -8,6 +8,7 @@ has lost the right and the means to write in the same moment. The writes of one 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import queue
 import threading
@@ -59,7 +60,11 @@ _KEEPALIVE = {
     "tcp_user_timeout": 8000,
 }
 
-_TAKE = text("SELECT pg_try_advisory_lock(:key)")
+# a session counts how often it took a lock, also in a transaction that is undone and run again
+_TAKE = text(
+    "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted"
+    " AND objsubid = 1 AND (classid::bigint << 32) | objid::bigint = :key) OR pg_try_advisory_lock(:key)"
+)
 _GIVE = text("SELECT pg_advisory_unlock(:key)")
 _BEAT = text(
     "INSERT INTO hub_process (id, role, host, backend, started_at, beat_at, owns)"
@@ -95,6 +100,8 @@ class Tenure:
         self._guard = threading.Lock()
         self._is_over = False
         self._beat_at = 0.0
+        #: the locks that this connection has
+        self._held: set[int] = set()
         #: what the process owns, told with each beat
         self._owns: tuple[str, ...] = ()
         #: when the loop last said that it turns
@@ -186,14 +193,30 @@ class Tenure:
     # --- locks --------------------------------------------------------------------------------------------------
 
     async def take(self, *words: str) -> bool:
-        """Own ``words`` until `give` or the end; False if another process does. Taken twice, given twice."""
+        """Own ``words`` until `give` or the end; False if another process does. Taken twice is taken once.
+
+        Raises what `write` raises; then nothing is owned that was not before.
+        """
         key = key_of(*words)
-        return bool(await self.write(lambda conn: conn.execute(_TAKE, {"key": key}).scalar()))
+        if key in self._held:
+            return True
+        try:
+            is_taken = bool(await self.write(lambda conn: conn.execute(_TAKE, {"key": key}).scalar()))
+        except BaseException:
+            # the session has the lock even if the transaction in which it was taken came to nothing, or nobody waits
+            # for it any more: a lock of which nobody knows would keep its project from everybody
+            with contextlib.suppress(LeaseLost):
+                self._put(PendingWrite(lambda conn: _give(conn, key), None, Future()))
+            raise
+        if is_taken:
+            self._held.add(key)
+        return is_taken
 
     async def give(self, *words: str) -> None:
         """Own ``words`` no longer."""
         key = key_of(*words)
-        await self.write(lambda conn: conn.execute(_GIVE, {"key": key}).scalar())
+        self._held.discard(key)
+        await self.write(lambda conn: _give(conn, key))
 
     # --- writing ------------------------------------------------------------------------------------------------
 
@@ -325,6 +348,10 @@ def _refuse(*_: object) -> None:
 
 #: the result of a function that is to be run again
 _AGAIN = object()
+
+
+def _give(conn: Connection, key: int) -> None:
+    conn.execute(_GIVE, {"key": key})
 
 
 def _is_conflict(error: BaseException) -> bool:

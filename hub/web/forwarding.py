@@ -281,8 +281,8 @@ class Forwarding:
                     lacks_history = True
         found = answer(caller, holders, history or _NO_HISTORY, policy, now)
         age = None if seen is None else max(now - moment(seen), _ZERO)
-        copies = self._services.copies
-        is_copying = copies is not None and not told_by and caller is not None and not copies.may_answer
+        fleet = self._services.fleet
+        is_copying = fleet is not None and not told_by and caller is not None and not fleet.copies.may_answer
         return _Told(
             answer=found,
             connection=told_by,

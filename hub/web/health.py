@@ -54,7 +54,7 @@ async def readyz(request: Request) -> Response:
         is_ready = is_writable
     else:
         is_ready = not spool.is_full or (is_writable and not spool.waiting)
-    if services.copies is not None and is_writable and not services.copies.may_answer:
+    if services.fleet is not None and is_writable and not services.fleet.copies.may_answer:
         is_ready = False
     status = 200 if is_ready else 503
     if not is_near(request):
@@ -77,9 +77,9 @@ async def _is_writable(services: Services) -> bool:
 
 def _copy(services: Services) -> dict[str, Any] | None:
     """How far the first copy of the directory is; None where the directory is this process's alone."""
-    copies = services.copies
-    if copies is None:
+    if services.fleet is None:
         return None
+    copies = services.fleet.copies
     if copies.is_complete:
         return {"is_complete": True}
     lacking = copies.lacking

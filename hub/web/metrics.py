@@ -6,8 +6,9 @@ import asyncio
 import logging
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
@@ -25,8 +26,12 @@ from starlette.responses import Response
 
 from hub.runtime.account import Health
 from hub.runtime.services import Services
-from hub.store import inbox, steps, work
+from hub.store import cluster, inbox, steps, work
+from hub.store.cluster import Peer
 from hub.web.health import is_near
+
+if TYPE_CHECKING:
+    from hub.runtime.fleet import Fleet
 
 __all__ = ["Counts", "Histogram", "metrics"]
 
@@ -96,10 +101,13 @@ class _Stored:
     inbox: dict[str, int]
     steps: dict[tuple[str, str, str], int]
     attention: dict[str, int]
+    #: the processes that live; () on SQLite
+    peers: Sequence[Peer] = ()
 
 
-def _read(conn: Connection) -> _Stored:
+def _read(conn: Connection, fleet: Fleet | None) -> _Stored:
     return _Stored(
+        peers=() if fleet is None else cluster.peers(conn, fleet.stalled),
         inbox={status.value: count for status, count in inbox.counts(conn).items()},
         steps=dict(steps.count_states(conn)),
         attention={
@@ -127,6 +135,16 @@ class _Reading(Collector):
         if self._stored is not None:
             yield from self._stands(self._stored)
         yield from self._accounts()
+        fleet = self._services.fleet
+        if fleet is not None:
+            # only where there is a PostgreSQL: a hub on SQLite needs no driver of it
+            from hub.web.fleet_metrics import fleet_figures
+
+            projects = [
+                (project.name, [found.name for found in project.connections])
+                for project in self._services.projects.all()
+            ]
+            yield from fleet_figures(fleet, projects, None if self._stored is None else self._stored.peers)
 
     def _spooled(self) -> Iterator[Metric]:
         spool = self._services.intake.spool
@@ -257,7 +275,7 @@ async def metrics(request: Request) -> Response:
     stored: _Stored | None = None
     try:
         async with asyncio.timeout(READ_TIME):
-            stored = await services.store.read(_read)
+            stored = await services.store.read(lambda conn: _read(conn, services.fleet))
     except Exception as err:  # noqa: BLE001 - figures are wanted most when the database is away
         log.debug("the database cannot be counted: %s", err, extra={"action": "metrics.no_database"})
     registry.register(_Reading(services, request.app.state.counts, stored))

@@ -125,6 +125,12 @@ class Fleet:
         except httpx.HTTPError:
             return False
 
+    def figures(self, process: Process) -> dict[str, float]:
+        """What the process tells Prometheus, by name and labels."""
+        text = httpx.get(f"http://127.0.0.1:{process.port}/metrics", trust_env=False, timeout=30).text
+        lines = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
+        return {name: float(value) for name, _, value in lines}
+
     def rows(self, statement: str, **values: Any) -> list[Any]:
         """What a statement finds in the database."""
         engine = sqlalchemy.create_engine(self.url, poolclass=sqlalchemy.NullPool)

@@ -20,7 +20,7 @@ from hub.store import inbox, projects, work
 from hub.store.engine import Store
 from tests.end_to_end.test_spine import ANSWERED
 from tests.end_to_end.world import PROJECT, World, preset, world
-from tests.postgres import on_postgres
+from tests.postgres import Server, on_postgres
 
 pytestmark = pytest.mark.postgres
 Typed = Callable[..., Result]
@@ -105,6 +105,45 @@ def test_a_running_hub_is_not_copied(tmp_path: Path, typed: Typed, postgres_url:
     finally:
         running.close()
     assert typed("copy", "--to", postgres_url).exit_code == 0
+
+
+def test_the_new_address_need_not_stand_in_the_list_of_processes(
+    tmp_path: Path, typed: Typed, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """H8: it comes from standard input or from the environment, and is shown without its password."""
+    here = build_services(Settings(environment="development", data_directory=tmp_path / "var"))
+    here.store.write_now(lambda conn: projects.add_project(conn, PROJECT, now=SystemClock().now()))
+    here.close()
+    wrong = CliRunner().invoke(app, ["db", "copy", "--to", "-"], input="mysql://hub:sesame@db/hub\n")
+    assert wrong.exit_code == 2
+    assert "sesame" not in wrong.output
+    piped = CliRunner().invoke(app, ["db", "copy", "--to", "-"], input=f"{postgres_url}\n")
+    assert piped.exit_code == 0, piped.output
+    assert "***" in piped.output
+    monkeypatch.setenv("HUB_COPY_TO", postgres_url)
+    again = typed("copy")
+    assert again.exit_code == 2
+    assert "holds a hub already" in again.output
+
+
+def test_how_no_database_is_is_told_in_a_sentence(
+    typed: Typed, postgres_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """H11: no file, an empty database, a server that is away: three different things, and what to do."""
+    nothing = typed("status")
+    assert nothing.exit_code == 2
+    assert "the hub makes it when it first starts" in nothing.output
+    name = postgres_server.create()
+    monkeypatch.setenv("HUB_DATABASE_URL", postgres_server.url(name))
+    empty = typed("status")
+    postgres_server.drop(name)
+    assert empty.exit_code == 1
+    assert "There is no hub in it yet" in empty.output
+    monkeypatch.setenv("HUB_DATABASE_URL", "postgresql://hub:sesame@127.0.0.1:9/hub")
+    away = typed("status")
+    assert away.exit_code == 3
+    assert "the database cannot be used" in away.output
+    assert "sesame" not in away.output
 
 
 @on_postgres

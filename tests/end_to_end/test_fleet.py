@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
 from hub_amocrm.sandbox import Sandbox
 
 from tests.end_to_end.crash_world import Timing
+from tests.end_to_end.fleet_stop import call, stop_and_go_on
 from tests.end_to_end.fleet_world import fleet
-from tests.end_to_end.test_spine import ANSWERED
+from tests.end_to_end.world import PROJECT
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.postgres]
-
-#: seconds that a process may need to start, where others use the machine too
-START = 30
-
-
-def call(number: int, client: int = 0) -> dict[str, str]:
-    """An answered call of a client."""
-    return ANSWERED | {"uniqueid": f"ua0_-9.{number}", "caller": f"38050{2000000 + client:07d}"}
 
 
 @pytest.mark.timeout(180)
@@ -29,12 +21,20 @@ def test_a_call_goes_from_a_web_process_over_a_worker_into_the_crm(
 ) -> None:
     """H9: one web process takes the webhook in, two workers are there, one of them writes it to the CRM, once."""
     with fleet(postgres_url, tmp_path, *amocrm) as found:
-        web, *_ = found.start("web", "worker", "worker")
+        web, *workers = found.start("web", "worker", "worker")
         for number in range(3):
             assert found.hook(web, call(number, client=number % 2))
         found.until(lambda: found.finished() == 3, 60, "three calls")
         records = found.sandbox.records()
         assert [len(records[kind]) for kind in ("contacts", "leads")] == [2, 2]
+        # who lives and who leads what, as every process tells it
+        for process in (web, *workers):
+            figures = found.figures(process)
+            assert figures['hub_processes{role="web"}'] == 1
+            assert figures['hub_processes{role="worker"}'] == 2
+            assert figures[f'hub_project_leaders{{project="{PROJECT}"}}'] == 1
+        led = [f'hub_project_leads{{project="{PROJECT}"}}' in found.figures(worker) for worker in workers]
+        assert sorted(led) == [False, True]
 
 
 @pytest.mark.timeout(240)
@@ -43,31 +43,15 @@ def test_a_worker_that_was_stopped_with_a_request_in_its_hands_writes_nothing_wh
     postgres_url: str, tmp_path: Path, amocrm: tuple[Sandbox, str]
 ) -> None:
     """H3, H9: others take over within 15 s and look before they send; the one that wakes up has lost the right."""
-    policy = Timing(factor=10).policy()
-    with fleet(postgres_url, tmp_path, *amocrm, policy=policy, HUB_STALLED_SECONDS="8") as found:
-        web, first = found.start("web", "worker", HUB_CRASH_AT="writer.marked_sent", HUB_CRASH_SIGNAL="STOP")
-        found.until(lambda: found.owner() != "", 30, "the first worker has the project")
-        assert found.hook(web, call(1))
-        found.until(lambda: first.is_stopped, 30, "the first worker stops before its request leaves")
-        stopped = time.monotonic()
-        (second,) = found.start("worker")
-        assert found.hook(web, call(2, client=2))
-        found.until(lambda: len(found.sandbox.records()["leads"]) >= 1, 40, "the other client's call")
-        # the start of the second worker is in it
-        taken_over = time.monotonic() - stopped
-        found.until(lambda: found.finished() == 2, 60, "both calls")
-        assert second.says("worker.cut_others_off")
-        first.go_on()
-        found.until(
-            lambda: first.says("worker.cut_off") and first.says("worker.back"), 30, "the first is at work again"
-        )
-        assert found.hook(web, call(3))
-        found.until(lambda: found.finished() == 3, 60, "the third call")
-        records = found.sandbox.records()
-        assert [len(records[kind]) for kind in ("contacts", "leads")] == [2, 2]
-        notes = [note for note in records["notes"] if note["note_type"] == "call_in"]
-        assert len(notes) == len({note["params"]["uniq"] for note in notes})
-    assert taken_over < 15 + START
+    timing = Timing(factor=10)
+    found = stop_and_go_on(postgres_url, tmp_path, amocrm, timing, stood=20)
+    assert found.taken_over < 15
+    # its own client waits for the doubt besides, which passes meanwhile
+    assert found.finished < 15 + timing.request_timeout + 2 * timing.doubt_wait
+    assert found.stale_writes == 0
+    assert (found.contacts, found.deals) == (2, 2)
+    assert found.records == found.calls == 3
+    assert (found.cut_off, found.tenures_lost) == (1, 1)
 
 
 @pytest.mark.timeout(180)

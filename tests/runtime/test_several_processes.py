@@ -103,6 +103,43 @@ async def test_a_silent_worker_may_not_ask_and_is_cut_off_by_the_others(store: S
     silent.close()
 
 
+async def test_a_lock_taken_in_a_commit_that_failed_is_free_for_others(store: Store) -> None:
+    """H9: PostgreSQL keeps such a lock, and counts one taken twice; a project nobody knows to have is nobody's work."""
+    first = Tenure(store.url, SystemClock(), role="worker", host="a")
+    second = Tenure(store.url, SystemClock(), role="worker", host="b")
+    first.open()
+    second.open()
+
+    def fails_at_commit(conn: Connection) -> None:
+        conn.execute(text("CREATE TEMPORARY TABLE late (n integer UNIQUE DEFERRABLE INITIALLY DEFERRED)"))
+        conn.execute(text("INSERT INTO late VALUES (1), (1)"))
+
+    held = asyncio.Event()
+
+    loop = asyncio.get_running_loop()
+
+    def hold(conn: Connection) -> None:
+        # what is asked meanwhile comes into one transaction
+        loop.call_soon_threadsafe(held.set)
+        conn.execute(text("SELECT pg_sleep(0.5)"))
+
+    holding = asyncio.create_task(first.write(hold))
+    await held.wait()
+    results = await asyncio.gather(first.take("project", "auto"), first.write(fails_at_commit), return_exceptions=True)
+    await holding
+    assert all(isinstance(result, Exception) for result in results)
+    await first.write(lambda _: None)
+    assert await second.take("project", "auto")
+    assert not await first.take("project", "auto")
+    await second.give("project", "auto")
+    for _ in range(2):
+        assert await first.take("project", "auto")
+    await first.give("project", "auto")
+    assert await second.take("project", "auto")
+    first.close()
+    second.close()
+
+
 async def test_one_that_fails_leaves_its_neighbours_of_the_same_commit_alone(store: Store) -> None:
     """H4: writes share a commit; what one of them raises reaches its own caller only."""
     tenure = Tenure(store.url, SystemClock(), role="worker", host="a")
@@ -162,9 +199,15 @@ async def lanes_of(store: Store, desk: _Desk) -> AsyncIterator[ProcrastinateLane
         await asyncio.gather(running, return_exceptions=True)
 
 
+async def test_processes_that_begin_at_once_on_an_empty_database_make_one_queue(store: Store) -> None:
+    """H9: the first start of a web process and three workers, all of which find nothing there."""
+    await asyncio.gather(*(prepare_queue(store) for _ in range(4)))
+    assert store.read_now(lambda conn: conn.execute(text("SELECT count(*) FROM procrastinate_jobs")).scalar()) == 0
+
+
 async def test_deferring_twice_inside_traffic_loses_no_accepted_webhook(store: Store) -> None:
     """H3, H9: a wake-up that is "already enqueued" is put beside the intake, never inside it: every row is there."""
-    await prepare_queue(store.url)
+    await prepare_queue(store)
     desk = _Desk()
     some = [Lane(client_id=ClientId(f"c{n}"), connection="amocrm", project="auto") for n in range(12)]
     async with lanes_of(store, desk) as own, lanes_of(store, desk) as other:
@@ -191,7 +234,7 @@ async def test_deferring_twice_inside_traffic_loses_no_accepted_webhook(store: S
 
 async def test_the_jobs_of_a_silent_worker_are_woken_elsewhere(store: Store, postgres_server: Server) -> None:
     """H9: the library lists stalled jobs, the hub gives them to whoever has the project now."""
-    await prepare_queue(store.url)
+    await prepare_queue(store)
     desk = _Desk()
     lane = Lane(client_id=ClientId("c1"), connection="amocrm", project="auto")
     with contextlib.closing(postgres_server.connect(store.url.database or "")) as conn:

@@ -6,12 +6,17 @@ import asyncio
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import pytest
+from pydantic import BaseModel
 from sqlalchemy import make_url
 
 from hub.clock import SystemClock
-from hub.ports import Pace
+from hub.errors import LeaseLost
+from hub.plugins import Plugins
+from hub.ports import ChannelConfig, Pace
+from hub.runtime.channel_client import ChannelClients
 from hub.runtime.pace import Pacer
 from hub.store import cluster
 from hub.store.engine import Store
@@ -72,6 +77,58 @@ async def test_processes_of_several_machines_keep_one_pace(postgres_url: str) ->
     assert later[0] - paused >= 0.4
     for one in shared:
         one.close()
+
+
+async def test_two_processes_ask_a_channels_vendor_at_one_pace_and_a_silent_one_not_at_all(tmp_path: Path) -> None:
+    """H9, X6: what a channel's API takes in a second holds for the worker, the web and `hub recover` together."""
+    arrived: list[float] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while (await reader.readline()).strip():
+            pass
+        arrived.append(SystemClock().monotonic())
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    def lost() -> None:
+        raise LeaseLost("another worker has it")
+
+    shared = [FilePace(tmp_path / "pace.db", SystemClock()) for _ in range(2)]
+    channel = ChannelConfig(
+        project="shop", name="phone", source="slow", settings=_NoSettings(), region="UA", time_zone="Europe/Kyiv"
+    )
+    plugins = cast("Plugins", _Plugins())
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        processes = [ChannelClients(plugins, SystemClock(), shared=one) for one in shared]
+        await asyncio.gather(*(process(channel).get(address) for process in processes for _ in range(4)))
+        silent = ChannelClients(plugins, SystemClock(), shared=shared[0], guard=lost)
+        with pytest.raises(LeaseLost):
+            await silent(channel).get(address)
+        for process in (*processes, silent):
+            await process.close()
+    for one in shared:
+        one.close()
+    assert len(arrived) == 8
+    # a place is held for a window from its answer on, so this holds where they arrive too
+    assert _worst(arrived) <= LIMIT
+
+
+class _NoSettings(BaseModel):
+    """The channel needs none."""
+
+
+class _Slow:
+    pace = Pace(requests=LIMIT, per=timedelta(seconds=PER))
+
+
+class _Plugins:
+    """What the clients ask of the plugins: a source, and its pace."""
+
+    def source(self, name: str) -> _Slow:
+        assert name == "slow"
+        return _Slow()
 
 
 async def test_without_the_file_each_keeps_the_pace_for_itself(tmp_path: Path) -> None:

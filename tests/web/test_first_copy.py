@@ -55,6 +55,10 @@ class Copying:
         answer = await self.web.client.post(self.web.forward(), json=CALLER, headers=headers)
         return answer.status_code, answer.text
 
+    async def figures(self) -> list[str]:
+        """The lines of /metrics."""
+        return (await self.web.client.get("/metrics")).text.splitlines()
+
     async def let_copy(self) -> None:
         """Nothing holds the copying up any more; returns when it is complete."""
         self._gate.rollback()
@@ -122,7 +126,20 @@ async def test_a_process_without_its_first_copy_is_not_ready_and_leaves_question
         assert (await found.ask(**OTHERS))[0] == 503
         # nobody else is there: the scheme goes on, and the telephony hears no error
         assert await found.ask() == (200, "")
+        assert "hub_directory_first_copy 0.0" in await found.figures()
         await found.let_copy()
+        figures = await found.figures()
+        assert "hub_directory_first_copy 1.0" in figures
+        assert f'hub_directory_copy_age_seconds{{connection="{CRM}",project="{PROJECT}"}}' in "\n".join(figures)
+        # nobody leads the project, and a web process that says that it lives is counted
+        assert f'hub_project_leaders{{project="{PROJECT}"}} 0.0' in figures
+        living = asyncio.create_task(found.fleet.say_alive())
+        async with asyncio.timeout(20):
+            while 'hub_processes{role="web"} 1.0' not in await found.figures():  # noqa: ASYNC110 - another task does it
+                await asyncio.sleep(0.01)
+        living.cancel()
+        await found.fleet.close()
+        assert 'hub_processes{role="web"} 0.0' in await found.figures()
         assert await found.ready() == (200, {"is_complete": True})
         assert await found.ask(**OTHERS) == (200, "examplecom_olena")
         assert await found.ask() == (200, "examplecom_olena")
