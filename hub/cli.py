@@ -19,7 +19,7 @@ from hub.commands import replay as replay_command
 from hub.commands import run as run_command
 from hub.commands import user as user_command
 from hub.commands import widget as widget_command
-from hub.commands.context import JsonOption, ProjectOption, console, quietly
+from hub.commands.context import JsonOption, ProjectOption, console, errors, quietly
 from hub.core.interaction import Disposition
 
 __all__ = ["app", "main"]
@@ -63,12 +63,16 @@ def demo(
     channel: Annotated[list[str] | None, typer.Option(help="Only this channel; may be repeated. Default: all.")] = None,
     crm: Annotated[list[str] | None, typer.Option(help="Only this CRM; may be repeated. Default: all.")] = None,
 ) -> None:
-    """Play a day of calls, chats and messages into the CRMs' sandboxes, and show what came of it."""
+    """Play a day of calls, chats and messages; show what came of it.
+
+    Everything goes over HTTP, into the CRMs' sandboxes; without --once the hub serves on afterwards.
+    """
     from hub.demo.play import DemoOptions, last_line, play
 
     options = DemoOptions(preset=preset, calls=calls, seed=seed, port=port, is_once=once, is_json=as_json, data=data)
     options = replace(options, channels=tuple(channel or options.channels), crms=tuple(crm or options.crms))
-    summary = quietly(lambda: uvloop.run(play(options, console)))
+    # a program reads standard output: what is for people goes beside it
+    summary = quietly(lambda: uvloop.run(play(options, errors if as_json else console)))
     if as_json:
         typer.echo(last_line(summary))
     if summary.lost or summary.doubled:
@@ -85,7 +89,10 @@ def explain(
     project: ProjectOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Why here? Facts, candidates, the rule that won, what was sent and what the CRM answered."""
+    """Tell why here: facts, candidates, the rule that won, what came.
+
+    Of one interaction, or of the forwarding answers to one caller: with what was sent and what the CRM answered (X1).
+    """
     if bool(forwarding) == bool(interaction):
         raise typer.BadParameter("name an interaction, or say --forwarding with a question, call or number")
     if forwarding:
@@ -100,7 +107,10 @@ def check(
     offline: Annotated[bool, typer.Option("--offline", help="Do not ask the CRMs.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Check configuration, plugins and connections: each line is ok, or says what to do."""
+    """Check settings, plugins, connections: ok, or what to do.
+
+    Asks each CRM once; the exit status is 1 if a line is not ok.
+    """
     check_command.check(trace_hooks=trace_hooks, offline=offline, as_json=as_json)
 
 
@@ -154,7 +164,10 @@ def rehearse(
     project: ProjectOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """What a changed policy would have done in a past time: who gains, who loses, what nobody would own (X2)."""
+    """Try a changed policy on the past before it is published.
+
+    Who gains, who loses, what nobody would own, and what cannot be known (X2).
+    """
     from hub.commands.rehearse import run_rehearsal
 
     run_rehearsal(
@@ -171,7 +184,10 @@ def shadow(
     project: ProjectOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """What a project in shadow decided, beside what another integration did in the CRM (X2)."""
+    """Compare what shadow decided with what was done in the CRM.
+
+    Of a project that only watches, beside another integration that writes (X2).
+    """
     from hub.commands.rehearse import run_shadow
 
     run_shadow(since=since, until=until, channel=channel, language=language, project=project, as_json=as_json)
@@ -187,7 +203,10 @@ def try_call_now(
     project: ProjectOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """What would happen if NUMBER called now: the forwarding answer, the plan and why. Writes nothing by default."""
+    """What would happen if NUMBER called now, and why.
+
+    The forwarding answer, the plan and its reasons; nothing is written without --write.
+    """
     from hub.commands.try_call import try_call
 
     try_call(
@@ -203,7 +222,10 @@ def try_call_now(
 
 @app.command()
 def setup() -> None:
-    """Guided set-up: administrator, project, CRM, telephony, names, employees, addresses to copy."""
+    """Set up step by step: project, CRM, channel, employees.
+
+    Asks what the pages at /setup ask, with the addresses to copy; it can be run again.
+    """
     from hub.commands.setup import set_up
 
     quietly(set_up)
@@ -230,7 +252,10 @@ def recover(
     project: ProjectOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Take in what the telephony's own log knows and the hub never heard of (X7)."""
+    """Take in what a channel's own log knows and the hub does not.
+
+    Such as calls whose webhook never came (X7); a dry run first.
+    """
     from hub.commands.recover import recover as recover_now
 
     recover_now(days=days, channel=channel, write=write, project=project, as_json=as_json)

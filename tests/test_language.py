@@ -58,7 +58,11 @@ FAMILIES = {
     "names": ["pipeline", "stage", "field", "task_type"],
     "record": [kind.value for kind in RecordKind],
     "stage": ["project", "crm", "names", "channel", "employees", "addresses", "waiting", "live"],
-    "stage_hint": ["project", "crm", "names", "channel", "employees", "addresses", "waiting", "live"],
+    "setup": ["add_crm", "add_channel"],
+    "stage_hint": [
+        *("project", "project_live", "crm", "names", "channel", "employees", "addresses", "waiting", "live"),
+        "live_live",
+    ],
     "address": ["ok", "missing", "unreachable", "refused", "foreign"],
     "preset": [path.stem for path in HUB.joinpath("presets").glob("*.toml")],
     "differs": list(DIFFERENCES),
@@ -233,15 +237,16 @@ def test_values_are_put_in_as_they_are_and_never_read_as_places() -> None:
 
 
 def test_durations_show_two_units_at_most() -> None:
+    """No line breaks between a number and its unit."""
     t = translator("en")
     assert [t.duration(seconds) for seconds in (0, 0.25, 5, 125, 3600, 3725, 90061)] == [
-        "0 s",
-        "250 ms",
-        "5 s",
-        "2 min 5 s",
-        "1 h",
-        "1 h 2 min",
-        "1 d 1 h",
+        "0\N{NO-BREAK SPACE}s",
+        "250\N{NO-BREAK SPACE}ms",
+        "5\N{NO-BREAK SPACE}s",
+        "2\N{NO-BREAK SPACE}min 5\N{NO-BREAK SPACE}s",
+        "1\N{NO-BREAK SPACE}h",
+        "1\N{NO-BREAK SPACE}h 2\N{NO-BREAK SPACE}min",
+        "1\N{NO-BREAK SPACE}d 1\N{NO-BREAK SPACE}h",
     ]
 
 

@@ -39,7 +39,10 @@ def joins(
     project: ProjectOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Every join of two clients, and every number carried over from a duplicate, with its reason."""
+    """Every join of two clients, with its reason.
+
+    And every number that was carried over from a duplicate (X12).
+    """
     with opened() as services:
         live, policy = _live(services, project)
         partings = Partings(live, services.directory, {}, {})
@@ -62,7 +65,10 @@ def undo(
     project: ProjectOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Part clients that the hub joined, in the hub and, as far as the vendor allows, in the CRM."""
+    """Part clients that the hub joined.
+
+    In the hub and, as far as the vendor allows, in the CRM (X12); a dry run first.
+    """
     if not ids and not since:
         raise typer.BadParameter("name what is to be undone, or say --since")
     with opened() as services:

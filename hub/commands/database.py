@@ -24,12 +24,15 @@ from hub.store.place import take_if_free
 
 __all__ = ["app"]
 
-app = typer.Typer(help="The database: how it is, bringing it up to date, moving to another one.", no_args_is_help=True)
+app = typer.Typer(help="The database: how it is, its migrations, moving it.", no_args_is_help=True)
 
 
 @app.command()
 def status(as_json: JsonOption = False) -> None:
-    """Engine, version, size, rows by table, and whether it fits this version of the hub; changes nothing."""
+    """Engine, version, size, rows; whether it fits this hub.
+
+    Changes nothing.
+    """
     with _told():
         found = inspection.look(load_settings().database)
     if as_json:
@@ -52,7 +55,10 @@ def status(as_json: JsonOption = False) -> None:
 
 @app.command()
 def migrate(as_json: JsonOption = False) -> None:
-    """Bring the database up to date now; the hub does the same when it starts."""
+    """Bring the database up to date now.
+
+    The hub does the same when it starts.
+    """
     with _told():
         url = load_settings().database
         missing = inspection.look(url).pending if inspection.exists(url) else [fn.__name__ for fn in MIGRATIONS]
@@ -77,7 +83,9 @@ def copy(
     ],
     as_json: JsonOption = False,
 ) -> None:
-    """Copy everything of a hub that stands still into an empty database, count and compare it there.
+    """Copy a hub that stands still into an empty database.
+
+    Everything is counted and compared there.
 
     All or nothing. Secrets stay encrypted: keep HUB_SECRET_KEY. Afterwards set HUB_DATABASE_URL to the new address.
     """

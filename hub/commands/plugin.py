@@ -40,7 +40,10 @@ def new(
     kind: Annotated[Kind, typer.Option(help="A channel (source), a decision (rule) or a CRM (sink).")],
     directory: Annotated[Path | None, typer.Option(help="Where; default: crm-hub-NAME in this folder.")] = None,
 ) -> None:
-    """Write a distribution that passes its own tests at once, to be changed into your vendor's."""
+    """Write a distribution that passes its own tests at once.
+
+    It is yours to be changed into your vendor's.
+    """
     problem = _problem_with(name)
     if problem:
         raise fail(f"{name!r} cannot be a plugin's name: {problem}")
@@ -117,7 +120,10 @@ def check(
     name: Annotated[str, typer.Argument(help="As its entry point is called; 'hub plugin list' tells.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Try an installed plugin against everything that the hub expects of its kind, in its own sandbox."""
+    """Try an installed plugin against what the hub expects of it.
+
+    Everything that is expected of its kind (X4), in its own sandbox, without a vendor account.
+    """
     entry = _entry(name)
     plugins = load_plugins([name])
     if plugins.failures:
@@ -229,7 +235,10 @@ def _show(verdict: Verdict, *, as_json: bool) -> None:
 
 @app.command(name="list")
 def list_all(as_json: JsonOption = False) -> None:
-    """The installed plugins, what each registers, and which do not work."""
+    """The installed plugins, and which of them do not work.
+
+    With what each registers.
+    """
     plugins = load_plugins()
     entries = {entry.name: entry for entry in entry_points(group="hub")}
     broken = {failure.plugin: failure.problem for failure in plugins.failures}

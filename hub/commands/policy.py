@@ -41,7 +41,10 @@ def import_file(
     ] = "",
     project: ProjectOption = "",
 ) -> None:
-    """Publish FILE as the next version; refused if it is broken or not based on the newest one."""
+    """Publish FILE as the next version.
+
+    Refused if it is broken, if its examples fail, or if it is not based on the newest version.
+    """
     text = file.read_text(encoding="utf-8")
     with opened() as services:
         name = the_project(services, project)
@@ -65,7 +68,10 @@ def export(
     version: Annotated[int | None, typer.Argument(help="Left out: the newest.")] = None,
     project: ProjectOption = "",
 ) -> None:
-    """Print a version; its first line lets 'import' know what the file is based on."""
+    """Print a version.
+
+    Its first line lets 'import' know what the file is based on.
+    """
     with opened() as services:
         name = the_project(services, project)
 
@@ -81,7 +87,10 @@ def export(
 
 @app.command()
 def check(file: FileArgument, as_json: JsonOption = False) -> None:
-    """Check FILE without publishing it: fields, names, contradictions, its own examples."""
+    """Check FILE without publishing it.
+
+    Fields, names, contradictions, rules that never match, its own examples.
+    """
     try:
         # rules of plugins may be named in it
         plugins = load_plugins(load_settings().plugins, builtin=(("hub", rules),))
@@ -114,7 +123,10 @@ def presets(as_json: JsonOption = False) -> None:
 
 @app.command()
 def preset(name: Annotated[str, typer.Argument(help="One that 'hub policy presets' lists.")]) -> None:
-    """Print a ready policy, to begin with: change what differs, then 'check' and 'import' it."""
+    """Print a ready policy, to begin with.
+
+    Change what differs, then 'check' and 'import' it.
+    """
     known = {one.name: one.text for one in list_presets()}
     if name not in known:
         raise fail(f"there is no preset {name!r}; there are {', '.join(known)}")

@@ -29,17 +29,18 @@ async def _steps(services: Services) -> None:
     await _administrator(services)
     await _address(services)
     project = await _project(services)
-    connection = await _crm(services, project)
-    channel = await _channel(services, project)
-    if connection:
+    connections = await _crms(services, project)
+    channels = await _channels(services, project)
+    for connection in connections:
         await _names(services, project, connection)
         await _people(services, project, connection)
-    if channel:
+    for channel in channels:
         await _copy(services, project, channel)
     console.print()
     console.print("[bold]Next[/bold]  start the hub: hub run")
     console.print("      try a call without writing: hub test-call NUMBER --answered-by EMPLOYEE")
-    console.print("      new projects only watch (shadow); switch to live in the console when you trust them")
+    if services.projects.get(project).row.mode != "live":
+        console.print("      it only watches yet (shadow); switch to live in the console when you trust it")
 
 
 def _title(number: int, text: str) -> None:
@@ -112,17 +113,19 @@ async def _project(services: Services) -> str:
     return live.name
 
 
-async def _crm(services: Services, project: str) -> str:
+async def _crms(services: Services, project: str) -> list[str]:
+    """The connections to go on with: all there are, and the one that is added now."""
     _title(4, "The CRM")
     live = services.projects.get(project)
     for connection in live.connections:
         console.print(f"{connection.name}: {connection.row.status.value} {connection.row.status_reason}", style="dim")
-    if live.connections and not Confirm.ask("Connect another one?", default=False, console=console):
-        return live.connections[0].name
+    known = [connection.name for connection in live.connections]
+    if known and not Confirm.ask("Connect another one?", default=False, console=console):
+        return known
     sinks = sorted(services.plugins.sinks)
     if not sinks:
         console.print("[red]No CRM plugin is installed.[/red]")
-        return ""
+        return known
     sink_name = Prompt.ask("Which", choices=sinks, default=sinks[0], console=console)
     sink = services.plugins.sink(sink_name)
     values = _ask_settings(sink.settings_model)
@@ -130,17 +133,17 @@ async def _crm(services: Services, project: str) -> str:
     if isinstance(sink, HasOAuth) and not any("token" in name for name in values):
         console.print(f"Redirect address to copy: {services.settings.public_url}/oauth/{sink_name}/callback")
         console.print(f"Then start the hub and press 'connect' at {services.settings.public_url}/setup/{project}")
-        return row.name
+        return [*known, row.name]
     try:
         connected = await setup.connect(services, project, row.name)
     except VendorError as err:
         console.print(f"[red]The CRM does not let us in:[/red] {err}")
-        return ""
+        return known
     catalogue = connected.catalogue
     console.print(f"[green]Connected[/green] {catalogue.account_name}: {len(catalogue.users)} users")
     for warning in catalogue.warnings:
         console.print(f"[yellow]note[/yellow] {warning}")
-    return row.name
+    return [*known, row.name]
 
 
 def _ask_settings(model: type[BaseModel]) -> dict[str, Any]:
@@ -158,25 +161,24 @@ def _ask_settings(model: type[BaseModel]) -> dict[str, Any]:
     return values
 
 
-async def _channel(services: Services, project: str) -> str:
+async def _channels(services: Services, project: str) -> list[str]:
+    """The channels to go on with: all there are, and the one that is added now."""
     _title(5, "The channel")
-    live = services.projects.get(project)
-    if live.channels and not Confirm.ask(
-        f"There is {', '.join(live.channels)}. Add another one?", default=False, console=console
-    ):
-        return next(iter(live.channels))
+    known = list(services.projects.get(project).channels)
+    if known and not Confirm.ask(f"There is {', '.join(known)}. Add another one?", default=False, console=console):
+        return known
     sources = sorted(services.plugins.sources)
     if not sources:
         console.print("[red]No channel plugin is installed.[/red]")
-        return ""
+        return known
     source_name = Prompt.ask("Which", choices=sources, default=sources[0], console=console)
     values = _ask_settings(services.plugins.source(source_name).settings_model)
     row = await setup.add_channel(services, project, name=source_name, source=source_name, values=values)
-    return row.name
+    return [*known, row.name]
 
 
 async def _names(services: Services, project: str, connection: str) -> None:
-    _title(6, "Pipelines, stages and fields by name")
+    _title(6, f"Pipelines, stages and fields by name: {connection}")
     wanted = await staffing.bind_found(services, project, connection)
     missing = [one for one in wanted if not one.value]
     console.print(f"{len(wanted) - len(missing)} of {len(wanted)} names of the policy were found in the CRM.")
@@ -192,7 +194,7 @@ async def _names(services: Services, project: str, connection: str) -> None:
 
 
 async def _people(services: Services, project: str, connection: str) -> None:
-    _title(7, "Employees")
+    _title(7, f"Employees: {connection}")
     try:
         matching = await staffing.match_staff(services, project, connection)
     except HubError as err:
@@ -220,7 +222,7 @@ async def _people(services: Services, project: str, connection: str) -> None:
 
 
 async def _copy(services: Services, project: str, channel: str) -> None:
-    _title(8, "What to copy into the vendor's cabinet")
+    _title(8, f"What to enter where you set up {channel}")
     row = await setup.find_channel(services, project, channel)
     base = services.settings.public_url or "https://YOUR-ADDRESS"
     hints = setup.hints(

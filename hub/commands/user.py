@@ -29,7 +29,10 @@ def add(
         str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True, envvar="HUB_NEW_PASSWORD")
     ] = "",
 ) -> None:
-    """Add a person; the password is asked for, or taken from HUB_NEW_PASSWORD."""
+    """Add a person who may log in.
+
+    The password is asked for, or taken from HUB_NEW_PASSWORD.
+    """
     if len(password) < SHORTEST:
         raise fail(f"the password needs at least {SHORTEST} characters")
     with opened() as services:

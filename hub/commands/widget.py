@@ -35,7 +35,10 @@ def build(
     ),
     as_json: JsonOption = False,
 ) -> None:
-    """Make widget.zip, ready to be uploaded to amoCRM; nothing is written if it breaks a rule."""
+    """Make widget.zip, ready to be uploaded to amoCRM.
+
+    Nothing is written if it breaks one of amoCRM's rules.
+    """
     if not out.is_dir() and out.name != ARCHIVE_NAME:
         raise fail(f"the archive must be called {ARCHIVE_NAME}, not {out.name}: amoCRM takes no other name")
     try:
@@ -67,7 +70,10 @@ def check(
     file: Annotated[Path, typer.Argument(help="The archive to look at.")] = Path(ARCHIVE_NAME),
     as_json: JsonOption = False,
 ) -> None:
-    """Say which of amoCRM's rules an archive breaks, where, and what to do about it."""
+    """Say which of amoCRM's rules an archive breaks, and where.
+
+    With what to do about each.
+    """
     try:
         content = file.read_bytes()
     except OSError as err:
@@ -121,7 +127,10 @@ def link(
     connection: Annotated[str, typer.Argument(help="The connection of a CRM that frames pages: Zoho, RetailCRM.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Show the addresses to paste into a CRM that shows the hub's card as a page; kept like passwords."""
+    """Show the addresses of the hub's card, for a CRM to frame.
+
+    For CRMs that show a page beside their own cards; the addresses are kept like passwords.
+    """
     with opened() as services:
         panel = find_panel(services, the_project(services, project), connection)
         if panel is None:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from starlette.responses import Response
 
 from hub.plugins import Failure
+from hub.ports import Pace
 from hub.runtime.account import Account, Health
 from hub.runtime.services import Services
 from hub.store import projects, steps
@@ -42,7 +43,7 @@ class CrmShown:
     #: None where this process does not write to it
     headroom: float | None
     queued: int
-    pace: str
+    pace: Pace | None
     waiting_steps: int
     in_doubt_steps: int
     #: names that no longer exist in the CRM
@@ -108,14 +109,13 @@ async def connections(visit: Visit) -> Response:
 
 def _shown(row: CrmConnection, account: Account | None, states: object, problem: str) -> CrmShown:
     counts = states if isinstance(states, dict) else {}
-    pace = account.pacer.pace if account else None
     return CrmShown(
         row=row,
         status=Status(account.health.value) if account and row.status is not Status.OFF else row.status,
         reason=(account.health_reason if account else "") or row.status_reason,
         headroom=account.pacer.headroom if account else None,
         queued=account.pacer.waiting if account else 0,
-        pace=f"{pace.requests}/{pace.per.total_seconds():g}" if pace else "",
+        pace=account.pacer.pace if account else None,
         waiting_steps=_count(counts, row.name, "waiting"),
         in_doubt_steps=_count(counts, row.name, "in_doubt"),
         problems=(problem,) if problem else (),

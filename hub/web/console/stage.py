@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from urllib.parse import quote
 
-from hub.engine.projects import LiveProject
+from hub.engine.projects import LiveConnection, LiveProject
 from hub.runtime.services import Services
 from hub.runtime.staffing import wanted_names
 from hub.store import bindings, projects
+from hub.store.projects import Channel
 
-__all__ = ["Stage", "stages_of"]
+__all__ = ["Place", "Stage", "stages_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """One CRM or channel of a step."""
+
+    name: str
+    href: str
+    is_done: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,42 +30,76 @@ class Stage:
     """One step; ``key`` is its text in the catalogue under ``stage.``."""
 
     key: str
+    #: where to go on: the first place that is not done
     href: str
     is_done: bool
     #: the first one that is not done
     is_next: bool = False
-    #: what it is about, in a word: the connection, the channel
-    name: str = ""
+    #: each CRM or channel that it is about
+    places: tuple[Place, ...] = ()
+    #: where a further one is added, "" if there can be none
+    more: str = ""
+    #: of the catalogue, under ``stage_hint.``
+    hint: str = ""
 
 
 async def stages_of(services: Services, live: LiveProject) -> list[Stage]:
-    """The steps of a project, in order."""
+    """The steps of a project, in order; one that is about CRMs or channels is done when each of them is."""
     base = f"/setup/{live.name}"
-    connection = live.connections[0] if live.connections else None
-    found = [Stage(key="project", href=base, is_done=live.policy is not None)]
-    crm = f"{base}/crm/{quote(connection.name, safe='')}" if connection else f"{base}/crm"
-    has_catalogue = connection is not None and connection.row.catalogue is not None
-    found.append(Stage(key="crm", href=crm, is_done=has_catalogue, name=connection.name if connection else ""))
-    is_named = False
-    if connection is not None and live.policy is not None and has_catalogue:
-        name = connection.name
-        known = await services.store.read(lambda conn: bindings.list_bindings(conn, live.name, name))
-        wanted = wanted_names(live.policy, connection.catalogue, known)
-        is_named = all(one.value for one in wanted if one.kind in ("pipeline", "stage"))
-    found.append(Stage(key="names", href=f"{crm}/names" if connection else crm, is_done=is_named))
-    channels = await services.store.read(lambda conn: projects.list_channels(conn, services.cipher, live.name))
-    channel = channels[0] if channels else None
-    place = f"{base}/channels/{quote(channel.name, safe='')}" if channel else f"{base}/channels"
-    is_able = channel is not None and channel.name not in live.problems
-    found.append(Stage(key="channel", href=place, is_done=is_able, name=channel.name if channel else ""))
-    has_people = bool(live.policy and live.policy.employees and connection and connection.users)
-    found.append(Stage(key="employees", href=f"{crm}/employees" if connection else crm, is_done=has_people))
-    is_seen = channel is not None and channel.first_seen_at is not None
-    found.append(Stage(key="addresses", href=f"{place}/addresses" if channel else place, is_done=is_seen))
-    found.append(Stage(key="waiting", href=f"{place}/waiting" if channel else place, is_done=is_seen))
-    found.append(Stage(key="live", href=f"/console/{live.name}/policy", is_done=live.row.mode == "live"))
-    upcoming = next((stage.key for stage in found if not stage.is_done), "")
-    return [
-        Stage(key=one.key, href=one.href, is_done=one.is_done, is_next=one.key == upcoming, name=one.name)
-        for one in found
+    crms = [(one, f"{base}/crm/{quote(one.name, safe='')}") for one in live.connections]
+    rows = await services.store.read(lambda conn: projects.list_channels(conn, services.cipher, live.name))
+    channels = [(row, f"{base}/channels/{quote(row.name, safe='')}") for row in rows]
+    named = [Place(name=one.name, href=f"{at}/names", is_done=await _is_named(services, live, one)) for one, at in crms]
+    has_people = bool(live.policy and live.policy.employees)
+    is_live = live.row.mode == "live"
+    found = [
+        Stage(key="project", href=base, is_done=live.policy is not None, hint="project_live" if is_live else ""),
+        _about(
+            "crm",
+            f"{base}/crm",
+            [Place(name=one.name, href=at, is_done=one.row.catalogue is not None) for one, at in crms],
+            more=f"{base}/crm",
+        ),
+        _about("names", f"{base}/crm", named),
+        _about(
+            "channel",
+            f"{base}/channels",
+            [Place(name=row.name, href=at, is_done=row.name not in live.problems) for row, at in channels],
+            more=f"{base}/channels",
+        ),
+        _about(
+            "employees",
+            f"{base}/crm",
+            [Place(name=one.name, href=f"{at}/employees", is_done=has_people and bool(one.users)) for one, at in crms],
+        ),
+        _about("addresses", f"{base}/channels", [_seen(row, f"{at}/addresses") for row, at in channels]),
+        _about("waiting", f"{base}/channels", [_seen(row, f"{at}/waiting") for row, at in channels]),
+        Stage(key="live", href=f"/console/{live.name}/policy", is_done=is_live, hint="live_live" if is_live else ""),
     ]
+    upcoming = next((stage.key for stage in found if not stage.is_done), "")
+    return [replace(one, is_next=one.key == upcoming, hint=one.hint or one.key) for one in found]
+
+
+def _about(key: str, otherwise: str, places: Sequence[Place], *, more: str = "") -> Stage:
+    """The step ``key`` of ``places``; ``otherwise`` is where one is added while there is none."""
+    first = next((place for place in places if not place.is_done), places[0] if places else None)
+    return Stage(
+        key=key,
+        href=first.href if first else otherwise,
+        is_done=bool(places) and all(place.is_done for place in places),
+        places=tuple(places),
+        more=more if places else "",
+    )
+
+
+def _seen(row: Channel, href: str) -> Place:
+    return Place(name=row.name, href=href, is_done=row.first_seen_at is not None)
+
+
+async def _is_named(services: Services, live: LiveProject, connection: LiveConnection) -> bool:
+    """Whether each pipeline and stage that the policy names is known in the CRM."""
+    if live.policy is None or connection.row.catalogue is None:
+        return False
+    known = await services.store.read(partial(bindings.list_bindings, project=live.name, connection=connection.name))
+    wanted = wanted_names(live.policy, connection.catalogue, known)
+    return all(one.value for one in wanted if one.kind in ("pipeline", "stage"))

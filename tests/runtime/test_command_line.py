@@ -1,0 +1,119 @@
+"""The command line as a whole: what it says of itself, and what programs read of it (U3)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.core import TyperGroup
+from typer.testing import CliRunner
+
+from hub.cli import app
+from hub.compose import build_services
+from hub.runtime.services import Services
+from hub.settings import Settings
+from hub.store import policies, projects
+from tests.end_to_end.world import CHANNEL, CRM, PROJECT, preset
+
+NOW = datetime(2026, 7, 29, 9, 0, tzinfo=UTC)
+#: where nobody listens
+NOWHERE = "http://127.0.0.1:9"
+
+
+def _commands(group: TyperGroup, *path: str) -> Iterator[tuple[tuple[str, ...], TyperGroup, Any]]:
+    for name, found in group.commands.items():
+        yield (*path, name), group, found
+        if isinstance(found, TyperGroup):
+            yield from _commands(found, *path, name)
+
+
+ROOT = typer.main.get_command(app)
+assert isinstance(ROOT, TyperGroup)
+ALL = list(_commands(ROOT))
+
+
+@pytest.mark.parametrize(("path", "group", "command"), ALL, ids=[" ".join(path) for path, *_ in ALL])
+def test_every_command_is_told_whole_in_the_list(path: tuple[str, ...], group: TyperGroup, command: Any) -> None:
+    """On 80 columns: the first sentence of each command fits beside the names."""
+    width = 80 - 2 - 6 - max(len(name) for name in group.commands)
+    told = command.get_short_help_str(width)
+    assert told.endswith(".")
+    assert not told.endswith("..."), told
+
+
+#: each command with --json -> what else to type, and how it ends on a hub whose CRM and channel do not answer
+JSON: dict[str, tuple[Sequence[str], int]] = {
+    "explain": (["--forwarding", "380501112233"], 0),
+    "check": (["--trace-hooks"], 1),
+    "replay": ([], 0),
+    "rehearse": (["--policy", "FILE"], 0),
+    "shadow": ([], 0),
+    "test-call": (["380501112233", "--answered-by", "oleg"], 0),
+    "sync": (["--connection", "another"], 2),
+    "recover": ([], 3),
+    "clients joins": ([], 0),
+    "clients undo": (["--since", "30d"], 0),
+    "db status": ([], 0),
+    "db migrate": ([], 0),
+    "db copy": (["--to", "sqlite:///COPY"], 0),
+    "policy check": (["FILE"], 0),
+    "policy presets": ([], 0),
+    "policy versions": ([], 0),
+    "plugin check": (["jivo"], 0),
+    "plugin list": ([], 0),
+    "user list": ([], 0),
+    "widget build": (["--out", "FOLDER/widget.zip"], 0),
+    "widget check": (["COPY"], 2),
+    "widget link": ([], 2),
+}
+#: proven by the day that it plays: tests/end_to_end/test_day.py
+ELSEWHERE = {"demo"}
+
+
+def test_the_table_names_every_command_that_programs_read() -> None:
+    with_json = {" ".join(path) for path, _, found in ALL if any("--json" in one.opts for one in found.params)}
+    assert with_json == set(JSON) | ELSEWHERE
+
+
+@pytest.fixture
+def services(tmp_path: Path) -> Services:
+    """A hub with a policy, a channel and a CRM that do not answer."""
+    found = build_services(Settings(environment="development", data_directory=tmp_path / "var"))
+    cipher = found.cipher
+
+    def fill(conn: object) -> None:
+        projects.add_project(conn, PROJECT, now=NOW)  # type: ignore[arg-type]  # a connection
+        policies.publish(conn, PROJECT, text=preset("car-dealer"), author="test", based_on=None, now=NOW)  # type: ignore[arg-type]
+        projects.add_channel(conn, cipher, project=PROJECT, name=CHANNEL, source="ringostat", settings={}, now=NOW)  # type: ignore[arg-type]
+        held = {"address": NOWHERE, "long_lived_token": "x.y.z", "is_loopback_allowed": True}
+        projects.add_connection(conn, cipher, project=PROJECT, name=CRM, sink="amocrm", settings=held, now=NOW)  # type: ignore[arg-type]
+
+    found.store.write_now(fill)
+    found.close()
+    return found
+
+
+@pytest.mark.parametrize("command", sorted(JSON))
+def test_a_program_reads_one_document_and_nothing_else(
+    command: str, services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Standard output is the document; a refusal is a sentence on standard error and leaves it empty."""
+    monkeypatch.setenv("HUB_ENVIRONMENT", "development")
+    monkeypatch.setenv("HUB_DATA_DIRECTORY", str(tmp_path / "var"))
+    (tmp_path / "policy.toml").write_text(preset("zoho-standard"), encoding="utf-8")
+    words, status = JSON[command]
+    places = {"FOLDER": str(tmp_path), "FILE": str(tmp_path / "policy.toml"), "COPY": str(tmp_path / "copy")}
+    for name, place in places.items():
+        words = [word.replace(name, place) for word in words]
+    result = CliRunner().invoke(app, [*command.split(), "--json", *words])
+    assert result.exit_code == status, result.output
+    if result.stdout:
+        json.loads(result.stdout)
+    else:
+        assert status
+        assert result.stderr
