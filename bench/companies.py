@@ -34,7 +34,7 @@ from hub.demo import traffic
 from hub.demo.amocrm_stage import AmoCrmStage
 from hub.demo.project import CHANNEL, connect, demo_policy, make_project
 from hub.settings import Settings
-from hub.store import cluster, projects, work
+from hub.store import cluster, projects
 from hub.store.engine import Store, open_store
 
 __all__ = ["CRM", "Call", "Company", "Engine", "Kind", "Process", "World", "companies", "new_calls", "stop_on_signals"]
@@ -192,13 +192,14 @@ class World:
 
     def finished(self, names: Sequence[str] | None = None) -> int:
         """How many interactions are finished, of all projects or of those named."""
-        wanted = [company.name for company in self.companies] if names is None else names
-        states = [self.store.read_now(lambda conn, name=name: work.count_states(conn, name)) for name in wanted]  # type: ignore[misc]
-        if any(found.get((CRM, "attention"), 0) for found in states):
+        found = self.rows(
+            "SELECT project, state, count(*) FROM work WHERE state IN ('finished', 'attention') GROUP BY project, state"
+        )
+        if any(state == "attention" for _, state, _ in found):
             raise RuntimeError("an interaction needs attention: the measurement means nothing")
-        return sum(found.get((CRM, "finished"), 0) for found in states)
+        return sum(count for project, _, count in found if names is None or project in names)
 
-    def until(self, holds: Callable[[], bool], *, what: str, seconds: float = PATIENCE, every: float = 0.1) -> None:
+    def until(self, holds: Callable[[], bool], *, what: str, seconds: float = PATIENCE, every: float = 0.25) -> None:
         """Wait until ``holds``; RuntimeError with what the processes said if it does not."""
         end = time.monotonic() + seconds
         while not holds():

@@ -77,7 +77,7 @@ def measure_round(world: World, calls: int, *, first: int, of: Sequence[Company]
     each = {process.pid: process.used() for process in world.processes}
     done, began = world.finished(names), time.perf_counter()
     accepted = world.tell(new_calls(chosen, calls, first=first))
-    world.until(lambda: world.finished(names) - done >= calls, what=f"{calls} calls are finished", every=0.05)
+    world.until(lambda: world.finished(names) - done >= calls, what=f"{calls} calls are finished")
     finished = time.perf_counter() - began
     after = world.used()
     return Round(

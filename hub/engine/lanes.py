@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from hub.clock import Clock
 from hub.engine.turns import Turns
-from hub.store import work
+from hub.store import sweep
 from hub.store.engine import Store
 from hub.store.work import Lane
 
@@ -96,7 +96,7 @@ class Lanes:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        for lane in await self._store.read(work.lanes_writing):
+        for lane in await self._store.read(sweep.lanes_writing):
             self.wake(lane)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._sweep_forever(), name="lanes sweep")
@@ -173,10 +173,10 @@ class Lanes:
     async def _sweep_forever(self) -> None:
         while True:
             now = self._clock.now()
-            for lane in await self._store.read(lambda conn, now=now: work.lanes_to_wake(conn, now)):  # type: ignore[misc]
+            for lane in await self._store.read(lambda conn, now=now: sweep.lanes_to_wake(conn, now)):  # type: ignore[misc]
                 if lane not in self._broken:
                     self.wake(lane)
-            for lane in await self._store.read(lambda conn, now=now: work.lanes_to_replay(conn, now)):  # type: ignore[misc]
+            for lane in await self._store.read(lambda conn, now=now: sweep.lanes_to_replay(conn, now)):  # type: ignore[misc]
                 if lane not in self._broken:
                     self.wake(lane, patiently=True)
             await asyncio.sleep(self.SWEEP.total_seconds())

@@ -27,7 +27,7 @@ from hub.clock import Clock
 from hub.core.interaction import ClientId
 from hub.engine.lanes import Lanes
 from hub.errors import LeaseLost
-from hub.store import work
+from hub.store import sweep
 from hub.store.engine import Store
 from hub.store.tenure import BEAT, STALLED
 from hub.store.work import Lane
@@ -321,9 +321,9 @@ class ProcrastinateLanes(Lanes):
             now = self._clock.now()
             try:
                 fresh = await self._store.read(
-                    lambda conn, now=now, projects=projects: work.lanes_to_wake(conn, now, projects=projects)  # type: ignore[misc]
+                    lambda conn, now=now, projects=projects: sweep.lanes_to_wake(conn, now, projects=projects)  # type: ignore[misc]
                 )
-                bulk = await self._store.read(lambda conn, now=now: work.lanes_to_replay(conn, now))  # type: ignore[misc]
+                bulk = await self._store.read(lambda conn, now=now: sweep.lanes_to_replay(conn, now))  # type: ignore[misc]
             except (SQLAlchemyError, sqlite3.Error, OSError) as error:
                 log.warning("lanes cannot be swept: %s", error, extra={"action": "lanes.unswept"})
                 continue

@@ -69,6 +69,12 @@ def m0004_turns(conn: Connection) -> None:
     run_script(conn, "m0004")
 
 
+@_migration
+def m0005_outstanding(conn: Connection) -> None:
+    """An account's writer finds its own steps, however many wait for another account."""
+    run_script(conn, "m0005")
+
+
 # --- running them -----------------------------------------------------------------------------------------------
 
 

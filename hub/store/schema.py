@@ -336,6 +336,9 @@ decision = Table(
     Index("decision_interaction", "interaction_id", "connection", "id"),
 )
 
+#: word for word the condition of the partial index: an engine sees only then that the index will do
+_IS_OUTSTANDING = text("state IN ('waiting', 'sent', 'in_doubt')")
+_HAS_MOMENT = text("not_before IS NOT NULL")
 step = Table(
     "step",
     metadata,
@@ -373,7 +376,25 @@ step = Table(
     #: the CRM's or the hub's sentence about it
     Column("note", Text, nullable=False, default=""),
     UniqueConstraint("project", "connection", "key"),
-    Index("step_waiting", "connection", "state", "class", "id"),
+    # small, whatever has ended: an account's writer asks for its own several times a second
+    Index(
+        "step_outstanding",
+        "project",
+        "connection",
+        "state",
+        "class",
+        "id",
+        sqlite_where=_IS_OUTSTANDING,
+        postgresql_where=_IS_OUTSTANDING,
+    ),
+    Index(
+        "step_moment",
+        "project",
+        "connection",
+        "not_before",
+        sqlite_where=_HAS_MOMENT,
+        postgresql_where=_HAS_MOMENT,
+    ),
     Index("step_interaction", "interaction_id", "connection"),
     Index("step_client", "client_id", "connection"),
     Index("step_ended", "connection", "ended_at"),

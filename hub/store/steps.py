@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Integer, LargeBinary, Text, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, Integer, LargeBinary, Text, and_, bindparam, func, insert, select, update
 
 from hub.core.interaction import ClientId, InteractionId
 from hub.core.plan import Action, StepKey
@@ -22,7 +22,7 @@ from hub.core.slots import by_slots
 from hub.store import codec
 from hub.store.prepared import Prepared
 from hub.store.schema import Moment, step, work
-from hub.store.work import WorkState
+from hub.store.work import IS_OUTSTANDING, WorkState
 
 __all__ = [
     "Step",
@@ -258,26 +258,25 @@ _MADE_TASKS = Prepared(
 # counted here: to group by state SQLite would go through all steps of the connection
 _OUTSTANDING = Prepared(select(step.c.state).where(_OURS_THERE))
 _IS_DUE = (step.c.not_before.is_(None)) | (step.c.not_before <= bindparam("now"))
+_MAY_GO = and_(_OF_CONNECTION, IS_OUTSTANDING, _IS_DUE)
 _WAITING = Prepared(
     select(*_COLUMNS)
     .join(work, and_(work.c.interaction_id == step.c.interaction_id, work.c.connection == step.c.connection))
-    .where(work.c.state == WorkState.WRITING.value, _OF_CONNECTION, step.c.state == StepState.WAITING.value, _IS_DUE)
+    .where(work.c.state == WorkState.WRITING.value, _MAY_GO, step.c.state == StepState.WAITING.value)
     .order_by(step.c["class"], step.c.id)
     .limit(bindparam("most", type_=Integer))
 )
 _DUE_DOUBTS = Prepared(
     select(*_COLUMNS)
-    .where(_OF_CONNECTION, step.c.state == StepState.IN_DOUBT.value, _IS_DUE)
+    .where(_MAY_GO, step.c.state == StepState.IN_DOUBT.value)
     .order_by(step.c.id)
     .limit(bindparam("most", type_=Integer))
 )
 _NEXT_MOMENT = Prepared(
     select(func.min(step.c.not_before)).where(
-        # by itself the project would lead SQLite through all steps of the connection instead of those in two states
-        func.coalesce(step.c.project, "") == bindparam("of_project"),
-        step.c.connection == bindparam("of_connection"),
+        # few have a moment, however many wait
+        and_(_OF_CONNECTION, step.c.not_before > bindparam("now")),
         step.c.state.in_([StepState.WAITING.value, StepState.IN_DOUBT.value]),
-        step.c.not_before > bindparam("now"),
     )
 )
 
@@ -317,10 +316,11 @@ def of_client(conn: Connection, client_id: ClientId, connection: str, kind: str 
 
 def made_since(conn: Connection, project: str, connection: str, since: datetime, *, kind: str) -> list[Step]:
     """Steps of ``kind`` that are still on their way, or that were done since then."""
-    is_made = and_(step.c.state == StepState.DONE.value, step.c.ended_at >= since)
-    is_coming = step.c.state.in_([StepState.WAITING.value, StepState.SENT.value, StepState.IN_DOUBT.value])
     where = and_(step.c.project == project, step.c.connection == connection, step.c.kind == kind)
-    return [_step(row) for row in conn.execute(select(*_COLUMNS).where(where, or_(is_made, is_coming)))]
+    is_made = and_(step.c.state == StepState.DONE.value, step.c.ended_at >= since)
+    # two statements, for an index each: by OR an engine goes through all that the connection ever had
+    found = [conn.execute(select(*_COLUMNS).where(where, condition)).all() for condition in (is_made, IS_OUTSTANDING)]
+    return [_step(tuple(row)) for rows in found for row in rows]
 
 
 def made_tasks(
@@ -459,7 +459,8 @@ def recover(
 
     A popup is not: it may have been shown, and is shown at most once. ``only`` names the steps; None = all of them.
     """
-    where = and_(step.c.project == project, step.c.connection == connection, step.c.state == StepState.SENT.value)
+    is_sent = and_(IS_OUTSTANDING, step.c.state == StepState.SENT.value)
+    where = and_(step.c.project == project, step.c.connection == connection, is_sent)
     if only is not None:
         where = and_(where, step.c.id.in_(sorted(only)))
     rows = conn.execute(select(step.c.kind, func.count()).where(where).group_by(step.c.kind)).all()

@@ -1,0 +1,3 @@
+DROP INDEX step_waiting;
+CREATE INDEX step_outstanding ON step (project, connection, state, class, id) WHERE state IN ('waiting', 'sent', 'in_doubt');
+CREATE INDEX step_moment ON step (project, connection, not_before) WHERE not_before IS NOT NULL;
