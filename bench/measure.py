@@ -85,9 +85,9 @@ def contact_of(number: int) -> tuple[Record, ...]:
     return (contact, deal) if has_deal else (contact,)
 
 
-def make_company(directory: Path, numbers: int) -> None:
-    """A project with 50 employees, one channel, one CRM and a directory of ``numbers`` contacts."""
-    services = build_services(Settings(environment="development", data_directory=directory))
+def make_company(directory: Path, numbers: int, *, database_url: str = "") -> None:
+    """A project with 50 employees, one channel, one CRM and a directory of ``numbers`` contacts; "" = SQLite."""
+    services = build_services(Settings(environment="development", data_directory=directory, database_url=database_url))
     try:
         store, cipher, now = services.store, services.cipher, services.clock.now()
 

@@ -237,8 +237,14 @@ class Hub:
     def _lanes(self) -> Lanes:
         services = self.services
         if self.fleet is None:
-            return Lanes(services.store, services.clock, self.advance, give_up=self.advance.give_up)
-        return self.fleet.lanes(self.advance, self.advance.give_up)
+            return Lanes(
+                services.store,
+                services.clock,
+                self.advance,
+                give_up=self.advance.give_up,
+                room=self.advance.resting.room,
+            )
+        return self.fleet.lanes(self.advance, self.advance.give_up, self.advance.resting.room)
 
     # --- life ---------------------------------------------------------------------------------------------------
 

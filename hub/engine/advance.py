@@ -27,6 +27,7 @@ from hub.engine.checkpoints import checkpoint
 from hub.engine.load import Loads
 from hub.engine.projects import LiveConnection, LiveProject, Projects
 from hub.engine.replay import Redecided, redecide
+from hub.engine.resting import Resting
 from hub.engine.seen import HELD_FOR, Kept, Preview, Seen, first_seen, is_held, then_of, unclaimed_of, with_refused
 from hub.engine.snapshots import digest, is_imported, lean, made_records
 from hub.errors import VendorError
@@ -42,7 +43,6 @@ from hub.store.work import Lane, Work, WorkState
 __all__ = ["Advance"]
 
 log = logging.getLogger(__name__)
-
 
 #: of these, a revision must see what the first decision saw (`hub.core.facts.without_own`)
 _LOOKED_PAST = ("create_contact", "create_deal", "create_task", "complete_task")
@@ -68,7 +68,7 @@ class Advance:
         #: accounts whose import stands in this directory: a lost one has to be asked for anew (DESIGN 3)
         self._imported: set[tuple[str, str]] = set()
         self._search, self._read, self._wake_writer = search, read, wake_writer
-        self._loads = Loads(directory, clock)
+        self._loads, self.resting = Loads(directory, clock), Resting(clock)
 
     async def __call__(self, lane: Lane) -> datetime | None:
         """Advance ``lane``; when to look again, None = when somebody wakes it."""
@@ -100,7 +100,7 @@ class Advance:
                 snapshot = await self._snapshot(lane, connection, seen, now)
             except VendorError as err:
                 log.debug("lane %s waits for %s: %s", lane.client_id, lane.connection, err)
-                return now + timedelta(seconds=5)
+                return None if self.resting.failed(lane, err) else now + timedelta(seconds=5)
             if seen.has_refused:
                 snapshot = await self._store.read(partial(with_refused, lane=lane, snapshot=snapshot))
             plan, snapshot = self._decide(lane, seen, snapshot, project.policy, now)
@@ -250,9 +250,11 @@ class Advance:
         missing = [ref for ref in holdings.missing if ref.kind is RecordKind.DEAL]
         if missing:
             await self._read(lane, missing)
+            self.resting.answered(lane)
         snapshot = self._take(lane, connection, seen, identity, now)
         if not snapshot.is_complete and not (snapshot.contacts or snapshot.companies) and not identity.is_empty:
             await self._search(lane, identity)
+            self.resting.answered(lane)
             snapshot = self._take(lane, connection, seen, identity, now)
         return snapshot
 

@@ -26,6 +26,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from hub.clock import Clock
 from hub.core.interaction import ClientId
 from hub.engine.lanes import Lanes
+from hub.engine.resting import Resting
 from hub.errors import LeaseLost
 from hub.store import sweep
 from hub.store.engine import Store
@@ -82,11 +83,12 @@ class ProcrastinateLanes(Lanes):
         *,
         url: URL,
         give_up: Callable[[Lane, Exception], Awaitable[None]],
+        room: Callable[[str, str], int] = lambda *_: Resting.MANY,
         workers: int = 8,
         beat: timedelta = BEAT,
         stalled: timedelta = STALLED,
     ) -> None:
-        super().__init__(store, clock, advance, give_up=give_up, workers=workers)
+        super().__init__(store, clock, advance, give_up=give_up, room=room, workers=workers)
         self._beat, self._stalled = beat, stalled
         self._app = _app(url)
         self._job = self._app.task(name=_TASK)(self._take)
@@ -313,17 +315,21 @@ class ProcrastinateLanes(Lanes):
     # --- sweeping -----------------------------------------------------------------------------------------------
 
     async def _sweep_forever(self) -> None:
+        took = 0.0
         while True:
-            await asyncio.sleep(self.SWEEP.total_seconds())
+            await asyncio.sleep(self._rest_after(took))
             projects = sorted(self._projects)
             if not projects:
                 continue
-            now = self._clock.now()
+            now, began = self._clock.now(), self._clock.monotonic()
             try:
                 fresh = await self._store.read(
-                    lambda conn, now=now, projects=projects: sweep.lanes_to_wake(conn, now, projects=projects)  # type: ignore[misc]
+                    lambda conn, now=now, projects=projects: sweep.lanes_to_wake(  # type: ignore[misc]
+                        conn, now, projects=projects, room=self._room
+                    )
                 )
                 bulk = await self._store.read(lambda conn, now=now: sweep.lanes_to_replay(conn, now))  # type: ignore[misc]
+                took = self._clock.monotonic() - began
             except (SQLAlchemyError, sqlite3.Error, OSError) as error:
                 log.warning("lanes cannot be swept: %s", error, extra={"action": "lanes.unswept"})
                 continue

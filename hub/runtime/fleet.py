@@ -73,6 +73,7 @@ class Fleet:
         self,
         advance: Callable[[Lane], Awaitable[datetime | None]],
         give_up: Callable[[Lane, Exception], Awaitable[None]],
+        room: Callable[[str, str], int],
     ) -> Lanes:
         """The lanes of this process; they run those of its own projects and wake all others."""
         services = self._services
@@ -82,6 +83,7 @@ class Fleet:
             advance,
             url=services.store.url,
             give_up=give_up,
+            room=room,
             beat=self._stalled / 4,
             stalled=self._stalled,
         )

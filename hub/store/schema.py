@@ -276,6 +276,7 @@ fragment = Table(
     Column("received_at", Moment, nullable=False),
 )
 
+_IS_OPEN = text("state = 'open'")
 #: one interaction in one CRM: the unit of order (DESIGN 2.4)
 work = Table(
     "work",
@@ -304,6 +305,8 @@ work = Table(
     Index("work_lane", "client_id", "connection", "sequence"),
     Index("work_state", "state", "connection"),
     Index("work_project", "project", "state"),
+    # what waits to be decided, by age: each account's own, asked for every second
+    Index("work_open", "project", "connection", "sequence", sqlite_where=_IS_OPEN, postgresql_where=_IS_OPEN),
     # the few that wait to be replayed in bulk, asked for every second
     Index("work_bulk", "project", "connection", sqlite_where=text("urgency = 3"), postgresql_where=text("urgency = 3")),
 )
@@ -339,6 +342,7 @@ decision = Table(
 #: word for word the condition of the partial index: an engine sees only then that the index will do
 _IS_OUTSTANDING = text("state IN ('waiting', 'sent', 'in_doubt')")
 _HAS_MOMENT = text("not_before IS NOT NULL")
+_OF_ACCOUNT = ("project", "connection")
 step = Table(
     "step",
     metadata,
@@ -379,22 +383,14 @@ step = Table(
     # small, whatever has ended: an account's writer asks for its own several times a second
     Index(
         "step_outstanding",
-        "project",
-        "connection",
+        *_OF_ACCOUNT,
         "state",
         "class",
         "id",
         sqlite_where=_IS_OUTSTANDING,
         postgresql_where=_IS_OUTSTANDING,
     ),
-    Index(
-        "step_moment",
-        "project",
-        "connection",
-        "not_before",
-        sqlite_where=_HAS_MOMENT,
-        postgresql_where=_HAS_MOMENT,
-    ),
+    Index("step_moment", *_OF_ACCOUNT, "not_before", sqlite_where=_HAS_MOMENT, postgresql_where=_HAS_MOMENT),
     Index("step_interaction", "interaction_id", "connection"),
     Index("step_client", "client_id", "connection"),
     Index("step_ended", "connection", "ended_at"),

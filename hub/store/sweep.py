@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, Integer, and_, bindparam, func, or_, select, text
@@ -35,20 +35,24 @@ _HAS_OUTSTANDING = (
     .exists()
 )
 _LANES = select(work.c.client_id, work.c.connection, work.c.project).distinct().select_from(JOINED)
-_IS_RIPE = and_(work.c.state == WorkState.OPEN.value, interaction.c.decide_at <= bindparam("now"), ~_IS_BLOCKED)
-#: may be decided and has not been
-_RIPE = Prepared(_LANES.where(_IS_RIPE, work.c.urgency < BULK).limit(bindparam("most", type_=Integer)))
-_RIPE_OF = Prepared(
-    _LANES.where(_IS_RIPE, work.c.urgency < BULK, work.c.project.in_(bindparam("projects", expanding=True))).limit(
-        bindparam("most", type_=Integer)
-    )
-)
+#: word for word the condition of the partial index
+_IS_OPEN = text("work.state = 'open'")
+_IS_RIPE = and_(_IS_OPEN, interaction.c.decide_at <= bindparam("now"), ~_IS_BLOCKED)
 #: word for word the condition of the partial index
 _IS_BULK = text("work.urgency = 3")
 _BULK_ACCOUNTS = (
     select(work.c.project, work.c.connection).distinct().where(_IS_BULK, work.c.state == WorkState.OPEN.value)
 )
+_OPEN_ACCOUNTS = Prepared(select(work.c.project, work.c.connection).distinct().where(_IS_OPEN))
 _OF_ACCOUNT = and_(work.c.project == bindparam("of_project"), work.c.connection == bindparam("of_connection"))
+#: may be decided and has not been; the oldest, so that no more are looked at than are wanted
+_RIPE = Prepared(
+    select(work.c.client_id)
+    .select_from(JOINED)
+    .where(_IS_RIPE, work.c.urgency < BULK, _OF_ACCOUNT)
+    .order_by(work.c.sequence)
+    .limit(bindparam("most", type_=Integer))
+)
 _RIPE_IN_BULK = Prepared(_LANES.where(_IS_RIPE, _IS_BULK, _OF_ACCOUNT).limit(bindparam("most", type_=Integer)))
 _BULK_WAITING = Prepared(
     select(func.count()).where(
@@ -76,18 +80,30 @@ _ENDED_OF = Prepared(
 
 
 def lanes_to_wake(
-    conn: Connection, now: datetime, limit: int = 1000, *, projects: Sequence[str] | None = None
+    conn: Connection,
+    now: datetime,
+    limit: int = 1000,
+    *,
+    projects: Sequence[str] | None = None,
+    room: Callable[[str, str], int] = lambda *_: 200,
 ) -> list[Lane]:
-    """Lanes that could go on and do not: what a lost wake-up, a join of clients or a crash left behind.
+    """Lanes that could go on and do not.
 
-    ``projects`` names those of which one worker's accounts are; None = all.
+    ``projects`` names those of which one worker's accounts are; None = all. ``room`` says how many of an account that
+    may be decided are wanted: no account's thousands hide another's one.
     """
+    found: list[Lane] = []
+    for project, connection in _OPEN_ACCOUNTS.rows(conn):
+        most = room(project, connection) if projects is None or project in projects else 0
+        if most:
+            rows = _RIPE.rows(conn, now=now, most=most, of_project=project, of_connection=connection)
+            found += [Lane(client_id=ClientId(row[0]), connection=connection, project=project) for row in rows]
     if projects is None:
-        rows = [*_RIPE.rows(conn, now=now, most=limit), *_ENDED.rows(conn, most=limit)]
+        ended = _ENDED.rows(conn, most=limit)
     else:
-        of = list(projects)
-        rows = [*_RIPE_OF.rows(conn, now=now, most=limit, projects=of), *_ENDED_OF.rows(conn, most=limit, projects=of)]
-    return [Lane(client_id=ClientId(row[0]), connection=row[1], project=row[2]) for row in rows]
+        ended = _ENDED_OF.rows(conn, most=limit, projects=list(projects)) if projects else []
+    found += [Lane(client_id=ClientId(row[0]), connection=row[1], project=row[2]) for row in ended]
+    return list(dict.fromkeys(found))
 
 
 def lanes_to_replay(conn: Connection, now: datetime, most: int = 200) -> list[Lane]:
