@@ -1,8 +1,9 @@
 """Webhooks accepted durably (SQLite, FULL) against a bare POST endpoint, 16 connections, one core.
 
-``python -m bench.intake [--quick]``; the last line is JSON. The base reads its body and answers nothing, in the same
-server process. What is accepted is read by another process there (`hub run --role web`), and by the same one where
-the delays are measured.
+``python -m bench.intake [--quick] [--database sqlite|postgresql]``; the last line is JSON. The base reads its body and
+answers nothing, in the same server process. What is accepted is read by another process there (`hub run --role web`),
+and by the same one where the delays are measured. On PostgreSQL (``fsync`` and ``synchronous_commit`` on) the web
+process is measured alone, with the server's processor time beside it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from pathlib import Path
 from bench.forwarding import CALL, HOOK
 from bench.generator import Spec
 from bench.measure import FIRST_NUMBER, Served, compare, cpus, generate, machine, make_company, quiet_json, served
+from bench.postgres import postgres
+from bench.usage import processor_seconds, tree
 
 NUMBERS = 20_000
 #: webhooks a second while an import runs: what a busy company's telephony sends, many times over
@@ -25,8 +28,13 @@ RATE = 200
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="short rounds: under 40 s")
-    quick = parser.parse_args().quick
+    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
+    chosen = parser.parse_args()
+    quick = chosen.quick
     rounds, seconds = (3, 1.5) if quick else (7, 3.0)
+    if chosen.database == "postgresql":
+        _on_postgresql(rounds, seconds)
+        return
     with tempfile.TemporaryDirectory(prefix="hub-bench-") as name:
         directory = Path(name)
         make_company(directory, NUMBERS)
@@ -51,6 +59,34 @@ def main() -> None:
             p99_ms_importing=loaded,
             p99_ms_idle=idle,
             rate=found.rate,
+            errors=found.errors,
+        )
+    )
+
+
+def _on_postgresql(rounds: int, seconds: float) -> None:
+    with postgres() as server, tempfile.TemporaryDirectory(prefix="hub-bench-") as name:
+        directory, url = Path(name), server.create()
+        make_company(directory, NUMBERS, database_url=url)
+        with served(directory, "web", database_url=url) as process:
+            spec = {"body": CALL, "callers": (FIRST_NUMBER, NUMBERS), "connections": 16}
+            before = processor_seconds(tree(server.pid))
+            found = compare(process, spec, HOOK, rounds=rounds, seconds=seconds)
+            used = processor_seconds(tree(server.pid)) - before
+            with server.connect(url.rpartition("/")[2]) as conn:
+                rows = conn.execute("SELECT count(*) FROM inbox").fetchone()
+    assert rows is not None
+    assert rows[0], "nothing was stored: the measurement means nothing"
+    print(f"accepted: {found}")
+    print(f"measured on {machine()}")
+    print(
+        quiet_json(
+            database="postgresql",
+            ratio=found.ratio,
+            cpu_ratio=found.cpu_ratio,
+            rate=found.rate,
+            web_us=found.cpu_us,
+            database_us=used / rows[0] * 1e6,
             errors=found.errors,
         )
     )

@@ -166,11 +166,12 @@ class Served:
 
 
 @contextmanager
-def served(directory: Path, role: str = "all") -> Iterator[Served]:
-    """The hub on one core; role ``web`` accepts and answers, and leaves the reading to another process."""
+def served(directory: Path, role: str = "all", *, database_url: str = "") -> Iterator[Served]:
+    """The hub on one core; role ``web`` accepts and answers, and leaves the reading to another process; "" = SQLite."""
     core, _ = cpus()
     command = [sys.executable, "-m", "bench.served", str(directory), role, *([] if core is None else [str(core)])]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    environment = os.environ | {"HUB_DATABASE_URL": database_url}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     try:
         assert process.stdout is not None
         line = process.stdout.readline()

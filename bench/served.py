@@ -73,8 +73,8 @@ def with_bare(app: ASGIApp) -> ASGIApp:
 
 async def serve(directory: Path, role: str) -> None:
     """The hub in one process, as `hub run --role` has it."""
-    settings = Settings(environment="development", data_directory=directory)
-    if role == "web":
+    settings = Settings(environment="development", data_directory=directory, role="web" if role == "web" else "all")
+    if role == "web" and not settings.database_url:
         services = build_services(settings)
         try:
             await _serve(services)

@@ -1,0 +1,128 @@
+"""``python -m bench.pressure [--quick]``: forwarding while the hub is busy writing, on SQLite and on PostgreSQL.
+
+Rounds alternate: questions as fast as they are answered over 16 connections, alone, and right after a burst of
+answered calls was accepted, whose deciding and writing goes on meanwhile. On SQLite one process does everything; on
+PostgreSQL a web process answers and a worker decides and writes, so that what is left of the ratio is what the cores of
+the machine cannot give. Then the 99th percentile at a fixed rate of new connections, alone and under the same load. The
+last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from bench.companies import Engine, World, companies, new_calls, stop_on_signals
+from bench.forwarding import QUESTION
+from bench.generator import Result, Spec
+from bench.measure import generate, machine
+from bench.postgres import postgres
+
+#: the client of the first call (`bench.companies.new_calls`)
+FIRST_CALLER = 380671000000
+#: new connections a second where delays are measured
+RATE = 100
+
+
+@dataclass(slots=True, kw_only=True)
+class _Asked:
+    """One hub, asked."""
+
+    world: World
+    burst: int
+    seconds: float
+    told: int = 0
+    questions: int = 0
+
+    def prepare(self) -> None:
+        """Make clients who are known."""
+        self._burst()
+        self._rest()
+
+    def _burst(self) -> None:
+        self.world.tell(new_calls(self.world.companies, self.burst, first=self.told))
+        self.told += self.burst
+
+    def _rest(self) -> None:
+        self.world.until(lambda: self.world.finished() >= self.told, what="all calls are finished")
+
+    def ask(self, *, is_loaded: bool, rate: float = 0.0) -> tuple[Result, float]:
+        """What came back, and the microseconds of a processor per question of the process that answered."""
+        process = next(process for process in self.world.processes if process.role != "worker")
+        # of clients whose calls were finished before
+        callers = (FIRST_CALLER, self.told)
+        if is_loaded:
+            self._burst()
+        before, done = process.used(), self.world.finished()
+        path = self.world.companies[0].hook.partition("?")[0].replace("/hooks/", "/forward/", 1)
+        spec = Spec(
+            port=process.port,
+            path=path,
+            is_closing=bool(rate),
+            rate=rate,
+            seconds=self.seconds,
+            body=QUESTION,
+            callers=callers,
+            first=self.questions,
+        )
+        found = generate(spec)
+        self.questions += found.requests + 100_000
+        used = (process.used() - before) / max(1, found.requests) * 1e6
+        if found.errors:
+            raise RuntimeError(f"{found.errors} questions had no answer")
+        if is_loaded and self.world.finished() == done:
+            raise RuntimeError("nothing was written meanwhile: the measurement means nothing")
+        self._rest()
+        return found, used
+
+
+def measure(engine: Engine, burst: int, rounds: int, seconds: float) -> dict[str, float]:
+    """Alternating rounds; medians."""
+    with ExitStack() as stack:
+        server = stack.enter_context(postgres()) if engine == "postgresql" else None
+        world = stack.enter_context(companies(2, server))
+        for role in ("all",) if server is None else ("web", "worker"):
+            world.start(role)
+        world.settle()
+        asked = _Asked(world=world, burst=burst, seconds=seconds)
+        asked.prepare()
+        asked.ask(is_loaded=False)
+        alone, loaded = [], []
+        for _ in range(rounds):
+            alone.append(asked.ask(is_loaded=False))
+            loaded.append(asked.ask(is_loaded=True))
+        slow = [asked.ask(is_loaded=False, rate=RATE)[0].p99_ms for _ in range(rounds)]
+        slow_loaded = [asked.ask(is_loaded=True, rate=RATE)[0].p99_ms for _ in range(rounds)]
+    result = {
+        "per_second": statistics.median(found.rate for found, _ in alone),
+        "per_second_loaded": statistics.median(found.rate for found, _ in loaded),
+        "ratio": statistics.median(b.rate / a.rate for (a, _), (b, _) in zip(alone, loaded, strict=True)),
+        "process_us_per_question": statistics.median(used for _, used in alone),
+        "process_us_per_question_loaded": statistics.median(used for _, used in loaded),
+        "p99_ms": statistics.median(slow),
+        "p99_ms_loaded": statistics.median(slow_loaded),
+    }
+    print(f"{engine}: {json.dumps({name: round(value, 2) for name, value in result.items()})}", flush=True)
+    return {name: round(value, 3) for name, value in result.items()}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the figures, the last line as JSON."""
+    stop_on_signals()
+    parser = argparse.ArgumentParser(prog="python -m bench.pressure", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="3 rounds")
+    parser.add_argument("--database", choices=("sqlite", "postgresql"), help="one of them only")
+    chosen = parser.parse_args(arguments)
+    burst, rounds, seconds = (150, 3, 2.0) if chosen.quick else (300, 7, 3.0)
+    engines: tuple[Engine, ...] = (chosen.database,) if chosen.database else ("sqlite", "postgresql")
+    found = {engine: measure(engine, burst, rounds, seconds) for engine in engines}
+    print(f"measured on {machine()}")
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
