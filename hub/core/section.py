@@ -230,6 +230,9 @@ class Forwarding(Part):
     #: a caller whom the directory does not know may be asked of the CRM itself, within the budget
     ask_crm: bool = False
     budget: Duration = timedelta(milliseconds=300)
+    #: what employees may enter themselves as the place where they are rung: only what the policy knows as theirs, or
+    #: any number; administrators and heads enter what they like
+    own_destinations: Literal["known", "any"] = "known"
 
 
 class Timing(Part):

@@ -16,10 +16,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message, Receive
 
-__all__ = ["FORM_LIMIT", "Rate", "Unread", "Watch", "read_body", "read_form"]
+__all__ = ["FORM_LIMIT", "FORM_TIME", "Rate", "Unread", "Watch", "read_body", "read_form"]
 
 #: bytes of a form that a person sends
 FORM_LIMIT = 1_000_000
+#: within which the whole of it must have come; nobody types while it is on its way
+FORM_TIME = timedelta(seconds=20)
 
 
 class Unread(StrEnum):
@@ -53,7 +55,10 @@ async def read_body(receive: Receive, most: int) -> bytes | Unread:
 
 
 async def read_form(request: Request, *, max_fields: int) -> FormData:
-    """The fields of a form of at most `FORM_LIMIT` bytes, however its length is told. Raises HTTPException."""
+    """The fields of a form of at most `FORM_LIMIT` bytes, however its length is told, and within `FORM_TIME`.
+
+    Raises HTTPException: 413, 408.
+    """
     size = 0
 
     async def receive() -> Message:
@@ -64,7 +69,11 @@ async def read_form(request: Request, *, max_fields: int) -> FormData:
             raise HTTPException(413, "this form is too large")
         return message
 
-    return await Request(request.scope, receive).form(max_files=0, max_fields=max_fields)
+    try:
+        async with asyncio.timeout(FORM_TIME.total_seconds()):
+            return await Request(request.scope, receive).form(max_files=0, max_fields=max_fields)
+    except TimeoutError:
+        raise HTTPException(408, "this form came too slowly", headers={"Connection": "close"}) from None
 
 
 class Watch:

@@ -8,11 +8,12 @@ import gc
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol, runtime_checkable
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 __all__ = ["HasStreams", "serve_forever", "server_config"]
 
@@ -20,6 +21,8 @@ __all__ = ["HasStreams", "serve_forever", "server_config"]
 GRACE = 10
 #: seconds that a connection may stay open between requests
 KEEP_ALIVE = 30
+#: seconds within which a connection, once open, has to say what it wants; looked at as often, so it may take twice
+HEADERS = 15
 BACKLOG = 2048
 
 
@@ -81,8 +84,23 @@ class _Server(uvicorn.Server):
             self._ready(sockets[0].getsockname()[1])
 
     async def main_loop(self) -> None:
-        """Wait for `stop`; uvicorn's own loop looks ten times a second for things that are switched off here."""
-        await self._stop.wait()
+        """Wait for `stop`; uvicorn's own loop looks ten times a second for things that are switched off here.
+
+        Who opens connections and never says what they are for would hold them for ever where no nginx stands before
+        the hub: one look at all of them costs less than a timer for each.
+        """
+        unsaid: Mapping[HttpToolsProtocol, object] = {}
+        while not self._stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(HEADERS):
+                    await self._stop.wait()
+            open_now = (one for one in self.server_state.connections if isinstance(one, HttpToolsProtocol))
+            now: dict[HttpToolsProtocol, object] = {one: one.scope for one in open_now if _is_unsaid(one)}
+            for one, scope in now.items():
+                # the same unfinished request, or none at all, as at the last look
+                if one in unsaid and unsaid[one] is scope:
+                    one.transport.close()
+            unsaid = now
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -100,6 +118,11 @@ class _Server(uvicorn.Server):
             for number, handler in before.items():
                 loop.remove_signal_handler(number)
                 signal.signal(number, handler)
+
+
+def _is_unsaid(connection: HttpToolsProtocol) -> bool:
+    """Whether the request that has begun, or the first one, is not known yet: its headers are not complete."""
+    return connection.cycle is None or connection.cycle.scope is not connection.scope
 
 
 async def serve_forever(app: ASGIApp, host: str, port: int, *, ready: Callable[[int], None], proxies: str = "") -> None:

@@ -179,6 +179,22 @@ async def test_a_wrong_key_learns_nothing_and_guessing_is_slowed_down(web: Web) 
     assert (await web.client.get(good)).status_code == 303
 
 
+async def test_every_refusal_is_the_same_whatever_there_is(web: Web) -> None:
+    """H8: neither the text nor who may frame it tells whether there is such a project or connection."""
+    tail = "open?key=guess&entity=Contacts&id=5001"
+    signed = f"Contacts/5001?as=&until={2**33}&signature=guess"
+    for path in (tail, signed):
+        answers = [
+            await web.client.get(f"/panel/{place}/{path}")
+            for place in (f"{PROJECT}/{ZOHO}", f"{PROJECT}/amo", f"{PROJECT}/none", "none/none")
+        ]
+        told = [(one.status_code, one.text, sorted(one.headers.items())) for one in answers]
+        assert told[1:] == told[:-1], path
+        assert answers[0].status_code == 403
+        # a person whose link has ended reads so in the CRM's frame
+        assert answers[0].headers["content-security-policy"].endswith("frame-ancestors *")
+
+
 async def test_a_manager_sees_only_their_own_clients_history(web: Web) -> None:
     """W4: whoever the CRM names; nobody known sees none of it."""
     for user, sees in (("olena@shop.example", True), ("petro@shop.example", False), ("", False), ("x@y.z", False)):

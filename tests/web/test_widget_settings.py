@@ -23,6 +23,8 @@ time_zone = "Europe/Kyiv"
 id = "olena"
 name = "Olena"
 destinations = ["examplecom_olena"]  # her SIP login
+extension = "101"
+mobiles = ["+380 67 222 33 44"]
 absences = [{ since = 2026-08-03, until = 2026-08-14, deputy = "petro" }]
 crm_users = { amo = "1" }
 
@@ -115,6 +117,40 @@ async def test_an_absence_is_a_new_version_of_the_policy_with_its_comments(opene
     assert head(web).version == after.version
     cleared = await page.ask("PUT", "/settings", {"employees": [{"id": "olena", "absences": []}]})
     assert cleared.json()["me"]["absences"] == []
+
+
+OWN = [
+    (["380672223344", "examplecom_olena"], 200),
+    (["+38 (067) 222-33-44"], 200),
+    (["Examplecom_Olena"], 200),
+    ([], 200),
+    (["380671110000"], 403),
+    (["examplecom_olena", "90021112233"], 403),
+    (["examplecom_olena2"], 403),
+]
+
+
+@pytest.mark.parametrize(("places", "status"), OWN, ids=lambda value: str(value))
+async def test_employees_are_rung_only_where_the_policy_knows_them(
+    opened: tuple[Web, Page], places: list[str], status: int
+) -> None:
+    """R2: nobody sends the company's calls to a number of their own making, unless the policy says so."""
+    web, page = opened
+    before = head(web).version
+    wanted = {"employees": [{"id": "olena", "destinations": places}]}
+    told = await page.ask("PUT", "/settings", wanted)
+    assert told.status_code == status, told.text
+    if status == 403:
+        error = told.json()["error"]
+        assert (error["code"], error["field"], head(web).version) == ("not_yours", places[-1], before)
+        publish(web.services, COMMENTED + '\n[forwarding]\nown_destinations = "any"\n')
+        assert (await page.ask("PUT", "/settings", wanted)).status_code == 200
+        page.token = sign(claims(PETRO))
+        others = await page.ask("PUT", "/settings", wanted)
+        assert others.json()["error"]["code"] == "may_not"
+    publish(web.services, COMMENTED)
+    page.token = sign(claims(is_admin=True))
+    assert (await page.ask("PUT", "/settings", wanted)).status_code == 200
 
 
 async def test_others_are_changed_by_administrators_and_heads_only(opened: tuple[Web, Page]) -> None:

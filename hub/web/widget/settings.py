@@ -41,6 +41,9 @@ async def write(visitor: Visitor) -> Response:
     if changes:
         if visitor.project.row.managed == "file":
             raise Refusal("in_file")
+        if not _may_change_others(visitor):
+            for change in changes:
+                _refuse_unknown(visitor, visitor.policy.people.by_id[change.employee], change.destinations or ())
         author = visitor.policy.names[visitor.employee] if visitor.employee else f"CRM user {visitor.user}"
         await change_staff(
             visitor.services, visitor.project, changes, author=author, reason=f"widget, {visitor.connection.name}"
@@ -108,6 +111,22 @@ def _destinations(told: object) -> tuple[str, ...]:
     if len(found) != len(rows):
         raise Refusal("bad_field", field="destinations")
     return tuple(dict.fromkeys(found))
+
+
+def _refuse_unknown(visitor: Visitor, me: Employee, places: Sequence[str]) -> None:
+    """A place where the company's calls would go is one's own, or somebody enters it who answers for others."""
+    if visitor.policy.forwarding.own_destinations == "any":
+        return
+    known = {_plain(text) for text in (*me.destinations, *me.logins, *me.mobiles, me.extension) if text}
+    for place in places:
+        if _plain(place) not in known:
+            raise Refusal("not_yours", field=place)
+
+
+def _plain(text: str) -> str:
+    """A number however it is spelled, a login as it is."""
+    digits = "".join(char for char in text if char.isdecimal())
+    return text.casefold() if any(char.isalpha() for char in text) else digits.removeprefix("00")
 
 
 def _absences(told: object) -> tuple[Away, ...]:
