@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
@@ -13,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 
 from hub import rules
 from hub.clock import Clock, SystemClock
+from hub.core.records import EmployeeId
 from hub.engine.advance import Advance
 from hub.engine.lanes import Lanes
 from hub.engine.projects import Projects
@@ -299,16 +301,22 @@ class Hub:
 
         async def keep() -> None:
             is_away = False
+            task = asyncio.current_task()
+            assert task is not None
             while True:
                 try:
                     await work()
-                except (OperationalError, LeaseLost) as error:
-                    # told once: it is tried every second until the database is back
-                    if not is_away:
+                except Exception as error:
+                    if task.cancelling():
+                        # a group of tasks that fails while it is cancelled tells of its failure only (Python 3.11):
+                        # whoever cancelled waits for the end
+                        raise asyncio.CancelledError from error
+                    if not isinstance(error, OperationalError | LeaseLost):
+                        log.exception("%s broke and begins again", name, extra={"action": "hub.broken"})
+                    elif not is_away:
+                        # told once: it is tried every second until the database is back
                         log.warning("%s waits for the database: %s", name, error, extra={"action": "hub.waits"})
-                    is_away = True
-                except Exception:
-                    log.exception("%s broke and begins again", name, extra={"action": "hub.broken"})
+                        is_away = True
                 await asyncio.sleep(1)
 
         return self._start(keep(), name)
@@ -347,6 +355,7 @@ class Hub:
 
     def _heard(self, word: str) -> None:
         """Another process, or a table, rang (`hub.store.bell`)."""
+        word, _, more = word.partition(" ")
         match word:
             case "changed":
                 self._changed.set()
@@ -358,6 +367,9 @@ class Hub:
                 self.services.live.wake()
             case "copy" if self.fleet is not None:
                 self.fleet.copies.wake()
+            case "answered" if self._works:
+                for project, call_id, employee in json.loads(more):
+                    self.popups.forwarded(project, call_id, EmployeeId(employee))
 
     async def _gained(self, project: str) -> None:
         assert self.fleet is not None

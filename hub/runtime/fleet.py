@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,6 +13,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from hub.core.records import EmployeeId
 from hub.engine.directory_copies import DirectoryCopies
 from hub.engine.lanes import Lanes
 from hub.engine.placement import Placement
@@ -25,6 +27,10 @@ __all__ = ["Fleet"]
 
 #: the words by which processes wake each other
 WORDS = ("changed", "inbox", "outbox", "event", "copy")
+#: the word after which stand forwarding answers, for the popups of whoever has the project; and how many share one
+ANSWERED, _ANSWERS_TOGETHER = "answered", 7
+#: characters of a call's id beyond which its popup waits for its next webhook; a NOTIFY takes 8,000 bytes
+_LONGEST_CALL = 80
 
 
 class Fleet:
@@ -66,6 +72,8 @@ class Fleet:
         )
         services.fleet = self
         self._lanes: ProcrastinateLanes | None = None
+        #: forwarding answers of this process that the others are to hear of
+        self._answers: list[tuple[str, str, EmployeeId]] = []
         #: projects whose inbox this process reads now
         self._reading: set[str] = set()
 
@@ -156,6 +164,19 @@ class Fleet:
     def ring_inbox(self) -> None:
         """Let the workers know that something came in."""
         self.bell.ring("inbox")
+
+    def answered(self, project: str, call_id: str, employee: EmployeeId) -> None:
+        """The telephony was told here whom to ring: whoever has the call's popup hears it with the next bell."""
+        if not call_id or max(len(call_id), len(employee), len(project)) > _LONGEST_CALL:
+            return
+        if not self._answers:
+            asyncio.get_running_loop().call_soon(self._ring_answers)
+        self._answers.append((project, call_id, employee))
+
+    def _ring_answers(self) -> None:
+        answers, self._answers = self._answers, []
+        for start in range(0, len(answers), _ANSWERS_TOGETHER):
+            self.bell.ring(f"{ANSWERED} {json.dumps(answers[start : start + _ANSWERS_TOGETHER], ensure_ascii=False)}")
 
     @asynccontextmanager
     async def reading(self, project: str) -> AsyncIterator[bool]:

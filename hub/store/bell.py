@@ -1,6 +1,7 @@
 """How the processes of one installation wake each other: NOTIFY says that something is there, rows say what (DESIGN 3).
 
-A word that is lost loses nothing: whoever listens also looks from time to time.
+A word that is lost loses nothing: whoever listens also looks from time to time. Some words say a little more after a
+space, for what is only of use at once.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 
 #: what is told at once is told together: a flood of webhooks rings some hundred times a second
 _TOGETHER = 0.004
+#: words that say more, and wait for a connection: beyond that they are of no use any more
+_MOST_MORE = 100
 _PAUSE = 1.0
 
 
@@ -38,7 +41,12 @@ class Bell:
         self._ringing = asyncio.Event()
 
     def ring(self, word: str) -> None:
-        """Let the other processes, and this one, hear ``word`` soon; from the loop only."""
+        """Let the other processes, and this one, hear ``word`` soon (8,000 bytes at most); from the loop only.
+
+        One that says more than its name is dropped while many of its like wait for a database that is away.
+        """
+        if " " in word and len(self._rung) >= _MOST_MORE:
+            return
         self._rung.add(word)
         self._ringing.set()
 

@@ -178,6 +178,8 @@ class Forwarding:
         )
         if found.employee is not None and services.popups is not None:
             services.popups.forwarded(name, question.call_id, found.employee)
+        if found.employee is not None and services.fleet is not None:
+            services.fleet.answered(name, question.call_id, found.employee)
         return ForwardingEntry(
             project=name,
             channel=channel,

@@ -62,6 +62,10 @@ class Process:
         """Whether its log has a line of ``action``."""
         return f'"action": "{action}"' in self.log.read_text()
 
+    def last_words(self) -> str:
+        """The end of its log, each line in short."""
+        return "\n".join(line[:400] for line in self.log.read_text().splitlines()[-40:])
+
     def go_on(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
 
@@ -150,7 +154,7 @@ class Fleet:
         end = time.monotonic() + seconds
         while not holds():
             if time.monotonic() > end:
-                said = "\n".join(f"--- {one.log.name}\n{one.log.read_text()[-2500:]}" for one in self.processes)
+                said = "\n".join(f"--- {one.log.name}\n{one.last_words()}" for one in self.processes)
                 states = self.rows("SELECT state, count(*) FROM work GROUP BY state")
                 steps = self.rows("SELECT kind, state, count(*) FROM step GROUP BY kind, state")
                 raise AssertionError(f"not reached within {seconds} s: {what}; work {states}, steps {steps}\n{said}")

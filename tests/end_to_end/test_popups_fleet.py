@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -11,19 +13,34 @@ import pytest
 from hub_amocrm.sandbox import Sandbox
 
 from hub.compose import build_services
+from hub.core.phone import Phone
+from hub.core.records import Contact, EmployeeId
+from hub.ports import Changes
 from hub.runtime.services import Services
 from hub.settings import Settings
+from hub.store import directory_stream
 from tests.end_to_end.fleet_world import KEY, Fleet, Process, fleet
 from tests.end_to_end.tabs import Tab, open_tab
-from tests.end_to_end.test_popups import ANSWER, CALL, POLICY, at
+from tests.end_to_end.test_popups import ANSWER, CALL, FORWARDED, POLICY, at
 from tests.end_to_end.world import CHANNEL, CRM, PROJECT, USERS
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.postgres]
 
 
+#: whose clients Oleg's are while he is away, at any hour
+ANNA_FOR_OLEG = POLICY.replace('schedule = "showroom"\n', "", 1).replace(
+    'id = "oleg"', 'id = "oleg"\nabsences = [{ since = 2020-01-01, until = 2090-01-01, deputy = "anna" }]'
+)
+
+
 @pytest.fixture
-def found(postgres_url: str, tmp_path: Path, amocrm: tuple[Sandbox, str]) -> Iterator[Fleet]:
-    with fleet(postgres_url, tmp_path, *amocrm, policy=POLICY) as begun:
+def policy() -> str:
+    return POLICY
+
+
+@pytest.fixture
+def found(postgres_url: str, tmp_path: Path, amocrm: tuple[Sandbox, str], policy: str) -> Iterator[Fleet]:
+    with fleet(postgres_url, tmp_path, *amocrm, policy=policy) as begun:
         yield begun
 
 
@@ -58,6 +75,42 @@ async def test_popup_reaches_the_tab_of_another_process_and_the_crm_raises_none_
         await _tell(found, front, "after", ANSWER | at("oleg"))
         await again.until(lambda: again.states == ["ended"], 30)
     assert [popup["users"] for popup in found.sandbox.records()["popups"]] == [[int(USERS["anna"])]]
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("policy", [ANNA_FOR_OLEG])
+async def test_forwarding_answer_of_a_web_process_moves_the_popup_at_once(found: Fleet, services: Services) -> None:
+    """DESIGN 8, H9: the worker hears whom another process named, without the call's next webhook."""
+    front, _ = found.start("web", "worker")
+    async with _tab(services, front, "irina") as irina, _tab(services, front, "anna") as anna:
+        await _tell(found, front, "before", {})
+        await irina.until(lambda: irina.states == ["ringing"], 30)
+        _know(services, "oleg")
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{front.port}", trust_env=False) as telephony:
+            await _until_told(telephony, found.secrets[PROJECT], "examplecom_anna")
+        await irina.until(lambda: irina.screen == {}, 30)
+        await anna.until(lambda: [shown["why"] for shown in anna.screen.values()] == [FORWARDED], 30)
+
+
+def _know(services: Services, responsible: str) -> None:
+    """The CRM holds the caller; the web process copies it."""
+    contact = Contact(
+        id="7", name="Jana", phones=(Phone("+380501112233"),), responsible=EmployeeId(f"@{USERS[responsible]}")
+    )
+    services.directory.fold(PROJECT, CRM, Changes(contacts=(contact,)), services.clock.now())
+    rows = services.directory.rows_after(PROJECT, CRM, (0, ""), 10)
+    services.store.write_now(lambda conn: directory_stream.put(conn, PROJECT, CRM, rows))
+
+
+async def _until_told(telephony: httpx.AsyncClient, secret: str, destination: str) -> None:
+    """Ask until the copy is there: the telephony's question, another one each time."""
+    async with asyncio.timeout(30):
+        for number in itertools.count():
+            question = {"call_id": CALL["uniqueid"], "uuid": f"u{number}", "caller": CALL["caller"], "dst": CALL["dst"]}
+            answer = await telephony.post(f"/forward/{PROJECT}/{CHANNEL}/{secret}", json=question)
+            if answer.text == destination:
+                return
+            await asyncio.sleep(0.05)
 
 
 async def _tell(found: Fleet, process: Process, moment: str, told: dict[str, str]) -> None:

@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from hub.clock import FakeClock, SystemClock
+from hub.compose import Hub
 from hub.core.interaction import ClientId
 from hub.core.phone import parse_phone
 from hub.core.records import Contact, RecordKind, RecordRef
@@ -21,6 +22,7 @@ from hub.engine.directory_copies import DirectoryCopies
 from hub.engine.procrastinate_lanes import ProcrastinateLanes, prepare_queue
 from hub.errors import LeaseLost
 from hub.ports import Changes, RawRequest
+from hub.settings import Settings
 from hub.store import cluster, events, inbox, policies, projects
 from hub.store.bell import Bell
 from hub.store.directory import Directory
@@ -138,6 +140,34 @@ async def test_a_lock_taken_in_a_commit_that_failed_is_free_for_others(store: St
     assert await second.take("project", "auto")
     first.close()
     second.close()
+
+
+async def test_work_that_fails_while_it_is_being_ended_ends(tmp_path: Path) -> None:
+    """H9: a worker that goes on after a minute gives its accounts up, although their feeds fail in the same moment."""
+    began = asyncio.Event()
+    wakes = asyncio.Event()
+
+    async def fails() -> None:
+        await wakes.wait()
+        raise LeaseLost("another worker has it by now")
+
+    async def work() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fails())
+            began.set()
+            await asyncio.Event().wait()
+
+    hub = Hub(Settings(environment="development", data_directory=tmp_path / "var"))
+    kept = hub._keep(work, "feed")
+    await began.wait()
+    wakes.set()
+    # the failure is on its way, and has not arrived
+    await asyncio.sleep(0)
+    kept.cancel()
+    async with asyncio.timeout(5):
+        await asyncio.gather(kept, return_exceptions=True)
+    assert kept.cancelled()
+    hub.services.close()
 
 
 async def test_one_that_fails_leaves_its_neighbours_of_the_same_commit_alone(store: Store) -> None:
