@@ -67,14 +67,14 @@ class Assigned:
 
     def choose(self, words: WordList, role: str) -> EmployeeId | None:
         """The first of ``words`` whom there is and whom the CRM accepts; the others become candidates passed over."""
-        inactive = self.facts.snapshot.inactive
         for word in words:
             if word == "nobody":
                 return None
-            found = self.named(word)
+            read = _NAMED.get(word)
+            found = read(self) if read is not None else self._by_name(word)
             if found is None:
                 continue
-            if found in inactive:
+            if found in self.facts.snapshot.inactive:
                 self._pass_over(found, role, "inactive", word)
                 continue
             self.candidates.append(_candidate(found, role, "chosen", "as", word))
@@ -84,8 +84,8 @@ class Assigned:
     def acting(self, words: WordList, role: str) -> EmployeeId | None:
         """As `choose`, but while the chosen one is absent their deputy acts (X11)."""
         found = self.choose(words, role)
-        if found is None:
-            return None
+        if found is None or found not in self.policy.absences:
+            return found
         deputy = standing_in(found, self.policy, self.now, self.facts.snapshot.inactive)
         if deputy is None or deputy == found:
             return found
@@ -97,11 +97,11 @@ class Assigned:
         """All whom ``words`` name, each once, in order; for notices."""
         found: dict[EmployeeId, None] = {}
         for word in words:
-            alternatives = word.split("|")
-            one = self.acting(tuple(name for name in alternatives if name != "receives_new"), role)
+            single, or_all_who_receive = _alternatives(word)
+            one = self.acting(single, role)
             if one is not None:
                 found.setdefault(one)
-            elif "receives_new" in alternatives:
+            elif or_all_who_receive:
                 found.update(dict.fromkeys(self._receiving()))
         return tuple(found)
 
@@ -120,8 +120,9 @@ class Assigned:
     def named(self, word: str) -> EmployeeId | None:
         """Whom one word names, None if nobody."""
         read = _NAMED.get(word)
-        if read is not None:
-            return read(self)
+        return read(self) if read is not None else self._by_name(word)
+
+    def _by_name(self, word: str) -> EmployeeId | None:
         prefix, _, group = word.partition(":")
         if prefix == "turn":
             return self._turn(group or self.group)
@@ -200,6 +201,13 @@ _NAMED: Mapping[str, Callable[[Assigned], EmployeeId | None]] = {
     "receives_new": lambda people: next(iter(people._receiving()), None),
     "nobody": lambda people: None,
 }
+
+
+@lru_cache(1024)
+def _alternatives(word: str) -> tuple[tuple[str, ...], bool]:
+    """Who may be meant, one of whom is enough, and whether everybody who receives new clients is, if there is none."""
+    words = word.split("|")
+    return tuple(name for name in words if name != "receives_new"), "receives_new" in words
 
 
 @lru_cache(8192)

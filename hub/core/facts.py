@@ -51,8 +51,6 @@ class Facts(Heard):
     def __init__(self, interaction: Interaction, snapshot: Snapshot, policy: Policy, now: datetime) -> None:
         # a dataclass with slots is another class than the one that this method was written in
         Heard.__init__(self, interaction, policy, now)
-        self.find_place()
-        self.find_people()
         before, caller, employee = without_own(snapshot), self.caller, self.employee
         took_part = self.took_part or ([caller] if caller else [])
         client = find_client(self.interaction.client, before, policy, took_part)

@@ -30,7 +30,7 @@ from hub.core.schedule import Hours
 if TYPE_CHECKING:
     from hub.core.policy import Policy
 
-__all__ = ["Heard", "legs_of"]
+__all__ = ["Heard", "Overheard", "legs_of"]
 
 
 Value = TypeVar("Value")
@@ -50,14 +50,16 @@ class _Told(Generic[Value]):
 # not frozen, and never changed: freezing makes so many attributes several times as dear to set
 @dataclass(slots=True, init=False, eq=False)
 class Heard:
-    """The part of `hub.core.facts.Facts` that no CRM is needed for; asking it for another fact is an AttributeError.
-
-    What takes some finding is found when it is first asked for.
-    """
+    """The part of `hub.core.facts.Facts` that no CRM is needed for; asking it for another fact is an AttributeError."""
 
     interaction: Interaction
     policy: Policy
     now: datetime
+    kind: str
+    disposition: str
+    is_callback: bool
+    #: the company's number, "" if there is none
+    line: str
 
     # --- found by `find_place`
 
@@ -100,10 +102,7 @@ class Heard:
 
     # --- told by the interaction
 
-    kind: ClassVar[_Told[str]] = _Told("kind", "")
     source: ClassVar[_Told[str]] = _Told("source", "")
-    disposition: ClassVar[_Told[str]] = _Told("disposition", "")
-    is_callback: ClassVar[_Told[bool]] = _Told("is_callback", False)
     is_automatic: ClassVar[_Told[bool]] = _Told("is_automatic", False)
     is_recovered: ClassVar[_Told[bool]] = _Told("is_recovered", False)
     talk_seconds: ClassVar[_Told[int]] = _Told("talk_seconds", 0)
@@ -118,21 +117,21 @@ class Heard:
     parameters: ClassVar[_Told[Mapping[str, str]]] = _Told("parameters", {})
 
     def __init__(self, interaction: Interaction, policy: Policy, now: datetime) -> None:
+        self.hear(interaction, policy, now)
+        self.find_place()
+        self.find_people()
+
+    def hear(self, interaction: Interaction, policy: Policy, now: datetime) -> None:
+        """What needs no finding."""
         if policy.further_keys:
             interaction = with_further_keys(interaction, policy.identity)
         self.interaction, self.policy, self.now = interaction, policy, now
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> object:
-            """What nobody asked for yet: a condition mostly asks for one thing, and who took part is dear to find."""
-            if name in _OF_PLACE:
-                self.find_place()
-            elif name in _OF_PEOPLE:
-                self.find_people()
-            else:
-                raise AttributeError(name)
-            return getattr(self, name)
+        self.kind = interaction.kind
+        if isinstance(interaction, Call):
+            self.disposition, self.is_callback = interaction.disposition, interaction.is_callback
+            self.line = interaction.line or ""
+        else:
+            self.disposition, self.is_callback, self.line = "", False, ""
 
     def find_place(self) -> None:
         """Where the client turned to, and what the policy says of that place."""
@@ -140,11 +139,10 @@ class Heard:
         self.direction = _direction(interaction)
         self.department = department = department_of(interaction)
         self.channel = channel = policy.channel_of(interaction.channel, getattr(interaction, "account", ""))
-        source, settings = origin_of(interaction, department, channel, policy), policy.channel_settings(channel)
-        self.attribution = source.attribution
-        line = interaction.line if isinstance(interaction, Call) else None
-        self.line_owner = line_owner = policy.people.by_phone.get(line) if line else None
-        self.dialled_owner = source.owner or line_owner
+        settings = policy.channel_settings(channel)
+        owner, self.attribution = origin_of(interaction, department, channel, policy)
+        self.line_owner = line_owner = policy.people.by_phone.get(Phone(self.line)) if self.line else None
+        self.dialled_owner = owner or line_owner
         self.repeat, self.keep_responsible = settings.repeat, settings.keep_responsible
         self.is_unsorted = settings.is_unsorted
 
@@ -243,10 +241,6 @@ class Heard:
         return self.interaction.client.name
 
     @property
-    def line(self) -> str:
-        return self.interaction.line or "" if isinstance(self.interaction, Call) else ""
-
-    @property
     def text(self) -> str:
         """What the client wrote."""
         match self.interaction:
@@ -275,13 +269,37 @@ class Heard:
             return ""
 
 
+class Overheard(Heard):
+    """As `Heard`, but what takes some finding is found when it is first asked for.
+
+    Good for who asks for one thing of many interactions; whoever asks for much pays for each answer.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, interaction: Interaction, policy: Policy, now: datetime) -> None:
+        self.hear(interaction, policy, now)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            if name in _OF_PLACE:
+                self.find_place()
+            elif name in _OF_PEOPLE:
+                self.find_people()
+            else:
+                raise AttributeError(name)
+            return getattr(self, name)
+
+
 _OF_PLACE = frozenset(
     {
         "direction", "channel", "department", "attribution", "line_owner", "dialled_owner", "repeat",
         "keep_responsible", "is_unsorted",
     }
 )  # fmt: skip
-_OF_PEOPLE = frozenset(Heard.__slots__) - _OF_PLACE - {"interaction", "policy", "now"}
+_OF_PEOPLE = frozenset(Heard.__slots__) - _OF_PLACE
+_OF_PEOPLE -= {"interaction", "policy", "now", "kind", "disposition", "is_callback", "line"}
 
 
 def _direction(interaction: Interaction) -> str:

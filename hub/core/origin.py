@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hub.core.interaction import Attribution, Call, Form, Interaction
@@ -11,15 +11,7 @@ from hub.core.records import EmployeeId
 if TYPE_CHECKING:
     from hub.core.policy import Policy
 
-__all__ = ["Origin", "department_of", "origin_of"]
-
-
-@dataclass(slots=True)
-class Origin:
-    """Whose the dialled number is by the policy's table (A13), and the attribution, filled by it (R11)."""
-
-    owner: EmployeeId | None
-    attribution: Attribution
+__all__ = ["department_of", "origin_of"]
 
 
 def department_of(interaction: Interaction) -> str:
@@ -34,11 +26,13 @@ def department_of(interaction: Interaction) -> str:
     return ""
 
 
-def origin_of(interaction: Interaction, department: str, channel: str, policy: Policy) -> Origin:
-    """The owner of the dialled number and the attribution; the table fills it where no tags came."""
+def origin_of(
+    interaction: Interaction, department: str, channel: str, policy: Policy
+) -> tuple[EmployeeId | None, Attribution]:
+    """Whose the dialled number is by the policy's table (A13), and the attribution, filled by it (R11)."""
     attribution = interaction.attribution
     if not policy.sources:
-        return Origin(None, attribution)
+        return None, attribution
     owner: EmployeeId | None = None
     filled = bool(attribution.utm_source or attribution.utm_medium or attribution.utm_campaign)
     for row in policy.fitting_sources(
@@ -59,4 +53,4 @@ def origin_of(interaction: Interaction, department: str, channel: str, policy: P
                 utm_campaign=row.utm_campaign,
             )
             filled = True
-    return Origin(owner, attribution)
+    return owner, attribution

@@ -29,7 +29,7 @@ from hub.core.plan import (
 )
 from hub.core.records import EmployeeId, RecordKind, RecordRef, Task
 from hub.core.tasks import OpenTask, TaskKind, deadline, task_key
-from hub.core.text import LONGEST_TEXT, LocalText, Speaker, plain_text, render, say
+from hub.core.text import LONGEST_TEXT, LocalText, Speaker, plain_text, render
 from hub.core.waiting import asks, waiting_key
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class Making:
     def text(self, text: LocalText, title: str, assignee: EmployeeId | None = None) -> str:
         """``text`` with its values; a plain one and a warning if it does not render."""
         speaker = self.speaker
-        said = say(text, speaker.language)
+        said = text if isinstance(text, str) else text.in_language(speaker.language)
         if "{" not in said:
             return said[:LONGEST_TEXT]
         who = assignee if "assignee" in said else None

@@ -19,7 +19,7 @@ from hub.core.decide import decide_on
 from hub.core.difference import KINDS, Difference, differences
 from hub.core.edit import Edit
 from hub.core.facts import Facts, establish
-from hub.core.heard import Heard
+from hub.core.heard import Overheard
 from hub.core.interaction import ClientId, Direction, Interaction, InteractionId
 from hub.core.load import Gist, Load, Side, gist_of
 from hub.core.overlay import Overlay
@@ -242,7 +242,7 @@ class Rehearsal:
         overlay, talk = self._overlays.get((past.client_id, past.connection)), self._talk.get(past.client_id)
         is_follow_up = overlay is not None and not overlay.is_empty
         then = None if is_follow_up or talk is not None else self._earlier.get(past.policy_version)
-        if then is not None and then[1].spares(Heard(interaction, self.policy, past.decided_at)):
+        if then is not None and then[1].spares(Overheard(interaction, self.policy, past.decided_at)):
             gist = past.gist
             if not gist.takes_turn:
                 self._agree(past, gist)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from operator import attrgetter
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
 from zoneinfo import ZoneInfo
 
 from jinja2 import TemplateError, meta, nodes
@@ -99,7 +100,21 @@ _ENVIRONMENT = _Environment(
 Compiled = Callable[["Speaker"], str]
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+class _Once:
+    """A value that several texts name: made for the first, and kept as an attribute for the others."""
+
+    def __init__(self, make: Compiled) -> None:
+        self._make = make
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, speaker: Speaker, owner: type) -> str:
+        made = speaker.__dict__[self._name] = self._make(speaker)
+        return made
+
+
+@dataclass(kw_only=True, eq=False)
 class Speaker:
     """Everything that texts may name, of one decision; values are made only when a text asks for them."""
 
@@ -110,8 +125,6 @@ class Speaker:
     #: whom the interaction counts for, and whom the task or note at hand is for
     responsible: EmployeeId | None = None
     assignee: EmployeeId | None = None
-    #: values that several texts name and that take some making
-    made: dict[Compiled, str] = field(default_factory=dict)
 
     def name_of(self, employee: EmployeeId | None) -> str:
         """The employee's name to show, "" for nobody."""
@@ -119,7 +132,7 @@ class Speaker:
 
     def word(self, code: str) -> str:
         """A word of the product in the project's language."""
-        return _WORDS[code].get(self.language, code)
+        return _WORDS[self.language][code]
 
     def local(self, at: datetime | None) -> str:
         """A moment as people of the project write it."""
@@ -129,6 +142,36 @@ class Speaker:
         # strftime costs twenty times as much
         return "%02d.%02d.%d %02d:%02d" % (here.day, here.month, here.year, here.hour, here.minute)  # noqa: UP031 - half the cost of an f-string
 
+    @_Once
+    def client(self) -> str:
+        """By what the client is called."""
+        facts = self.facts
+        # a new person of a known company bears their own name (J10)
+        found = facts.contact or (None if facts.client.is_company_by_field else facts.company)
+        known = found.name if found is not None else ""
+        return known or facts.client_name or facts.phone or facts.email or self.word("hidden")
+
+    @_Once
+    def who(self) -> str:
+        """The client's name with their number; the number alone where there is no name."""
+        name, phone = self.client, self.facts.phone
+        if not phone or name == phone:
+            return name
+        return phone if _is_spelling_of(phone, name) else f"{name} {phone}"
+
+    @_Once
+    def status(self) -> str:
+        """How it ended."""
+        facts = self.facts
+        if facts.direction == "outbound" and facts.disposition == "missed":
+            return self.word("no_answer")
+        return self.word(facts.disposition) if facts.disposition else ""
+
+    @_Once
+    def when(self) -> str:
+        """When it began."""
+        return self.local(self.facts.interaction.started_at)
+
 
 @lru_cache(4096)
 def _compile(text: str) -> Compiled:
@@ -136,8 +179,7 @@ def _compile(text: str) -> Compiled:
         return lambda speaker: text
     plain = _PLAIN_VALUE.fullmatch(text)
     if plain and plain[1] in VALUES:
-        read, is_text = VALUES[plain[1]], plain[1] in _ALWAYS_TEXT
-        return lambda speaker: (read(speaker) if is_text else _written(read(speaker))).strip()
+        return _reader(plain[1])
     parsed = _ENVIRONMENT.parse(text)
     asked = sorted(meta.find_undeclared_variables(parsed))
     for name in asked:
@@ -145,9 +187,15 @@ def _compile(text: str) -> Compiled:
             raise ValueError(f"{name!r} is no value of a text; allowed: {', '.join(sorted(VALUES))}")
     quick = _quick(parsed.body)
     if quick is not None:
-        return lambda speaker: quick(speaker).strip()
+        return quick
     template, readers = _ENVIRONMENT.from_string(text), tuple((name, VALUES[name]) for name in asked)
-    return lambda speaker: template.render({name: read(speaker) for name, read in readers}).strip()
+    return lambda speaker: template.render({name: read(speaker) for name, read in readers})
+
+
+def _reader(name: str) -> Compiled:
+    """Reads a value as text."""
+    read = VALUES[name]
+    return read if name in _ALWAYS_TEXT else lambda speaker: _written(read(speaker))
 
 
 _FILTERS: Mapping[str, Callable[[str], str]] = {
@@ -176,7 +224,20 @@ def _quick(body: Sequence[nodes.Node]) -> Compiled | None:
                 return None
             pieces.append(piece)
     pattern = "".join(piece.replace("%", "%%") if isinstance(piece, str) else "%s" for piece in pieces)
-    readers = tuple(piece for piece in pieces if not isinstance(piece, str))
+    return _filling(pattern, tuple(piece for piece in pieces if not isinstance(piece, str)))
+
+
+def _filling(pattern: str, readers: tuple[Compiled, ...]) -> Compiled:
+    """``pattern`` with what ``readers`` read; texts mostly name few values, and a loop costs more than these."""
+    match readers:
+        case (one,):
+            return lambda speaker: pattern % (one(speaker),)
+        case (one, two):
+            return lambda speaker: pattern % (one(speaker), two(speaker))
+        case (one, two, three):
+            return lambda speaker: pattern % (one(speaker), two(speaker), three(speaker))
+        case (one, two, three, four):
+            return lambda speaker: pattern % (one(speaker), two(speaker), three(speaker), four(speaker))
     return lambda speaker: pattern % tuple([read(speaker) for read in readers])
 
 
@@ -184,8 +245,7 @@ def _quick_piece(node: nodes.Node) -> str | Compiled | None:
     if isinstance(node, nodes.TemplateData):
         return node.data
     if isinstance(node, nodes.Name):
-        read = VALUES[node.name]
-        return read if node.name in _ALWAYS_TEXT else lambda speaker: _written(read(speaker))
+        return _reader(node.name)
     if isinstance(node, nodes.Filter) and node.name in _FILTERS and not (node.args or node.kwargs):
         inner, change = _quick_piece(node.node) if node.node is not None else None, _FILTERS[node.name]
         return None if inner is None or isinstance(inner, str) else lambda speaker: change(inner(speaker))
@@ -219,62 +279,39 @@ def render(text: LocalText, speaker: Speaker) -> str | None:
     """``text`` with its values, in the speaker's language; None if it does not render."""
     try:
         said = text if isinstance(text, str) else text.in_language(speaker.language)
-        return (_compile(said)(speaker) if "{" in said else said)[:LONGEST_TEXT]
+        return (_compile(said)(speaker).strip() if "{" in said else said)[:LONGEST_TEXT]
     except _FAILURES:
         return None
 
 
-_WORDS: Mapping[str, Mapping[str, str]] = {
-    "answered": {"ru": "разговор состоялся", "uk": "розмова відбулася", "en": "answered"},
-    "missed": {"ru": "пропущенный", "uk": "пропущений", "en": "missed"},
-    "busy": {"ru": "занято", "uk": "зайнято", "en": "busy"},
-    "voicemail": {"ru": "голосовая почта", "uk": "голосова пошта", "en": "voicemail"},
-    "failed": {"ru": "не удалось соединить", "uk": "не вдалося з’єднати", "en": "failed"},
-    "client_missed": {"ru": "клиент не ответил", "uk": "клієнт не відповів", "en": "the client did not answer"},
-    "no_answer": {"ru": "нет ответа", "uk": "немає відповіді", "en": "no answer"},
-    "pending": {"ru": "идёт", "uk": "триває", "en": "in progress"},
-    "inbound": {"ru": "входящий", "uk": "вхідний", "en": "inbound"},
-    "outbound": {"ru": "исходящий", "uk": "вихідний", "en": "outbound"},
-    "hidden": {"ru": "скрытый номер", "uk": "прихований номер", "en": "hidden number"},
-    "unknown": {"ru": "неизвестно", "uk": "невідомо", "en": "unknown"},
-    "rung": {"ru": "не ответил(а)", "uk": "не відповів(-ла)", "en": "did not answer"},
-    "talked": {"ru": "разговор", "uk": "розмова", "en": "talked"},
-    "line": {"ru": "Набранный номер", "uk": "Набраний номер", "en": "Dialled number"},
-    "department": {"ru": "Отдел", "uk": "Відділ", "en": "Department"},
-    "operator": {"ru": "Оператор", "uk": "Оператор", "en": "Operator"},
-    "page": {"ru": "Страница", "uk": "Сторінка", "en": "Page"},
-    "source": {"ru": "Источник", "uk": "Джерело", "en": "Source"},
-}
+def _by_language(words: Mapping[str, Mapping[str, str]]) -> dict[Language, dict[str, str]]:
+    languages: tuple[Language, ...] = get_args(Language)
+    return {language: {code: said[language] for code, said in words.items()} for language in languages}
 
 
-def _once(make: Compiled) -> Compiled:
-    """The value that ``make`` makes, made once for all texts of a decision."""
-
-    def read(speaker: Speaker) -> str:
-        made = speaker.made.get(make)
-        if made is None:
-            made = speaker.made[make] = make(speaker)
-        return made
-
-    return read
-
-
-@_once
-def _client(speaker: Speaker) -> str:
-    facts = speaker.facts
-    # a new person of a known company bears their own name (J10)
-    found = facts.contact or (None if facts.client.is_company_by_field else facts.company)
-    known = found.name if found is not None else ""
-    return known or facts.client_name or facts.phone or facts.email or speaker.word("hidden")
-
-
-@_once
-def _who(speaker: Speaker) -> str:
-    """The client's name with their number; the number alone where there is no name."""
-    name, phone = _client(speaker), speaker.facts.phone
-    if not phone or name == phone:
-        return name
-    return phone if _is_spelling_of(phone, name) else f"{name} {phone}"
+_WORDS: Mapping[Language, Mapping[str, str]] = _by_language(
+    {
+        "answered": {"ru": "разговор состоялся", "uk": "розмова відбулася", "en": "answered"},
+        "missed": {"ru": "пропущенный", "uk": "пропущений", "en": "missed"},
+        "busy": {"ru": "занято", "uk": "зайнято", "en": "busy"},
+        "voicemail": {"ru": "голосовая почта", "uk": "голосова пошта", "en": "voicemail"},
+        "failed": {"ru": "не удалось соединить", "uk": "не вдалося з’єднати", "en": "failed"},
+        "client_missed": {"ru": "клиент не ответил", "uk": "клієнт не відповів", "en": "the client did not answer"},
+        "no_answer": {"ru": "нет ответа", "uk": "немає відповіді", "en": "no answer"},
+        "pending": {"ru": "идёт", "uk": "триває", "en": "in progress"},
+        "inbound": {"ru": "входящий", "uk": "вхідний", "en": "inbound"},
+        "outbound": {"ru": "исходящий", "uk": "вихідний", "en": "outbound"},
+        "hidden": {"ru": "скрытый номер", "uk": "прихований номер", "en": "hidden number"},
+        "unknown": {"ru": "неизвестно", "uk": "невідомо", "en": "unknown"},
+        "rung": {"ru": "не ответил(а)", "uk": "не відповів(-ла)", "en": "did not answer"},
+        "talked": {"ru": "разговор", "uk": "розмова", "en": "talked"},
+        "line": {"ru": "Набранный номер", "uk": "Набраний номер", "en": "Dialled number"},
+        "department": {"ru": "Отдел", "uk": "Відділ", "en": "Department"},
+        "operator": {"ru": "Оператор", "uk": "Оператор", "en": "Operator"},
+        "page": {"ru": "Страница", "uk": "Сторінка", "en": "Page"},
+        "source": {"ru": "Источник", "uk": "Джерело", "en": "Source"},
+    }
+)
 
 
 def _is_spelling_of(phone: str, name: str) -> bool:
@@ -282,19 +319,6 @@ def _is_spelling_of(phone: str, name: str) -> bool:
     if not name[-1:].isdecimal() or any(char.isalpha() for char in name):
         return False
     return "".join(char for char in name if char.isdecimal())[-9:] == phone[-9:]
-
-
-@_once
-def _status(speaker: Speaker) -> str:
-    facts = speaker.facts
-    if facts.direction == "outbound" and facts.disposition == "missed":
-        return speaker.word("no_answer")
-    return speaker.word(facts.disposition) if facts.disposition else ""
-
-
-@_once
-def _when(speaker: Speaker) -> str:
-    return speaker.local(speaker.facts.interaction.started_at)
 
 
 def _place(leg: Leg) -> str:
@@ -319,22 +343,31 @@ def _legs(speaker: Speaker) -> str:
     return "\n".join(lines)
 
 
+#: by what each is called in a text: a word of the product, or as it stands; where it lies
+_ATTRIBUTION: Mapping[str, str] = {
+    "line": "line",
+    "department": "department",
+    "source": "attribution.source",
+    "utm_source": "attribution.utm_source",
+    "utm_medium": "attribution.utm_medium",
+    "utm_campaign": "attribution.utm_campaign",
+    "utm_content": "attribution.utm_content",
+    "utm_term": "attribution.utm_term",
+}
+_read_attribution = attrgetter(*_ATTRIBUTION.values())
+
+
 def _attribution(speaker: Speaker) -> str:
     """The call-tracking data that came, one a line (R7)."""
-    facts, found = speaker.facts, speaker.facts.attribution
-    word = speaker.word
-    rows = (
-        (word("line"), facts.line),
-        (word("department"), facts.department),
-        (word("source"), found.source),
-        ("utm_source", found.utm_source),
-        ("utm_medium", found.utm_medium),
-        ("utm_campaign", found.utm_campaign),
-        ("utm_content", found.utm_content),
-        ("utm_term", found.utm_term),
-        (word("page"), found.landing_page or facts.page),
-    )
-    return "\n".join([f"{name}: {value}" for name, value in rows if value])
+    facts, words = speaker.facts, _WORDS[speaker.language]
+    rows = [
+        f"{words.get(name, name)}: {value}"
+        for name, value in zip(_ATTRIBUTION, _read_attribution(facts), strict=True)
+        if value
+    ]
+    if page := facts.attribution.landing_page or facts.page:
+        rows.append(f"{words['page']}: {page}")
+    return "\n".join(rows)
 
 
 def _transcript(speaker: Speaker) -> str:
@@ -350,7 +383,7 @@ def _transcript(speaker: Speaker) -> str:
     for line in chat.messages:
         author = line.author
         if line.is_from_client:
-            who = facts.client_name or _client(speaker)
+            who = facts.client_name or speaker.client
         else:
             who = speaker.name_of(spoke.get(author.staff_id or author.name)) or author.name or speaker.word("operator")
         lines.append(f"{speaker.local(line.at)[-5:]} {who}: {line.text}")
@@ -372,59 +405,59 @@ def _rung(speaker: Speaker) -> str:
 
 #: every value that a text may name
 VALUES: Mapping[str, Callable[[Speaker], Any]] = {
-    "client": _client,
-    "who": _who,
-    "phone": lambda speaker: speaker.facts.phone,
-    "email": lambda speaker: speaker.facts.email,
-    "status": _status,
+    "client": attrgetter("client"),
+    "who": attrgetter("who"),
+    "phone": attrgetter("facts.phone"),
+    "email": attrgetter("facts.email"),
+    "status": attrgetter("status"),
     "direction": lambda speaker: speaker.word(speaker.facts.direction) if speaker.facts.direction else "",
-    "is_answered": lambda speaker: speaker.facts.is_answered,
-    "is_voicemail": lambda speaker: speaker.facts.is_voicemail,
-    "is_callback": lambda speaker: speaker.facts.is_callback,
-    "is_new_client": lambda speaker: speaker.facts.is_new_client,
-    "kind": lambda speaker: speaker.facts.kind,
-    "channel": lambda speaker: speaker.facts.channel,
+    "is_answered": attrgetter("facts.is_answered"),
+    "is_voicemail": attrgetter("facts.is_voicemail"),
+    "is_callback": attrgetter("facts.is_callback"),
+    "is_new_client": attrgetter("facts.is_new_client"),
+    "kind": attrgetter("facts.kind"),
+    "channel": attrgetter("facts.channel"),
     "employee": lambda speaker: speaker.name_of(speaker.facts.employee),
     "answered_by": lambda speaker: speaker.name_of(speaker.facts.answered_by),
     "answered_at": lambda speaker: speaker.facts.answered_at or speaker.word("unknown"),
     "responsible": lambda speaker: speaker.name_of(speaker.responsible),
     "assignee": lambda speaker: speaker.name_of(speaker.assignee),
     "dialled_owner": lambda speaker: speaker.name_of(speaker.facts.dialled_owner),
-    "line": lambda speaker: speaker.facts.line,
-    "department": lambda speaker: speaker.facts.department,
-    "scheme": lambda speaker: speaker.facts.scheme,
-    "recording": lambda speaker: speaker.facts.recording,
-    "talk_seconds": lambda speaker: speaker.facts.talk_seconds,
-    "waiting_seconds": lambda speaker: speaker.facts.waiting_seconds,
+    "line": attrgetter("facts.line"),
+    "department": attrgetter("facts.department"),
+    "scheme": attrgetter("facts.scheme"),
+    "recording": attrgetter("facts.recording"),
+    "talk_seconds": attrgetter("facts.talk_seconds"),
+    "waiting_seconds": attrgetter("facts.waiting_seconds"),
     "talk": lambda speaker: _clock(speaker.facts.talk_seconds),
-    "when": _when,
+    "when": attrgetter("when"),
     "legs": _legs,
     "rung": _rung,
     "attribution": _attribution,
-    "source": lambda speaker: speaker.facts.attribution.source,
-    "utm_source": lambda speaker: speaker.facts.attribution.utm_source,
-    "utm_medium": lambda speaker: speaker.facts.attribution.utm_medium,
-    "utm_campaign": lambda speaker: speaker.facts.attribution.utm_campaign,
-    "utm_content": lambda speaker: speaker.facts.attribution.utm_content,
-    "utm_term": lambda speaker: speaker.facts.attribution.utm_term,
-    "ga_client_id": lambda speaker: speaker.facts.attribution.ga_client_id,
-    "landing_page": lambda speaker: speaker.facts.attribution.landing_page,
-    "referrer": lambda speaker: speaker.facts.attribution.referrer,
-    "pool": lambda speaker: speaker.facts.attribution.pool,
-    "form_name": lambda speaker: speaker.facts.form_name,
-    "page": lambda speaker: speaker.facts.page,
-    "text": lambda speaker: speaker.facts.text,
-    "summary": lambda speaker: speaker.facts.summary,
-    "rating": lambda speaker: speaker.facts.rating,
-    "card_url": lambda speaker: speaker.facts.card_url,
+    "source": attrgetter("facts.attribution.source"),
+    "utm_source": attrgetter("facts.attribution.utm_source"),
+    "utm_medium": attrgetter("facts.attribution.utm_medium"),
+    "utm_campaign": attrgetter("facts.attribution.utm_campaign"),
+    "utm_content": attrgetter("facts.attribution.utm_content"),
+    "utm_term": attrgetter("facts.attribution.utm_term"),
+    "ga_client_id": attrgetter("facts.attribution.ga_client_id"),
+    "landing_page": attrgetter("facts.attribution.landing_page"),
+    "referrer": attrgetter("facts.attribution.referrer"),
+    "pool": attrgetter("facts.attribution.pool"),
+    "form_name": attrgetter("facts.form_name"),
+    "page": attrgetter("facts.page"),
+    "text": attrgetter("facts.text"),
+    "summary": attrgetter("facts.summary"),
+    "rating": attrgetter("facts.rating"),
+    "card_url": attrgetter("facts.card_url"),
     "card": lambda speaker: CARD,
     "transcript": _transcript,
     "namesakes": _namesakes,
-    "city": lambda speaker: speaker.facts.attribution.city,
+    "city": attrgetter("facts.attribution.city"),
     "country": lambda speaker: speaker.facts.attribution.country or speaker.facts.country,
     "deal": lambda speaker: speaker.facts.deal.name if speaker.facts.deal else "",
-    "parameters": lambda speaker: speaker.facts.parameters,
-    "identity": lambda speaker: speaker.facts.interaction.client.fields,
+    "parameters": attrgetter("facts.parameters"),
+    "identity": attrgetter("facts.interaction.client.fields"),
 }
 
 #: values that are texts as they are; the others are flags, numbers, tables or nothing

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hub.core.edit import Edit
 from hub.core.facts import establish
-from hub.core.heard import Heard
+from hub.core.heard import Heard, Overheard
 from hub.core.interaction import Attribution, Interaction
 from hub.core.snapshot import Snapshot
 from hub.core.verdict import judge
@@ -53,7 +53,9 @@ def test_where_an_edit_reaches_nothing_both_policies_want_the_same(
     before, after = drawn.of(data), other.of(data)
     edit = Edit(before, after)
     for interaction, seen in told:
-        if edit.spares(Heard(interaction, after, now)):
+        is_spared = edit.spares(Heard(interaction, after, now))
+        assert Edit(before, after).spares(Overheard(interaction, after, now)) is is_spared
+        if is_spared:
             facts = establish(interaction, seen, after, now)
             was, is_now = judge(facts, before), judge(facts, after)
             assert (was.outcome, was.because, was.warnings) == (is_now.outcome, is_now.because, is_now.warnings)
