@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DataError, IntegrityError
 
 from hub.clock import Clock
 from hub.ports import RawRequest
@@ -38,6 +39,8 @@ BATCH = 200
 BRINGING = timedelta(seconds=15)
 #: between two looks at a database that is away
 PAUSE = timedelta(seconds=0.5)
+#: what says that the one row is to blame and not the database: values that it cannot hold, a row nobody can read
+_REFUSALS = (DataError, IntegrityError, ValueError, TypeError, LookupError)
 #: how often is looked for what processes left that are no more
 ABANDONED_EVERY = timedelta(minutes=1)
 
@@ -46,15 +49,19 @@ class Spool:
     """The spool of one process; ``waiting`` is 0 as long as the database is there."""
 
     def __init__(self, path: Path, store: Store, clock: Clock, *, most_bytes: int) -> None:
-        self._path, self._store, self._clock = path, store, clock
+        self.path = path
+        self._store, self._clock = store, clock
         self._most_bytes = most_bytes
         self._file = spool.open_file(path, most_bytes=most_bytes)
+        self._file.write_now(spool.try_again)
         count, since = self._file.read_now(spool.waiting)
         #: requests and batches of answers that the database does not have yet
         self.waiting = count
         self._since: datetime | None = since
         #: since this process started
         self.kept = 0
+        #: what the database would never take, set aside since this process started
+        self.refused = 0
         #: the last one could not be kept: the disk, or the room that the spool may take, is full
         self.is_full = False
         #: something was brought into the inbox
@@ -103,7 +110,7 @@ class Spool:
                 log.error(
                     "the database does not answer (%s): requests are kept in %s until it does",
                     problem_of(err),
-                    self._path,
+                    self.path,
                     extra={"action": "spool.begun"},
                 )
             return False
@@ -166,10 +173,36 @@ class Spool:
         return len(found)
 
     async def _bring(self, file: Store, found: Sequence[Spooled]) -> None:
-        async with asyncio.timeout(BRINGING.total_seconds()):
-            await self._store.write(lambda conn: _add_all(conn, found))
+        try:
+            async with asyncio.timeout(BRINGING.total_seconds()):
+                await self._store.write(lambda conn: _add_all(conn, found))
+        except _REFUSALS as err:
+            if len(found) == 1:
+                await self._set_aside(file, found[0], problem_of(err))
+                return
+            # which of them it is; their order stays
+            middle = len(found) // 2
+            await self._bring(file, found[:middle])
+            await self._bring(file, found[middle:])
+            return
         # whoever dies here brings them again; the database knows their names
         await file.write(lambda conn: spool.remove(conn, found))
+
+    async def _set_aside(self, file: Store, found: Spooled, reason: str) -> None:
+        """What the database takes at no time must not hold up for ever what came after it."""
+        now = self._clock.now()
+        await file.write(lambda conn: spool.set_aside(conn, found, reason=reason, now=now))
+        self.refused += 1
+        log.error(
+            "the database refuses a %s of %s/%s: %s; it is kept in %s, row %d, and tried again at the next start",
+            found.kind,
+            found.project,
+            found.channel,
+            reason,
+            self.path.name,
+            found.id,
+            extra={"action": "spool.refused"},
+        )
 
     # --- what others left ---------------------------------------------------------------------------------------
 
@@ -188,8 +221,8 @@ class Spool:
         A place is taken by the next process of its role; if there are fewer processes than before, none comes.
         """
         brought = 0
-        for path in sorted(self._path.parent.parent.glob(f"*/{spool.FILE}")):
-            if path == self._path:
+        for path in sorted(self.path.parent.parent.glob(f"*/{spool.FILE}")):
+            if path == self.path:
                 continue
             left = place.take_if_free(path.parent)
             if left is None:

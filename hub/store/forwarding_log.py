@@ -57,6 +57,8 @@ class ForwardingEntry:
 
 
 _MICROSECOND, _MILLISECOND = timedelta(microseconds=1), timedelta(milliseconds=1)
+#: the largest number of its column; beyond 24 days a fact is just old
+_OLDEST = 2**31 - 1
 
 
 _INSERT = (
@@ -76,9 +78,13 @@ def _row(entry: ForwardingEntry) -> tuple[object, ...]:
         entry.destination,
         entry.employee,
         entry.took // _MICROSECOND,
-        None if entry.age is None else entry.age // _MILLISECOND,
+        _age_of(entry),
         entry.explanation,
     )
+
+
+def _age_of(entry: ForwardingEntry) -> int | None:
+    return None if entry.age is None else min(entry.age // _MILLISECOND, _OLDEST)
 
 
 def append_many(conn: Connection, entries: Sequence[ForwardingEntry]) -> None:
@@ -103,7 +109,7 @@ def append_many(conn: Connection, entries: Sequence[ForwardingEntry]) -> None:
                 "destination": entry.destination,
                 "employee": entry.employee,
                 "took": entry.took // _MICROSECOND,
-                "age": None if entry.age is None else entry.age // _MILLISECOND,
+                "age": _age_of(entry),
                 "explanation": entry.explanation,
             }
             for entry in entries

@@ -112,19 +112,24 @@ def add_many(
     return [add(conn, project=project, channel=channel, kind=kind, request=request) for request in requests]
 
 
+def request_of(row: Row[Any]) -> RawRequest:
+    """The request that a row holds, of the inbox or of a spool."""
+    return RawRequest(
+        method=row.method,
+        query=row.query,
+        headers=tuple((name, value) for name, value in codec.load_json(row.headers)),
+        body=row.body,
+        received_at=row.received_at,
+    )
+
+
 def _received(row: Row[Any]) -> Received:
     return Received(
         id=row.id,
         project=row.project,
         channel=row.channel,
         kind=row.kind,
-        request=RawRequest(
-            method=row.method,
-            query=row.query,
-            headers=tuple((name, value) for name, value in codec.load_json(row.headers)),
-            body=row.body,
-            received_at=row.received_at,
-        ),
+        request=request_of(row),
         status=InboxStatus(row.status),
         field=row.field,
         note=row.note,

@@ -19,9 +19,21 @@ from hub.ports import RawRequest
 from hub.store import codec
 from hub.store.column import Moment
 from hub.store.engine import Store, sqlite_url
-from hub.store.inbox import InboxKind
+from hub.store.inbox import InboxKind, request_of
 
-__all__ = ["FILE", "Spooled", "SpooledKind", "oldest", "open_file", "put", "remove", "waiting"]
+__all__ = [
+    "FILE",
+    "Spooled",
+    "SpooledKind",
+    "oldest",
+    "open_file",
+    "put",
+    "refused",
+    "remove",
+    "set_aside",
+    "try_again",
+    "waiting",
+]
 
 #: its name in the process's place
 FILE = "spool.db"
@@ -45,6 +57,16 @@ _spooled = Table(
     Column("body", LargeBinary, nullable=False),
     sqlite_autoincrement=True,
 )
+#: which of them the database will never take as they are; kept for people, out of the others' way
+_refused = Table(
+    "refused",
+    _metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("reason", Text, nullable=False),
+    Column("refused_at", Moment, nullable=False),
+)
+#: what is still to be brought
+_WAITS = _spooled.c.id.not_in(select(_refused.c.id))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +119,7 @@ def put(conn: Connection, found: Spooled) -> None:
 
 def oldest(conn: Connection, limit: int) -> list[Spooled]:
     """The first that came, in their order."""
-    rows = conn.execute(select(_spooled).order_by(_spooled.c.id).limit(limit))
+    rows = conn.execute(select(_spooled).where(_WAITS).order_by(_spooled.c.id).limit(limit))
     return [
         Spooled(
             id=row.id,
@@ -105,13 +127,7 @@ def oldest(conn: Connection, limit: int) -> list[Spooled]:
             project=row.project,
             channel=row.channel,
             kind=row.kind,
-            request=RawRequest(
-                method=row.method,
-                query=row.query,
-                headers=tuple((name, value) for name, value in codec.load_json(row.headers)),
-                body=row.body,
-                received_at=row.received_at,
-            ),
+            request=request_of(row),
         )
         for row in rows
     ]
@@ -124,5 +140,20 @@ def remove(conn: Connection, found: Sequence[Spooled]) -> None:
 
 def waiting(conn: Connection) -> tuple[int, datetime | None]:
     """How many wait, and since when the first does."""
-    row = conn.execute(select(func.count(), func.min(_spooled.c.received_at))).one()
+    row = conn.execute(select(func.count(), func.min(_spooled.c.received_at)).where(_WAITS)).one()
     return int(row[0]), row[1]
+
+
+def set_aside(conn: Connection, found: Spooled, *, reason: str, now: datetime) -> None:
+    """Bring it no more until `try_again`: the database refuses it, whenever it is asked."""
+    conn.execute(insert(_refused).values(id=found.id, reason=reason, refused_at=now))
+
+
+def refused(conn: Connection) -> int:
+    """How many are set aside."""
+    return int(conn.execute(select(func.count()).select_from(_refused)).scalar_one())
+
+
+def try_again(conn: Connection) -> None:
+    """Bring what was set aside once more, in its old place: a newer hub may know how."""
+    conn.execute(delete(_refused))

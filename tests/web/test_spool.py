@@ -23,6 +23,7 @@ from hub.runtime.services import Services
 from hub.runtime.spool import Spool
 from hub.store import forwarding_log, inbox
 from hub.store import spool as spool_file
+from hub.store.forwarding_log import ForwardingEntry
 from hub.store.place import take_place
 from tests.web.conftest import CHANNEL, CRM, CRM_SECRET, PROJECT, Web, serving, set_up
 
@@ -278,3 +279,63 @@ def test_a_full_disk_loses_nothing_that_was_accepted_and_damages_nothing(tmp_pat
     with contextlib.closing(sqlite3.connect(path)) as file:
         assert file.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert file.execute("SELECT count(*) FROM inbox").fetchone() == (int(kept),)
+
+
+def answered(services: Services, *, took: timedelta, age: timedelta | None = None) -> ForwardingEntry:
+    return ForwardingEntry(
+        project=PROJECT,
+        channel=CHANNEL,
+        uuid="",
+        call_id="",
+        caller=None,
+        asked_at=services.clock.now(),
+        destination="",
+        employee="",
+        took=took,
+        age=age,
+    )
+
+
+@pytest.mark.usefixtures("each_engine")
+async def test_an_answer_from_facts_of_last_year_is_journalled(services: Services) -> None:
+    """X1: a CRM that nobody connects again; its age in milliseconds is more than the column holds."""
+    old = answered(services, took=timedelta(milliseconds=1), age=timedelta(days=365))
+    await services.store.write(lambda conn: forwarding_log.append_many(conn, [old]))
+    [kept] = services.store.read_now(lambda conn: forwarding_log.list_entries(conn, PROJECT))
+    assert kept.age is not None
+    assert kept.age > timedelta(days=24)
+
+
+@pytest.mark.parametrize("each_engine", [pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True)
+async def test_what_the_database_can_never_take_holds_up_nothing_that_came_after_it(
+    each_engine: None, services: Services, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """H3: it is set aside, loudly, kept, and tried again by the next process."""
+
+    async def send(spool: Spool, body: bytes) -> None:
+        request = RawRequest(method="POST", body=body, received_at=services.clock.now())
+        await spool.accept(project=PROJECT, channel=CHANNEL, kind="hook", request=request)
+
+    spool = services.intake.spool
+    assert spool is not None
+    # more microseconds than the column holds
+    await spool.keep_answers([answered(services, took=timedelta(hours=1))])
+    for body in (b"2", b"3"):
+        await send(spool, body)
+    assert spool.waiting == 3
+    with caplog.at_level(logging.ERROR, logger="hub.runtime.spool"):
+        assert await spool.bring_some() == 3
+    assert [row.request.body for row in services.store.read_now(lambda conn: inbox.unread(conn, limit=9))] == [
+        b"2",
+        b"3",
+    ]
+    assert (spool.waiting, spool.refused) == (0, 1)
+    assert getattr(caplog.records[-1], "action", "") == "spool.refused"
+    await send(spool, b"4")
+    assert spool.waiting == 0, "the way to the database is open"
+    spool.close()
+    again = Spool(spool.path, services.store, services.clock, most_bytes=ROOM)
+    assert again.waiting == 1
+    await again.bring_some()
+    assert (again.waiting, again.refused) == (0, 1)
+    again.close()
