@@ -10,9 +10,14 @@ from __future__ import annotations
 import hashlib
 
 from sqlalchemy import BigInteger, Connection, bindparam, func, select
+from sqlalchemy.exc import DBAPIError
 
-__all__ = ["hold", "hold_arrivals", "is_shared", "key_of"]
+__all__ = ["hold", "hold_arrivals", "is_conflict", "is_shared", "key_of"]
 
+#: what PostgreSQL calls a deadlock and a conflict of two transactions: one of both was undone whole
+_CONFLICTS = frozenset({"40P01", "40001"})
+#: and a lock that was not had within ``lock_timeout``
+_NOT_HAD = "55P03"
 _HOLD = select(func.pg_advisory_xact_lock(bindparam("key", type_=BigInteger)))
 
 
@@ -39,3 +44,12 @@ def key_of(*words: str) -> int:
     """The number of the advisory lock that stands for ``words``: 64 bits, so that no two of an installation meet."""
     digest = hashlib.sha256("\n".join(("hub", *words)).encode()).digest()
     return int.from_bytes(digest[:8], "big", signed=True)
+
+
+def is_conflict(error: BaseException, *, is_hasty: bool = False) -> bool:
+    """Whether a transaction was undone only because of another one, so that it may be run again.
+
+    ``is_hasty``: of a connection that waits for a lock for a moment only, and then lets others go first.
+    """
+    code = getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
+    return code in _CONFLICTS or (is_hasty and code == _NOT_HAD)

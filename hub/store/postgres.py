@@ -16,9 +16,9 @@ from psycopg.types.string import StrDumper
 from sqlalchemy import URL, Connection, event
 from sqlalchemy.exc import DBAPIError
 
-from hub.store.locks import key_of
+from hub.store.locks import is_conflict, key_of
 
-__all__ = ["SESSION", "Postgres", "is_conflict", "prepare_driver"]
+__all__ = ["SESSION", "Postgres", "prepare_driver"]
 
 T = TypeVar("T")
 
@@ -29,8 +29,6 @@ MOST_TRIES = 8
 LONGEST_PAUSE = 0.2
 #: how long a lock that another process holds is waited for, seconds
 LOCK_PATIENCE = 60
-#: what the server calls a deadlock and a conflict of two transactions: one of both was undone whole
-_CONFLICTS = frozenset({"40P01", "40001"})
 
 #: an accepted webhook is on disk whatever the server's own default says (H3); nobody waits for ever for a lock
 SESSION = "-c synchronous_commit=on -c lock_timeout=15s -c client_encoding=utf8"
@@ -127,8 +125,3 @@ class _Words(StrDumper):
 
     def dump(self, obj: str) -> Any:
         return super().dump(obj.replace("\x00", "\ufffd") if "\x00" in obj else obj)
-
-
-def is_conflict(error: BaseException) -> bool:
-    """Whether the transaction was undone only because of another one."""
-    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _CONFLICTS

@@ -24,7 +24,7 @@ from sqlalchemy.exc import DBAPIError
 
 from hub.clock import Clock
 from hub.errors import LeaseLost
-from hub.store.locks import key_of
+from hub.store.locks import is_conflict, key_of
 from hub.store.pending import PendingWrite, settle
 
 __all__ = ["BEAT", "STALLED", "Tenure"]
@@ -41,8 +41,6 @@ _GROUP_LIMIT = 48
 _LONGEST_GROUP = 0.2
 #: how often a function is run again that two processes made wait for each other
 _MOST_TRIES = 5
-#: what PostgreSQL calls a deadlock, a conflict, and a lock that was not had in time
-_CONFLICTS = {"40P01", "40001", "55P03"}
 
 #: a server that sees nothing of a machine for as long lets its locks go
 _SESSION = (
@@ -293,7 +291,7 @@ class Tenure:
                         if error.connection_invalidated or _is_gone(conn):
                             raise
                         job.error = error
-                        if _is_conflict(error) and job.tries < _MOST_TRIES:
+                        if is_conflict(error, is_hasty=True) and job.tries < _MOST_TRIES:
                             job.tries += 1
                             job.error, job.result = None, _AGAIN
                             again.append(job)
@@ -303,7 +301,7 @@ class Tenure:
             is_gone = _is_gone(conn) or isinstance(error, _ConnectionGone)
             is_gone |= isinstance(error, DBAPIError) and error.connection_invalidated
             if len(group) == 1 and not is_gone:
-                if _is_conflict(error) and group[0].tries < _MOST_TRIES:
+                if is_conflict(error, is_hasty=True) and group[0].tries < _MOST_TRIES:
                     group[0].tries += 1
                     group[0].result = _AGAIN
                     return group
@@ -352,10 +350,6 @@ _AGAIN = object()
 
 def _give(conn: Connection, key: int) -> None:
     conn.execute(_GIVE, {"key": key})
-
-
-def _is_conflict(error: BaseException) -> bool:
-    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _CONFLICTS
 
 
 def _is_gone(conn: Connection) -> bool:
