@@ -39,7 +39,7 @@ from hub.runtime.spool import Spool
 from hub.runtime.subscriptions import Subscriptions
 from hub.runtime.timers import Timers
 from hub.settings import Settings
-from hub.store import events
+from hub.store import cluster, events
 from hub.store import spool as spool_file
 from hub.store.connection_state import ConnectionStates
 from hub.store.crypto import load_cipher
@@ -92,6 +92,7 @@ def build_services(settings: Settings, clock: Clock | None = None, *, is_running
     store = Store(settings.database, clock=clock)
     store.open()
     if not store.is_sqlite:
+        store.write_now(cluster.prepare)
         store.write_now(events.renumber)
     directory = Directory(settings.directory_path)
     directory.open()
@@ -283,6 +284,8 @@ class Hub:
         if self.fleet is not None:
             await self.fleet.close()
         await self.channel_clients.close()
+        for pacer in self.services.pacers.values():
+            await pacer.idle()
         self.services.close()
 
     async def _cancel(self, tasks: Sequence[asyncio.Task[None]]) -> None:

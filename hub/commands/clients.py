@@ -9,7 +9,15 @@ import typer
 import uvloop
 from sqlalchemy import Connection
 
-from hub.commands.context import JsonOption, ProjectOption, console, opened, print_json, the_project
+from hub.commands.context import (
+    JsonOption,
+    ProjectOption,
+    bring_directory,
+    console,
+    opened,
+    print_json,
+    the_project,
+)
 from hub.commands.moment import parse_moment
 from hub.core.interaction import ClientId
 from hub.core.policy import Policy
@@ -129,6 +137,7 @@ def _live(services: Services, project: str) -> tuple[LiveProject, Policy]:
     live = services.projects.get(the_project(services, project))
     if live.policy is None:
         raise ConfigurationError(live.problem, path=f"project {live.name}")
+    bring_directory(services, live)
     return live, live.policy
 
 

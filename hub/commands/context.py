@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -14,11 +15,24 @@ from rich.console import Console
 from rich.markup import escape
 
 from hub.compose import build_services
+from hub.engine.directory_copies import DirectoryCopies
+from hub.engine.projects import LiveProject
 from hub.errors import ConfigurationError, HubError
 from hub.runtime.services import Services
 from hub.settings import load_settings
 
-__all__ = ["Exit", "JsonOption", "ProjectOption", "console", "fail", "opened", "print_json", "the_project"]
+__all__ = [
+    "Exit",
+    "JsonOption",
+    "ProjectOption",
+    "bring_directory",
+    "console",
+    "copies_of",
+    "fail",
+    "opened",
+    "print_json",
+    "the_project",
+]
 
 #: for people; results that a program may read go to standard output alone
 console = Console(soft_wrap=True)
@@ -75,6 +89,29 @@ def the_project(services: Services, name: str) -> str:
     if not known:
         raise ConfigurationError("there is no project yet: run 'hub setup' first")
     raise ConfigurationError(f"there are several projects, say which with --project: {', '.join(known)}")
+
+
+def bring_directory(services: Services, project: LiveProject) -> None:
+    """Have the CRMs' records of the project here, as the hub knows them now.
+
+    On SQLite the hub's own file is read. On PostgreSQL they lie in the database: the first time on a machine all of
+    them are copied, then what changed since (H9). A copy that ``HUB_DIRECTORY_PLACE`` names is a process's own.
+    """
+    if not services.store.is_sqlite and not services.settings.directory_place:
+        asyncio.run(_copied(services, project))
+
+
+async def _copied(services: Services, project: LiveProject) -> None:
+    copies = copies_of(services)
+    for connection in project.connections:
+        fields = frozenset(field for known in connection.key_field_ids.values() for field in known)
+        services.directory.set_key_fields(project.name, connection.name, fields)
+        await copies.own(project.name, connection.name)
+
+
+def copies_of(services: Services) -> DirectoryCopies:
+    """The copy that commands of this machine share, on PostgreSQL."""
+    return DirectoryCopies(services.store, services.projects, services.directory, services.clock, ring=lambda: None)
 
 
 def print_json(value: Any) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from typer import Exit as TyperExit
 
-from hub.commands.context import Exit, console, errors, fail, opened, print_json, the_project
+from hub.commands.context import Exit, bring_directory, console, errors, fail, opened, print_json, the_project
 from hub.commands.moment import parse_moment
 from hub.core.policy import Policy, load_policy
 from hub.core.records import EmployeeId
@@ -86,6 +86,7 @@ def run_shadow(*, since: str, until: str, channel: str, language: Language, proj
         if live.policy is None:
             raise ConfigurationError(live.problem, path=f"project {live.name}")
         wanted = period(services, live.policy, since, until, channel)
+        bring_directory(services, live)
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
         with Progress(*columns, console=errors, disable=as_json or not errors.is_terminal, transient=True) as shown:
             task = shown.add_task("Comparing", total=1.0)

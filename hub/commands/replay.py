@@ -11,7 +11,7 @@ from typing import TypeVar
 from rich.progress import Progress
 
 from hub.commands.clients import find_client
-from hub.commands.context import console, errors, fail, opened, print_json, the_project
+from hub.commands.context import bring_directory, console, errors, fail, opened, print_json, the_project
 from hub.commands.explain import find_interaction
 from hub.commands.moment import parse_moment
 from hub.core.interaction import InteractionId
@@ -60,6 +60,7 @@ def replay(typed: Filter, *, rules: Rules, write: bool, language: str, project: 
         if live.policy is None:
             raise ConfigurationError(live.problem, path=f"project {live.name}")
         wanted = _wanted(services, live, live.policy, typed)
+        bring_directory(services, live)
         found = Replays(services.store, services.clock, offline_advance(services))
         report = Report(project=live.name, rules=rules, unfinished=found.unfinished(wanted))
         with Progress(console=errors, transient=True, disable=as_json) as progress:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
+from functools import partial
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from hub.commands.context import console, fail, opened, print_json, the_project
+from hub.commands.context import Exit, console, copies_of, fail, opened, print_json, the_project
 from hub.runtime import importer as importing
 from hub.runtime.feeds import Feed
 from hub.runtime.importer import Importer
 from hub.runtime.opening import open_account
 from hub.runtime.services import Services
+from hub.store import cluster
 
 __all__ = ["sync"]
 
@@ -20,11 +23,25 @@ def sync(*, connection: str, afresh: bool, project: str, as_json: bool) -> None:
     """Import one connection of the project, showing how far it is."""
     with opened() as services:
         name = the_project(services, project)
+        if not services.store.is_sqlite:
+            _refuse_beside_workers(services, name)
         found = asyncio.run(_sync(services, name, connection, afresh=afresh, quiet=as_json))
         if as_json:
             print_json({"records": found.records, "requests": found.requests, "done": found.is_done})
         else:
             console.print(f"{found.records} records in {found.requests} requests.")
+
+
+def _refuse_beside_workers(services: Services, project: str) -> None:
+    """A worker keeps the records of its accounts itself, and would not hear of what came past it (H9)."""
+    stalled = timedelta(seconds=services.settings.stalled_seconds)
+    for peer in services.store.read_now(lambda conn: cluster.peers(conn, stalled)):
+        if project in peer.owns:
+            raise fail(
+                f"a worker on {peer.host} has {project} and reads its CRMs by itself: stop the workers while you do it"
+                " by hand",
+                Exit.FOUND,
+            )
 
 
 async def _sync(services: Services, project: str, connection: str, *, afresh: bool, quiet: bool) -> importing.Progress:
@@ -35,6 +52,9 @@ async def _sync(services: Services, project: str, connection: str, *, afresh: bo
         raise fail(f"say which CRM with --connection; known: {known}")
     account = open_account(services, live, chosen[0])
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    copies = None if services.store.is_sqlite else copies_of(services)
+    if copies is not None:
+        await copies.own(live.name, account.name)
     try:
         with Progress(*columns, console=console, disable=quiet) as shown:
             task = shown.add_task(f"Reading {chosen[0].name}", total=1.0)
@@ -47,6 +67,7 @@ async def _sync(services: Services, project: str, connection: str, *, afresh: bo
                 begin_feed=feed.ensure_started,
                 plugins=services.settings.plugins,
                 progressed=lambda found: shown.update(task, completed=found.share),
+                tell=None if copies is None else partial(copies.tell, live.name, account.name),
             )
             return await importer.run(afresh=afresh)
     finally:

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
-from hub.commands.context import console, fail, opened, print_json, the_project
+from hub.commands.context import bring_directory, console, fail, opened, print_json, the_project
 from hub.core.employee import Employee
 from hub.core.interaction import Destination, Direction, Disposition, Identity
 from hub.core.merge import CallFragment, Moment
@@ -71,6 +71,7 @@ def try_call(
                 console.print(f"Accepted as {arrived.stored.id}: a running hub decides it within a second.")
                 console.print(f"Then: hub explain {arrived.stored.id}")
             return
+        bring_directory(services, live)
         story = _tried(services, live, store)
         if as_json:
             print_json(story_json(story))

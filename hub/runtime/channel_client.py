@@ -34,6 +34,7 @@ class ChannelClients:
         """``guard`` raises where this process may not ask any more, right before a request leaves."""
         self._plugins, self._clock, self._shared, self._guard = plugins, clock, shared, guard
         self._clients: dict[tuple[str, str], httpx.AsyncClient] = {}
+        self._pacers: list[Pacer] = []
 
     def __call__(self, channel: ChannelConfig) -> httpx.AsyncClient:
         """The client for ``channel``; requests wait for their turn."""
@@ -43,6 +44,7 @@ class ChannelClients:
             scope = f"channel/{channel.source}/{channel.project}/{channel.name}"
             pacer = Pacer(pace, self._clock, scope=scope, shared=self._shared)
             pacer.guard = self._guard
+            self._pacers.append(pacer)
             transport = PacedTransport(httpx.AsyncHTTPTransport(verify=certificates()), pacer)
             self._clients[key] = httpx.AsyncClient(transport=transport, timeout=_TIMEOUT, follow_redirects=False)
         return self._clients[key]
@@ -51,4 +53,6 @@ class ChannelClients:
         """Release all connections."""
         for client in self._clients.values():
             await client.aclose()
+        for pacer in self._pacers:
+            await pacer.idle()
         self._clients.clear()

@@ -90,6 +90,8 @@ class Connections:
         #: by which custom fields each connection's records are found, as the directory was told
         self._key_fields: dict[Key, frozenset[str]] = {}
         self._giving: set[str] = set()
+        #: how each connection is, and why, as it was last told
+        self._health: dict[Key, tuple[Health, str]] = {}
         self._is_ending = False
         self._lock = asyncio.Lock()
 
@@ -343,11 +345,15 @@ class Connections:
     def _health_changed(self, project: str, connection: str, health: Health, reason: str) -> None:
         """Store it, show it, and let the writer look."""
         now = self._clock.now()
+        key = (project, connection)
+        self._health[key] = (health, reason)
 
         def store(conn: Connection) -> None:
-            changed = projects.set_status(conn, project, connection, Status(health.value), now=now, reason=reason)
+            # as it is now: a write that another process made wait is run again, perhaps behind the next one
+            newest, why = self._health[key]
+            changed = projects.set_status(conn, project, connection, Status(newest.value), now=now, reason=why)
             if changed:
-                body = {"connection": connection, "health": health.value, "reason": reason}
+                body = {"connection": connection, "health": newest.value, "reason": why}
                 events.append(conn, project=project, kind="connection", body=body, now=now)
 
         async def write() -> None:

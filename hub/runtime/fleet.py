@@ -100,9 +100,8 @@ class Fleet:
     # --- life ---------------------------------------------------------------------------------------------------
 
     async def open(self, *, works: bool) -> None:
-        """Make what is missing in the database, and take up work if this process ``works``."""
+        """Make the queue if it is missing, and take up work if this process ``works``."""
         store = self._services.store
-        await asyncio.to_thread(store.write_now, cluster.prepare)
         await prepare_queue(store)
         if works:
             await self.placement.begin()

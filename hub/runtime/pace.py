@@ -167,6 +167,11 @@ class Pacer:
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
 
+    async def idle(self) -> None:
+        """Wait a moment for the other processes to know what they were to be told: before what is shared closes."""
+        if self._telling:
+            await asyncio.wait(self._telling, timeout=1)
+
     def sent(self, place: Place) -> None:
         """The request leaves now: it may arrive at any moment until it is `answered`."""
         place.free_at = self._clock.monotonic() + self.LONGEST.total_seconds() + self._window

@@ -115,10 +115,14 @@ class PostgresPace:
         self._lock = asyncio.Lock()
         #: a command may have several loops, one after the other
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._is_away = False
+        self._is_away = self._is_closed = False
 
     def close(self) -> None:
-        """Release the connection; may be called twice."""
+        """Release the connection and share nothing any more; may be called twice."""
+        self._is_closed = True
+        self._let_go()
+
+    def _let_go(self) -> None:
         if self._conn is not None:
             self._conn.pgconn.finish()
             self._conn = None
@@ -149,14 +153,19 @@ class PostgresPace:
         import psycopg
 
         if self._loop is not asyncio.get_running_loop():
-            self.close()
+            self._let_go()
             self._loop, self._lock = asyncio.get_running_loop(), asyncio.Lock()
         async with self._lock:
+            if self._is_closed:
+                return None
             try:
                 if self._conn is None or self._conn.closed:
                     self._conn = await psycopg.AsyncConnection.connect(
                         self._conninfo, autocommit=True, connect_timeout=2, application_name="hub pace"
                     )
+                    if self._is_closed:
+                        self._let_go()
+                        return None
                 found = await (await self._conn.execute(statement, values)).fetchone()
             except (psycopg.Error, OSError) as error:
                 is_closed = self._conn is None

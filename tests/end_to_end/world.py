@@ -206,4 +206,7 @@ async def world(
     # the account is empty: a process that reads the whole of it would find nothing
     mark_imported(hub.services.directory, PROJECT, CRM, hub.services.clock.now())
     async with hub:
-        yield World(hub=hub, sandbox=sandbox, address=address)
+        company = World(hub=hub, sandbox=sandbox, address=address)
+        # of several processes each finds out first which accounts are its own
+        await company.until(lambda: (PROJECT, CRM) in hub.services.feeds)
+        yield company
