@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from hub_amocrm.sandbox import Sandbox
 from sqlalchemy import select, update
 
@@ -12,6 +13,8 @@ from hub.core.remark import remarks
 from hub.store import schema, work
 from tests.end_to_end.world import CRM, PROJECT, preset, world
 from tests.runtime.test_replay import ANSWERED, MISSED, OLEG, call, over, replay
+
+pytestmark = pytest.mark.usefixtures("each_engine")
 
 SLOW_TO_SETTLE = preset("car-dealer") + '[timing]\nsettle = "1 s"\n'
 

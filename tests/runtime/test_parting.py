@@ -21,6 +21,8 @@ from hub.store import clients, steps
 from tests.end_to_end.world import CHANNEL, CRM, PROJECT, World, preset, world
 from tests.runtime.test_replay import over
 
+pytestmark = pytest.mark.usefixtures("each_engine")
+
 FAST = '[timing]\nsettle = "0.02 s"\ndoubt_wait = "0.2 s"\nrequest_timeout = "4 s"\n'
 POLICY = preset("zoho-standard") + FAST
 NUMBER, MAIL = "+380501112233", "b@nordtea.example"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
@@ -21,6 +21,8 @@ from hub.store import codec, forwarding_log, policies, projects
 from hub.store.forwarding_log import ForwardingEntry
 from tests.end_to_end.world import CHANNEL, CRM, PROJECT, preset
 
+pytestmark = pytest.mark.usefixtures("each_engine")
+
 NOW = datetime(2026, 7, 29, 9, 0, tzinfo=UTC)
 EXAMPLE = """
 [[example]]
@@ -33,10 +35,11 @@ Typed = Callable[..., Result]
 
 
 @pytest.fixture
-def services(tmp_path: Path) -> Services:
+def services(tmp_path: Path) -> Iterator[Services]:
     found = build_services(Settings(environment="development", data_directory=tmp_path / "var"))
     found.store.write_now(lambda conn: projects.add_project(conn, PROJECT, now=NOW))
-    return found
+    yield found
+    found.close()
 
 
 @pytest.fixture

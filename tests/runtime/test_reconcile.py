@@ -24,6 +24,8 @@ from hub.store import events, inbox, interactions, projects, runs
 from hub.store.runs import RunState
 from tests.end_to_end.world import CHANNEL, PROJECT, World, world
 
+pytestmark = pytest.mark.usefixtures("each_engine")
+
 SINCE, UNTIL = ANSWERED.started_at - timedelta(hours=1), ANSWERED.started_at + timedelta(hours=5)
 
 

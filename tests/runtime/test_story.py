@@ -22,6 +22,8 @@ from hub.store.forwarding_log import ForwardingEntry
 from hub.store.work import WorkState
 from tests.end_to_end.world import CHANNEL, CRM, PROJECT, World, world
 
+pytestmark = pytest.mark.usefixtures("each_engine")
+
 CALL = {
     "uniqueid": "ua0_-1785312345.4410072",
     "type": "in",

@@ -20,6 +20,8 @@ from hub.store import dues, inbox, projects
 from hub.store.dues import Due
 from tests.end_to_end.world import CRM, PROJECT, World, preset, world
 
+pytestmark = pytest.mark.usefixtures("each_engine")
+
 IRINA, ANNA = 8800101, 8800103
 MISSED = {
     "type": "in",
