@@ -62,6 +62,7 @@ __all__ = [
 
 
 @by_slots
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawRequest:
     """A request as it was stored; header names are lower case, secrets are removed from headers."""

@@ -98,10 +98,13 @@ def answer(caller: Phone | None, holders: Sequence[Holder], history: History, po
 
 def is_owned(holders: Sequence[Holder]) -> bool:
     """Whether anybody is responsible for one of ``holders`` or their open deals."""
-    return any(
-        holder.responsible is not None or any(deal.responsible is not None for deal in holder.open_deals)
-        for holder in holders
-    )
+    for holder in holders:
+        if holder.responsible is not None:
+            return True
+        for deal in holder.open_deals:
+            if deal.responsible is not None:
+                return True
+    return False
 
 
 def _age(holders: Sequence[Holder], now: datetime) -> timedelta | None:

@@ -39,13 +39,20 @@ _TYPES = (
 )
 
 
-@lru_cache(maxsize=16384)
 def parse_phone(text: str, region: str, *, eight_is_seven: bool = False) -> Phone | None:
     """The number that ``text`` means to someone in ``region`` (ISO 3166, such as ``UA``), or None.
 
     ``098…``, ``38098…``, ``0038098…``, ``8 098…`` and ``+380 98 …`` are one number in UA (C4). With
     ``eight_is_seven``, 11 digits that begin with 8 are read as +7 (W7). Extensions are dropped. Total on any text.
     """
+    # almost all are digits of the region's own country: one pattern says that they are a whole number as they stand
+    if _own(region).match(text) and not (eight_is_seven and text[0] == "8"):
+        return Phone(text if text[0] == "+" else f"+{text}")
+    return _parse(text, region, eight_is_seven)
+
+
+@lru_cache(maxsize=16384)
+def _parse(text: str, region: str, eight_is_seven: bool) -> Phone | None:
     bare = text.strip()
     if (found := _INTERNATIONAL.fullmatch(bare)) and not (eight_is_seven and len(bare) == 11 and bare[0] == "8"):
         plus, digits = found.groups()
@@ -121,6 +128,22 @@ def _is_read_as_international(digits: str, region: str) -> bool:
     """True if someone in ``region`` certainly means the region's own country code by the first of ``digits``."""
     own = _region(region)
     return own is not None and own.international.match(digits) is not None
+
+
+@lru_cache(maxsize=512)
+def _own(name: str) -> re.Pattern[str]:
+    """What `_is_read_as_international` and `_is_valid` say of digits of the region's own country, in one pattern.
+
+    Matches nothing where regions share the country code, or the region is none.
+    """
+    region = _region(name)
+    code = phonenumbers.country_code_for_region(name)
+    if region is None or region.leading or len(_regions_of(str(code))) != 1:
+        return re.compile("(?!)")
+    prefix = f"(?!{region.national_prefix.pattern})" if region.national_prefix else ""
+    return re.compile(
+        rf"(?=\+?[1-9][0-9]{{7,14}}\Z)(?:\+|(?={region.international.pattern})){code}(?!0){prefix}{region.valid.pattern}"
+    )
 
 
 @lru_cache(maxsize=2048)

@@ -23,11 +23,11 @@ _SECRET = frozenset(name.encode() for name in SECRET_HEADERS)
 def raw_request(
     method: str, query: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes, received_at: datetime
 ) -> RawRequest:
-    """The request as it is stored: header names in lower case, secrets removed."""
+    """The request as it is stored: secrets removed; ``headers`` have their names in lower case, as ASGI has them."""
     return RawRequest(
         method=method,
         query=query,
-        headers=_decoded(tuple(pair for pair in headers if pair[0].lower() not in _SECRET)),
+        headers=_decoded(tuple([pair for pair in headers if pair[0] not in _SECRET])),
         body=body,
         received_at=received_at,
     )
@@ -36,7 +36,7 @@ def raw_request(
 @lru_cache(maxsize=1024)
 def _decoded(headers: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[str, str], ...]:
     """``headers``, of which none is secret, as text; remembered, since a vendor sends the same ones each time."""
-    return tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in headers)
+    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
 
 
 class Intake:

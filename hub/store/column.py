@@ -10,11 +10,12 @@ from sqlalchemy import BigInteger, Dialect, Integer, MetaData, TypeDecorator
 __all__ = ["Id", "Moment", "metadata", "microseconds", "moment"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 def microseconds(value: datetime) -> int:
     """The instant as `Moment` stores it, for the statements that are written by hand."""
-    return (value - _EPOCH) // timedelta(microseconds=1)
+    return (value - _EPOCH) // _MICROSECOND
 
 
 def moment(stored: int) -> datetime:
@@ -33,7 +34,7 @@ class Moment(TypeDecorator[datetime]):
             return None
         if value.tzinfo is None:
             raise ValueError("an instant must be aware")
-        return (value - _EPOCH) // timedelta(microseconds=1)
+        return (value - _EPOCH) // _MICROSECOND
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         return None if value is None else _EPOCH + timedelta(microseconds=value)

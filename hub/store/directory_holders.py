@@ -59,7 +59,7 @@ def find_holders(
         if deal_seen < oldest:
             oldest = deal_seen
         deals = _open_deal(deal_id, deal_body, whose)
-    return (_holder(id, body, deals, whose, 0),), oldest
+    return (Holder(id=id, responsible=whose(orjson.loads(body).get("responsible")), open_deals=deals),), oldest
 
 
 def _several(rows: Sequence[_Row], whose: Whose) -> tuple[tuple[Holder, ...], int]:
@@ -87,6 +87,7 @@ def _several(rows: Sequence[_Row], whose: Whose) -> tuple[tuple[Holder, ...], in
 
 
 def _holder(id: str, body: bytes, deals: tuple[HolderDeal, ...], whose: Whose, filled: int) -> Holder:
+    """One of several holders, among which fullness and age decide."""
     value = orjson.loads(body)
     created_at = value.get("created_at")
     return Holder(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
@@ -35,7 +36,8 @@ from hub.runtime.services import Services
 from hub.store import clients, codec
 from hub.store.directory_holders import Whose
 from hub.store.forwarding_log import ForwardingEntry
-from hub.store.schema import moment
+from hub.store.projects import Channel
+from hub.store.schema import microseconds
 from hub.web.forwarding_journal import Journal, Recent
 from hub.web.headers import SECURITY_HEADERS
 from hub.web.limits import Unread, Watch, read_body
@@ -64,8 +66,8 @@ ASKS_OTHERS = (b"x-hub-asks-others", b"yes")
 _EMPTY = Reply()
 _ASK_OTHERS = empty_answer(503, b"the directory is being copied\n")
 _NO_HISTORY = History()
-_ZERO = timedelta(0)
 _UNREAD = ForwardingQuestion(caller=None)
+_ASKED_BEFORE = Reason(code="asked_before")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,8 +77,8 @@ class _Told:
     answer: Answer
     #: the CRM whose directory knew the caller; "" if none did
     connection: str = ""
-    #: how old the oldest fact is, the absence of the caller included; None if nothing was ever read
-    age: timedelta | None = None
+    #: how old the oldest fact is, the absence of the caller included, in microseconds; None if nothing was ever read
+    age: int | None = None
     #: the directory is still filling: an unknown caller may be known to the CRM
     is_importing: bool = False
     #: the caller is not known here, and perhaps is to other processes: their records are still being copied
@@ -101,6 +103,9 @@ class Forwarding:
         #: (monotonic seconds) until then the database is not asked who last talked to a caller
         self._remembers_from = 0.0
         self._known: dict[tuple[str, str], tuple[LiveConnection, Whose]] = {}
+        #: whose each path is that was right, and of which addresses that is true
+        self._paths: dict[str, Channel] = {}
+        self._addresses = services.projects.addresses
         self.watch = Watch(LONGEST, services.clock.monotonic)
         # asked once: a Protocol is looked through member by member
         self._sources = {
@@ -115,8 +120,7 @@ class Forwarding:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         services = self._services
-        parts = scope["path"].split("/")
-        row = services.projects.addresses.channel(parts[2], parts[3], parts[4]) if len(parts) == 5 else None
+        row = self._channel_at(scope["path"])
         if row is None:
             await send_answer(send, NOT_FOUND)
             return
@@ -158,6 +162,23 @@ class Forwarding:
         # counting and telling the story come later, many at once: together they cost as much as the look-up
         self.journal.add((project, channel.name, question, told, services.clock.monotonic() - began, now))
 
+    def _channel_at(self, path: str) -> Channel | None:
+        """Whose address ``path`` is; None if nobody's.
+
+        A path that was right once is found by its own keyed hash, which tells as little of it as that of the
+        addresses; a wrong one always takes the long way.
+        """
+        addresses = self._services.projects.addresses
+        if addresses is not self._addresses:
+            self._addresses, self._paths = addresses, {}
+        row = self._paths.get(path)
+        if row is None:
+            parts = path.split("/")
+            row = addresses.channel(parts[2], parts[3], parts[4]) if len(parts) == 5 else None
+            if row is not None:
+                self._paths[path] = row
+        return row
+
     def _entry(self, answered: _Answered) -> ForwardingEntry:
         """Count one answer; the journal's row, with everything that explains it (X1)."""
         project, channel, question, told, took, asked_at = answered
@@ -165,7 +186,7 @@ class Forwarding:
         counts.forwarded[name, channel, "answered" if found.destination else "empty"] += 1
         counts.forwarding_took.observe(took)
         if told.age is not None:
-            counts.fact_age.observe(told.age.total_seconds())
+            counts.fact_age.observe(told.age / 1_000_000)
         explanation = _explain(
             found.reason.code,
             tuple([(one.employee, one.role, one.reason.code, one.is_chosen) for one in found.candidates]),
@@ -190,7 +211,7 @@ class Forwarding:
             destination=found.destination,
             employee=found.employee or "",
             took=timedelta(seconds=took),
-            age=told.age,
+            age=None if told.age is None else timedelta(microseconds=told.age),
             explanation=explanation,
         )
 
@@ -209,10 +230,8 @@ class Forwarding:
         finally:
             watch.leave(task)
 
-    async def _send(self, send: Send, reply: Reply, age: timedelta | None) -> None:
-        headers = _headers(reply.content_type, len(reply.body))
-        if age is not None:
-            headers = (*headers, (b"x-hub-fact-age", b"%d" % age.total_seconds()))
+    async def _send(self, send: Send, reply: Reply, age: int | None) -> None:
+        headers = _headers(reply.content_type, len(reply.body), None if age is None else age // 1_000_000)
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": reply.body})
 
@@ -225,8 +244,7 @@ class Forwarding:
             known = self.recent.find(project.row.name, channel.name, question.uuid)
             if known is not None:
                 destination = known if isinstance(known, str) else await asyncio.shield(known)
-                repeated = Answer(destination=destination, reason=Reason(code="asked_before"))
-                return _Told(answer=repeated, is_repeated=True)
+                return _Told(answer=Answer(destination=destination, reason=_ASKED_BEFORE), is_repeated=True)
         policy = project.policy
         if policy is None:
             return _Told(answer=Answer(reason=Reason(code="no_policy")))
@@ -282,7 +300,7 @@ class Forwarding:
                 else:
                     lacks_history = True
         found = answer(caller, holders, history or _NO_HISTORY, policy, now)
-        age = None if seen is None else max(now - moment(seen), _ZERO)
+        age = None if seen is None else max(microseconds(now) - seen, 0)
         fleet = self._services.fleet
         is_copying = fleet is not None and not told_by and caller is not None and not fleet.copies.may_answer
         return _Told(
@@ -382,11 +400,13 @@ class Forwarding:
 
 
 @lru_cache(maxsize=1024)
-def _headers(content_type: str, length: int) -> tuple[tuple[bytes, bytes], ...]:
+def _headers(content_type: str, length: int, age: int | None) -> tuple[tuple[bytes, bytes], ...]:
+    """``age`` in seconds; remembered, since a feed vouches for all callers alike."""
     return (
         (b"content-type", content_type.encode()),
         (b"content-length", b"%d" % length),
         *SECURITY_HEADERS,
+        *(() if age is None else ((b"x-hub-fact-age", b"%d" % age),)),
     )
 
 
@@ -419,19 +439,25 @@ def _explain(
     )
 
 
+class _Employees(dict[EmployeeId | None, EmployeeId | None]):
+    """Employees by responsible; whoever is not bound is told as they are, unless they may work no more."""
+
+    def __init__(self, inactive: Container[EmployeeId]) -> None:
+        super().__init__()
+        self._inactive = inactive
+
+    def __missing__(self, responsible: EmployeeId | None) -> EmployeeId | None:
+        return None if responsible in self._inactive else responsible
+
+
 def _employees_of(connection: LiveConnection) -> Whose:
     """Which of the project's employees a responsible of the CRM is; None for one whom the CRM lets work no more."""
     employees, inactive = connection.employees, connection.inactive
-    known: dict[EmployeeId | None, EmployeeId | None] = {None: None}
+    known = _Employees(inactive)
+    known[None] = None
     for user, employee in employees.items():
         known[crm_user(user)] = None if employee in inactive else employee
-
-    def whose(responsible: EmployeeId | None) -> EmployeeId | None:
-        if responsible in known:
-            return known[responsible]
-        return None if responsible in inactive else responsible
-
-    return whose
+    return known.__getitem__
 
 
 def _needs_history(policy: Policy, holders: tuple[Holder, ...]) -> bool:

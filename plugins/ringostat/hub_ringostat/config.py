@@ -302,6 +302,20 @@ class RingostatSettings(BaseModel):
         chosen = {**ALIASES, **{meaning: names for meaning, names in self.parameters.items() if names}}
         return {meaning: tuple(name.casefold() for name in names) for meaning, names in chosen.items()}
 
+    @cached_property
+    def question_names(self) -> tuple[tuple[str, ...], ...]:
+        """`names` of what forwarding asks for: the caller, the line, the question's own id, the call's.
+
+        The ids of a question and of a call have names in common; there such a name is the question's.
+        """
+        own = self.names[Meaning.QUESTION_ID]
+        return (
+            self.names[Meaning.QUESTION_CALLER],
+            self.names[Meaning.QUESTION_LINE],
+            own,
+            tuple(name for name in self.names[Meaning.CALL_ID] if name not in own),
+        )
+
     @field_validator("api_base")
     @classmethod
     def _without_slash(cls, value: str) -> str:

@@ -16,7 +16,7 @@ import orjson
 from hub.core.phone import Phone, parse_phone
 from hub.ports import ChannelConfig, ForwardingAnswer, ForwardingQuestion, RawRequest, Reply
 
-from .config import Meaning, ReplyForm, RingostatSettings, RpcResult
+from .config import ReplyForm, RingostatSettings, RpcResult
 from .parameters import parse_party
 from .payload import text_of
 
@@ -39,15 +39,14 @@ def forwarding_question(request: RawRequest, channel: ChannelConfig, settings: R
     reply_to = _read_body(request, found)
     if request.query:
         _read_pairs(request.query, found)
-    names = settings.names
-    callers, own = names[Meaning.QUESTION_CALLER], names[Meaning.QUESTION_ID]
+    callers, lines, own, calls = settings.question_names
     if not _first(found, callers):
         _read_headers(request, found, settings)
     return ForwardingQuestion(
         caller=_phone(found, callers, channel),
         uuid=_first(found, own),
-        call_id=_call_id(found, names[Meaning.CALL_ID], own),
-        line=_phone(found, names[Meaning.QUESTION_LINE], channel),
+        call_id=_first(found, calls),
+        line=_phone(found, lines, channel),
         parameters=found,
         reply_to=reply_to,
     )
@@ -92,6 +91,8 @@ def _read_body(request: RawRequest, found: dict[str, str]) -> str | int | None:
     if not isinstance(message, dict):
         # digits alone are JSON too: a form without a name has nothing to tell
         return None
+    if _read_plain(message, body, found):
+        return None
     params = message.get("params")
     if isinstance(params, list):
         params = next((one for one in params if isinstance(one, dict)), None)
@@ -101,6 +102,27 @@ def _read_body(request: RawRequest, found: dict[str, str]) -> str | int | None:
     found.pop("params", None)
     reply_to = message.get("id") if "jsonrpc" in message or "method" in message else None
     return reply_to if isinstance(reply_to, str | int) and not isinstance(reply_to, bool) else None
+
+
+def _read_plain(message: Mapping[str, Any], body: bytes, found: dict[str, str]) -> bool:
+    """What `_read_object` does, for an object of texts alone, as the vendor sends it; False if ``message`` is none."""
+    if "jsonrpc" in message or "method" in message or b"\\" in body:
+        return False
+    try:
+        found.update({key.lower(): value.strip() for key, value in message.items()})
+    except AttributeError:
+        # a number, null or an object
+        found.clear()
+        return False
+    if len(found) != len(message) or "params" in found:
+        # of two names that differ in case the first that is not empty counts
+        found.clear()
+        return False
+    if b"%" in body:
+        for key, value in found.items():
+            if "%" in value:
+                found[key] = _unquoted(value) if len(value) <= _SHORT else unquote(value)
+    return True
 
 
 def _read_object(values: Mapping[str, Any], found: dict[str, str]) -> None:
@@ -136,12 +158,7 @@ def _read_pairs(data: bytes, found: dict[str, str]) -> None:
 
 
 def _read_headers(request: RawRequest, found: dict[str, str], settings: RingostatSettings) -> None:
-    names = _header_names(
-        *(
-            settings.names[meaning]
-            for meaning in (Meaning.QUESTION_CALLER, Meaning.QUESTION_LINE, Meaning.QUESTION_ID, Meaning.CALL_ID)
-        )
-    )
+    names = _header_names(settings.question_names)
     for header, value in request.headers:
         name = names.get(header.casefold().replace("-", "_"))
         if name and not found.get(name):
@@ -149,16 +166,8 @@ def _read_headers(request: RawRequest, found: dict[str, str], settings: Ringosta
 
 
 @lru_cache(maxsize=64)
-def _header_names(*names: tuple[str, ...]) -> Mapping[str, str]:
-    return {name.replace("-", "_"): name for group in names for name in group}
-
-
-def _call_id(found: Mapping[str, str], names: tuple[str, ...], own: tuple[str, ...]) -> str:
-    # the uuid is that of the question, not of the call
-    for name in names:
-        if (value := found.get(name)) and name not in own:
-            return value
-    return ""
+def _header_names(groups: tuple[tuple[str, ...], ...]) -> Mapping[str, str]:
+    return {name.replace("-", "_"): name for group in groups for name in group}
 
 
 def _first(found: Mapping[str, str], names: tuple[str, ...]) -> str:

@@ -165,3 +165,25 @@ def test_any_question_gets_an_answer(
     """DESIGN 5: after the secret is known never an error."""
     question = SOURCE.forwarding_question(asked(body, query, tuple(headers)), channel)
     assert SOURCE.forwarding_reply(question, ForwardingAnswer(), channel).body == b""
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param('"Caller":"","caller":"380501112233"', id="two names that differ in case"),
+        pytest.param('"caller":" %2B380501112233 "', id="spaces and percents"),
+        pytest.param('"caller":"\\u0033\\u00380501112233"', id="escapes"),
+        pytest.param('"caller":380501112233', id="a number"),
+        pytest.param('"caller":"380501112233","extra":null', id="null"),
+        pytest.param('"caller":"380501112233","Params":"x"', id="a parameter called params"),
+    ],
+)
+def test_a_question_of_texts_alone_is_read_as_any_other(fields: str, channel: ChannelConfig) -> None:
+    """The short way for a flat object of texts says what the long way says."""
+    flat = SOURCE.forwarding_question(asked(f'{{{CALL},"dst":"380441234567",{fields}}}'.encode()), channel)
+    nested = SOURCE.forwarding_question(
+        asked(f'{{"params":{{{CALL},"dst":"380441234567",{fields}}}}}'.encode()), channel
+    )
+    assert flat.caller == nested.caller == CLIENT
+    assert (flat.line, flat.uuid, flat.call_id) == (nested.line, nested.uuid, nested.call_id)
+    assert {**flat.parameters, "params": ""} == {**nested.parameters, "params": ""}
