@@ -6,12 +6,14 @@ import asyncio
 import gc
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hub_amocrm.sandbox import Sandbox
+from sqlalchemy import Connection
 
 from hub.core.interaction import ClientId, Identity
 from hub.core.phone import Phone
@@ -19,6 +21,8 @@ from hub.errors import Unavailable
 from hub.runtime.account import Account, Health
 from hub.runtime.catalogue import CatalogueRefresh
 from hub.runtime.opening import open_account
+from hub.store import projects
+from hub.store.projects import Status
 from hub.store.work import Lane
 from tests.end_to_end.world import world
 from tests.runtime.connected import CRM, PROJECT, Connected, connected
@@ -96,3 +100,33 @@ async def test_a_hub_ends_at_once_though_its_crm_answers_nobody(tmp_path: Path, 
         assert [type(one) for one in await asyncio.gather(*asking, return_exceptions=True)] == [Unavailable] * 2
         del company, services, account, refresh, asking
     assert took < 10, "one request may take 20 s"
+
+
+async def test_how_a_connection_is_stays_true_though_its_writes_change_places(
+    tmp_path: Path, amocrm: tuple[Sandbox, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """H9: on PostgreSQL a write that meets another process's is run again, and may come behind later ones."""
+    async with world(tmp_path, *amocrm) as company:
+        services = company.hub.services
+        store, account = services.store, services.accounts[PROJECT, CRM]
+        write, later = store.write, asyncio.Event()
+        seen: list[Any] = []
+
+        async def changing_places(fn: Callable[[Connection], Any]) -> Any:
+            if "_health_changed" not in fn.__qualname__:
+                return await write(fn)
+            seen.append(fn)
+            if len(seen) == 1:
+                await later.wait()
+            found = await write(fn)
+            later.set()
+            return found
+
+        monkeypatch.setattr(store, "write", changing_places)
+        account.set_health(Health.RETRYING, "it does not answer")
+        account.set_health(Health.READY, "")
+        await company.until(lambda: len(seen) == 2 and later.is_set())
+        monkeypatch.undo()
+        await store.write(lambda _: None)
+        [row] = store.read_now(lambda conn: projects.list_connections(conn, services.cipher, PROJECT))
+        assert row.status is Status.READY

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
-from pathlib import Path
 
 import pytest
 
@@ -17,7 +16,7 @@ from hub.errors import PayloadError
 from hub.ports import Parsed
 from hub.runtime.ingest import store_parsed
 from hub.store import interactions
-from hub.store.engine import Store, sqlite_url
+from hub.store.engine import Store
 from hub.store.projects import Project
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -43,9 +42,9 @@ TOLD: dict[str, Parsed] = {"call": CALL, "chat": CHAT, "message": MESSAGE}
 
 
 @pytest.mark.parametrize(("first", "second"), list(permutations(TOLD, 2)))
-def test_one_id_of_the_vendor_is_never_two_kinds_of_interaction(tmp_path: Path, first: str, second: str) -> None:
+def test_one_id_of_the_vendor_is_never_two_kinds_of_interaction(database_url: str, first: str, second: str) -> None:
     """A9, H11: the second is refused by name of the field instead of being folded into the other or dropped."""
-    with Store(sqlite_url(tmp_path / "hub.db").render_as_string(), clock=FakeClock(NOW)) as store:
+    with Store(database_url, clock=FakeClock(NOW)) as store:
 
         def put(kind: str) -> None:
             store.write_now(

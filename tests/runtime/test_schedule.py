@@ -7,14 +7,13 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from hub.clock import FakeClock, SystemClock
 from hub.engine.schedule import Job, Scheduler
 from hub.store import runs
-from hub.store.engine import Store, sqlite_url
+from hub.store.engine import Store
 from hub.store.runs import RunState
 
 NOW = datetime(2026, 3, 2, 9, 30, 12, tzinfo=UTC)
@@ -22,13 +21,8 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "hub.db"
-
-
-@pytest.fixture
-def store(path: Path) -> Iterator[Store]:
-    with Store(sqlite_url(path)) as opened:
+def store(database_url: str) -> Iterator[Store]:
+    with Store(database_url) as opened:
         yield opened
 
 
@@ -45,10 +39,10 @@ def noting(seen: list[datetime]) -> Callable[[datetime], Awaitable[None]]:
     return run
 
 
-async def test_two_schedulers_run_each_instant_once(store: Store, path: Path) -> None:
+async def test_two_schedulers_run_each_instant_once(store: Store, database_url: str) -> None:
     clock = FakeClock(NOW)
     seen: list[datetime] = []
-    with Store(sqlite_url(path)) as other:
+    with Store(database_url) as other:
         pair = [Scheduler(each, clock, [Job(name="sync", period=HOUR, run=noting(seen))]) for each in (store, other)]
         for _ in range(5):
             await asyncio.gather(*(one.sweep() for one in pair))
@@ -143,23 +137,22 @@ async def test_a_run_whose_process_hangs_is_taken_over_and_the_old_one_stops(sto
 CHILD = """
 import asyncio, sys
 from datetime import timedelta
-from pathlib import Path
 from hub.clock import SystemClock
 from hub.engine.schedule import Job, Scheduler
-from hub.store.engine import Store, sqlite_url
+from hub.store.engine import Store
 
 async def hang(instant):
     print(instant.isoformat(), flush=True)
     await asyncio.sleep(600)
 
-with Store(sqlite_url(Path(sys.argv[1]))) as store:
+with Store(sys.argv[1]) as store:
     jobs = [Job(name="sync", period=timedelta(days=3650), run=hang)]
     asyncio.run(Scheduler(store, SystemClock(), jobs, lease=timedelta(seconds=1)).run())
 """
 
 
-async def test_the_run_of_a_killed_process_is_taken_over(store: Store, path: Path) -> None:
-    child = await asyncio.create_subprocess_exec(sys.executable, "-c", CHILD, str(path), stdout=subprocess.PIPE)
+async def test_the_run_of_a_killed_process_is_taken_over(store: Store, database_url: str) -> None:
+    child = await asyncio.create_subprocess_exec(sys.executable, "-c", CHILD, database_url, stdout=subprocess.PIPE)
     assert child.stdout is not None
     instant = datetime.fromisoformat((await child.stdout.readline()).decode().strip())
     child.kill()
