@@ -219,7 +219,11 @@ class Tenure:
     # --- writing ------------------------------------------------------------------------------------------------
 
     async def write(self, fn: Callable[[Connection], T]) -> T:
-        """What ``fn`` returns, once durable. Raises what ``fn`` raises, LeaseLost if the connection is gone."""
+        """What ``fn`` returns, once durable. Raises what ``fn`` raises, LeaseLost if the connection is gone.
+
+        In the order in which they came, but for one that met another process: it is run again behind those that came
+        with it. Who wants two writes in an order awaits the first, or lets each store what holds when it runs.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._put(PendingWrite(fn, loop, future))

@@ -165,6 +165,11 @@ class _Reading(Collector):
             "Whether the last one found no room and was refused, 1 for yes and 0 for no",
             value=spool.is_full,
         )
+        yield GaugeMetricFamily(
+            "hub_spool_refused",
+            "Requests that the database can never take, set aside since this process started, in requests",
+            value=spool.refused,
+        )
         yield CounterMetricFamily("hub_spool_kept", "Requests that went to the spool, in requests", value=spool.kept)
 
     def _happened(self) -> Iterator[Metric]:

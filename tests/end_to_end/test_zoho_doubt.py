@@ -16,6 +16,8 @@ from hub.store import steps
 from tests.end_to_end.world import preset
 from tests.end_to_end.zoho_world import CRM, PROJECT, USERS, Call, ZohoWorld, zoho_world
 
+pytestmark = pytest.mark.usefixtures("each_engine")
+
 #: all that concerns doubt, a hundred times faster than in production
 FAST = '[timing]\nsettle = "0.02 s"\ndoubt_wait = "0.3 s"\nrequest_timeout = "1 s"\n'
 PHONE = "+380501112233"
