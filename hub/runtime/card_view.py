@@ -20,7 +20,7 @@ from hub.core.records import Contact, Deal, EmployeeId, RecordKind, RecordRef, T
 from hub.engine.projects import LiveConnection, LiveProject
 from hub.errors import AccessError
 from hub.language import Translator
-from hub.runtime.client_records import ClientRecords, Reader, records_of_card
+from hub.runtime.client_records import ClientRecords, Reader, card_id, records_of_card
 from hub.runtime.person import names_of_project
 from hub.runtime.personal import Deed, deeds_of
 from hub.runtime.services import Services
@@ -68,6 +68,7 @@ class CardPerson:
 class CardClient:
     """The person outside."""
 
+    #: of the hub; of somebody who never turned to the company through it, the card's own (`card_id`)
     id: str
     name: str
     phones: tuple[str, ...] = ()
@@ -147,7 +148,7 @@ class CardDuplicate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardView:
-    """The whole card; ``client`` None: nobody of this card ever turned to the company through the hub."""
+    """The whole card; ``client`` None: neither the hub nor its directory knows whose card it is."""
 
     client: CardClient | None = None
     responsible: CardPerson | None = None
@@ -208,7 +209,7 @@ class Cards:
         first = self._first(conn, records, now)
         seen_at = records.snapshot.seen_at
         return CardView(
-            client=self._client(conn, records),
+            client=self._client(conn, records, ref),
             responsible=self._person(records.responsible, names),
             why=why,
             why_interaction=why_interaction,
@@ -238,26 +239,31 @@ class Cards:
             return None
         return CardPerson(id=employee, name=names.get(employee, employee), is_me=employee == self.reader.employee)
 
-    def _client(self, conn: Connection, records: ClientRecords) -> CardClient | None:
-        if not records.ids:
+    def _client(self, conn: Connection, records: ClientRecords, ref: RecordRef | None) -> CardClient | None:
+        if not records.ids and ref is None:
             return None
         card = records.contact or records.company
         name = card.name if card else ""
         if not name:
             name = next((one.name for id in records.ids if (one := clients.find(conn, id)) and one.name), "")
-        return CardClient(id=records.ids[0], name=name, phones=records.identity.phones, emails=records.identity.emails)
+        id = records.ids[0] if records.ids else card_id(ref) if ref else ""
+        return CardClient(id=id, name=name, phones=records.identity.phones, emails=records.identity.emails)
 
     def _can(self, records: ClientRecords, now: datetime) -> tuple[str, ...]:
-        """What this reader may do with this client."""
-        if not records.ids or self.reader.employee is None:
+        """What this reader may do with this client.
+
+        What is written to the CRM hangs on an interaction; who never turned to the company has none, and is called or
+        written to from the CRM's own numbers.
+        """
+        if self.reader.employee is None:
             return ()
         found: list[str] = []
         if self._may(records, "write", now):
             if "call" in self.abilities and records.identity.phones:
                 found.append("call")
-            if "write" in self.abilities:
+            if "write" in self.abilities and (records.ids or records.identity.phones):
                 found.append("write")
-        if self._may(records, "take", now):
+        if records.ids and self._may(records, "take", now):
             if records.responsible != self.reader.employee:
                 found.append("take")
             found.append("task")
@@ -276,7 +282,7 @@ class Cards:
         if records.is_unclaimed:
             return t("card.unclaimed"), None
         if who is None:
-            return t("card.nobody") if records.ids else "", None
+            return t("card.nobody"), None
         name = names.get(who, who)
         took = next((deed for deed in deeds if deed.what == "take" and deed.employee == who), None)
         if took is not None:

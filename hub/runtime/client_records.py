@@ -22,7 +22,15 @@ from hub.store import acquaintance, clients
 from hub.store.holdings import assemble
 from hub.store.unclaimed import unclaimed_deals
 
-__all__ = ["ClientRecords", "Reader", "records_of_card", "records_of_client", "records_of_number"]
+__all__ = [
+    "ClientRecords",
+    "Reader",
+    "card_id",
+    "records_of_card",
+    "records_of_client",
+    "records_of_number",
+    "records_of_whom",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +86,23 @@ class ClientRecords:
             return False
         whose = Whose(channel=channel, responsible=self.responsible, is_unclaimed=self.is_unclaimed, is_new=self.is_new)
         return may(reader.employee, right, whose, policy, now)
+
+
+def card_id(ref: RecordRef) -> str:
+    """What a client is called who is known by a card of the CRM alone: no id of the hub looks like it."""
+    return f"@{ref.kind.value}:{ref.id}"
+
+
+def records_of_whom(
+    conn: Connection, services: Services, live: LiveProject, connection: LiveConnection, id: str
+) -> ClientRecords | None:
+    """The client ``id``, of the hub or of a card (`card_id`); None if there is none."""
+    kind, is_card, record = id.removeprefix("@").partition(":")
+    if not (id.startswith("@") and is_card):
+        return records_of_client(conn, services, live, connection, ClientId(id))
+    if kind not in (RecordKind.CONTACT.value, RecordKind.COMPANY.value, RecordKind.DEAL.value):
+        return None
+    return records_of_card(conn, services, live, connection, RecordRef(kind=RecordKind(kind), id=record))
 
 
 def records_of_client(

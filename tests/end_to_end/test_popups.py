@@ -257,6 +257,27 @@ async def test_new_record_pops_up_with_its_responsible_when_no_call_is_ringing(
         assert ("lead", str(records["leads"][0]["id"])) in cards
 
 
+async def test_a_missed_call_can_be_called_back_from_its_popup(tmp_path: Path, amocrm: tuple[Sandbox, str]) -> None:
+    """U1: whoever is told of it and may write to the client rings them with one press."""
+    keys = {"project_id": "55555", "auth_key": "sandbox-auth-key", "api_base": "http://127.0.0.1:9"}
+    async with desk(tmp_path, amocrm) as scene:
+        services = scene.company.hub.services
+        await services.store.write(lambda conn: projects.change_channel(conn, services.cipher, PROJECT, CHANNEL, keys))
+        await services.projects.reload()
+        scene.know("oleg")
+        oleg = await scene.tab("oleg")
+        await scene.company.webhook("forwarded", CALL | at("oleg"))
+        await scene.company.webhook("after", CALL | MISSED)
+        await oleg.until(lambda: oleg.states == ["missed"])
+        [shown] = oleg.screen.values()
+        assert "call" in shown["can"]
+        # a client whom nobody knew: the senior is told
+        irina = await scene.tab("irina")
+        await scene.company.webhook("after", CALL | MISSED | {"uniqueid": "ua0_-2.2", "caller": "380671112244"})
+        await irina.until(lambda: "missed" in irina.states)
+        assert all("call" in shown["can"] for shown in irina.screen.values() if shown["state"] == "missed")
+
+
 async def test_whoever_has_the_call_on_the_screen_sees_the_new_record_there(
     tmp_path: Path, amocrm: tuple[Sandbox, str]
 ) -> None:

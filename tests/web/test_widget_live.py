@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from starlette.types import Message
@@ -19,8 +20,8 @@ from hub.core.records import EmployeeId
 from hub.core.shown import Shown
 from hub.runtime.live import LINGER, MOST_QUEUED, MOST_TABS, PRESENT, Viewer
 from hub.runtime.services import Services
-from hub.store import popup_preferences, popups, presence
-from hub.store.popups import Kept, Told
+from hub.store import events, popup_preferences, popups, presence
+from hub.store.popups import CARD, Kept, Told
 from hub.web.widget.live import TICKET_LIFE, make_ticket
 from tests.end_to_end.tabs import Tab, open_tab
 from tests.web.conftest import CRM, NOW, POLICY, PROJECT, Web, publish, serving, set_up
@@ -155,6 +156,30 @@ async def test_popup_is_told_in_the_readers_language_and_to_nobody_else(opened: 
         await tell(web.services, replace(CALL, key="i2", interaction=InteractionId("i2"), to=both))
         await petro.until(lambda: list(petro.screen) == ["i2"])
         assert [kind for kind, _, _ in petro.events] == ["hello", "popup"]
+
+
+def has_card(page: Tab) -> bool:
+    return any(kind == "card" for kind, _, _ in page.events)
+
+
+async def test_a_card_that_changed_is_told_to_the_pages_of_its_crm(opened: tuple[Web, Page]) -> None:
+    """U1: every employee's page of that CRM hears which cards show something else now, with amoCRM's words."""
+    web, _ = opened
+    services, now = web.services, web.services.clock.now()
+
+    async def change(project: str, *records: tuple[str, str, str]) -> None:
+        body = {"records": records}
+        await services.store.write(lambda conn: events.append(conn, project=project, kind=CARD, body=body, now=now))
+        services.live.wake()
+
+    async with tab(web, "olena") as olena, tab(web, "petro") as petro:
+        await change("another", (CRM, "contact", "1"))
+        await change(PROJECT, ("zoho", "contact", "2"))
+        await change(PROJECT, (CRM, "contact", "7"), ("zoho", "deal", "3"), (CRM, "deal", "71"))
+        for page in (olena, petro):
+            await page.until(partial(has_card, page))
+            told = [body["entities"] for kind, _, body in page.events if kind == "card"]
+            assert told == [[{"entity": "contact", "id": "7"}, {"entity": "lead", "id": "71"}]]
 
 
 async def test_what_an_employee_does_not_want_does_not_pop_up(opened: tuple[Web, Page]) -> None:

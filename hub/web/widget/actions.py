@@ -12,7 +12,7 @@ from hub.core.phone import Phone
 from hub.core.records import EmployeeId
 from hub.errors import AccessError
 from hub.runtime.acting import Acting, Done, Impossible, Unknown
-from hub.runtime.client_records import ClientRecords, Reader, records_of_client, records_of_number
+from hub.runtime.client_records import ClientRecords, Reader, records_of_number, records_of_whom
 from hub.runtime.ringing import Ringing
 from hub.runtime.telling import note_text
 from hub.web.widget.ability import framing_channel, record_url, ringing_channel
@@ -133,11 +133,7 @@ async def reschedule(visitor: Visitor) -> Response:
 @answered
 async def call(visitor: Visitor) -> Response:
     """POST /clients/{client}/call: the telephony rings this employee and the client, once for a request."""
-    records = await visitor.services.store.read(
-        lambda conn: records_of_client(conn, visitor.services, visitor.project, visitor.connection, _client(visitor))
-    )
-    if records is None:
-        raise Refusal("not_found")
+    records = await _records(visitor)
     card = records.contact or records.company
     known = dict.fromkeys([*records.identity.phones, *(card.phones if card else ())])
     asked = visitor.text("phone", most=40)
@@ -158,6 +154,17 @@ async def call_number(visitor: Visitor) -> Response:
     if records is None:
         raise Refusal("unknown_number")
     return await _ring(visitor, records, phone)
+
+
+async def _records(visitor: Visitor) -> ClientRecords:
+    """Of the client of the address, also of one whom only a card of the CRM knows. Raises Refusal."""
+    services, live = visitor.services, visitor.project
+    records = await services.store.read(
+        lambda conn: records_of_whom(conn, services, live, visitor.connection, visitor.path("client"))
+    )
+    if records is None:
+        raise Refusal("not_found")
+    return records
 
 
 async def _ring(visitor: Visitor, records: ClientRecords, phone: Phone | None) -> Response:
@@ -184,11 +191,7 @@ async def frame(visitor: Visitor) -> Response:
     """GET /clients/{client}/frame: the dialogue in the messenger vendor's frame, as this employee; for one opening."""
     services, live, me = visitor.services, visitor.project, visitor.me
     policy, composer, found = visitor.policy, services.composer, framing_channel(services, live)
-    records = await services.store.read(
-        lambda conn: records_of_client(conn, services, live, visitor.connection, _client(visitor))
-    )
-    if records is None:
-        raise Refusal("not_found")
+    records = await _records(visitor)
     if found is None or composer is None:
         raise Refusal("no_messenger")
     source, channel = found
