@@ -19,10 +19,15 @@ import httpx
 import sqlalchemy
 from hub_amocrm.sandbox import Sandbox
 
+from hub.clock import SystemClock
 from hub.compose import build_services
+from hub.core.records import Contact
+from hub.ports import Changes
 from hub.runtime.importer import IMPORTED_MARK
 from hub.settings import Settings
 from hub.store import cluster, directory_stream, projects
+from hub.store.directory import Directory
+from hub.store.engine import Store
 from tests.end_to_end.world import CHANNEL, CRM, PROJECT, connect_services, prepare_services, preset
 
 __all__ = ["Fleet", "Process", "fleet"]
@@ -99,11 +104,15 @@ class Fleet:
     processes: list[Process] = field(default_factory=list)
 
     def start(self, *roles: str, **more: str) -> list[Process]:
-        """``hub run --role …`` for each of ``roles``, side by side; returns when all are ready."""
+        """``hub run --role …`` for each of ``roles``, side by side; returns when all are ready.
+
+        ``more`` goes to the environment; with ``HUB_PORT`` it listens there.
+        """
         begun: list[Process] = []
         for role in roles:
             log = self.folder / f"{role}-{len(self.processes) + len(begun) + 1}.log"
-            command = [sys.executable, "-c", "from hub.cli import main; main()", "run", "--role", role, "--port", "0"]
+            command = [sys.executable, "-c", "from hub.cli import main; main()", "run", "--role", role]
+            command += ["--port", more.get("HUB_PORT", "0")]
             with log.open("w") as errors:
                 running = subprocess.Popen(
                     command, env=self.environment | more, stdout=subprocess.PIPE, stderr=errors, text=True
@@ -128,6 +137,14 @@ class Fleet:
             ).is_success
         except httpx.HTTPError:
             return False
+
+    def know(self, *contacts: Contact, project: str = PROJECT) -> None:
+        """The CRM's directory holds them: every process copies that."""
+        with Directory(self.folder / "known.db") as known:
+            known.fold(project, CRM, Changes(contacts=contacts), SystemClock().now())
+            rows = known.rows_after(project, CRM, (0, ""), len(contacts))
+        with Store(self.url) as store:
+            store.write_now(lambda conn: directory_stream.put(conn, project, CRM, rows))
 
     def figures(self, process: Process) -> dict[str, float]:
         """What the process tells Prometheus, by name and labels."""

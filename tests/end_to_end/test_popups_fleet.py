@@ -15,10 +15,8 @@ from hub_amocrm.sandbox import Sandbox
 from hub.compose import build_services
 from hub.core.phone import Phone
 from hub.core.records import Contact, EmployeeId
-from hub.ports import Changes
 from hub.runtime.services import Services
 from hub.settings import Settings
-from hub.store import directory_stream
 from tests.end_to_end.fleet_world import KEY, Fleet, Process, fleet
 from tests.end_to_end.tabs import Tab, open_tab
 from tests.end_to_end.test_popups import ANSWER, CALL, FORWARDED, POLICY, at
@@ -30,6 +28,11 @@ pytestmark = [pytest.mark.end_to_end, pytest.mark.postgres]
 #: whose clients Oleg's are while he is away, at any hour
 ANNA_FOR_OLEG = POLICY.replace('schedule = "showroom"\n', "", 1).replace(
     'id = "oleg"', 'id = "oleg"\nabsences = [{ since = 2020-01-01, until = 2090-01-01, deputy = "anna" }]'
+)
+
+
+JANA_OF_OLEG = Contact(
+    id="7", name="Jana", phones=(Phone("+380501112233"),), responsible=EmployeeId(f"@{USERS['oleg']}")
 )
 
 
@@ -85,21 +88,11 @@ async def test_forwarding_answer_of_a_web_process_moves_the_popup_at_once(found:
     async with _tab(services, front, "irina") as irina, _tab(services, front, "anna") as anna:
         await _tell(found, front, "before", {})
         await irina.until(lambda: irina.states == ["ringing"], 30)
-        _know(services, "oleg")
+        found.know(JANA_OF_OLEG)
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{front.port}", trust_env=False) as telephony:
             await _until_told(telephony, found.secrets[PROJECT], "examplecom_anna")
         await irina.until(lambda: irina.screen == {}, 30)
         await anna.until(lambda: [shown["why"] for shown in anna.screen.values()] == [FORWARDED], 30)
-
-
-def _know(services: Services, responsible: str) -> None:
-    """The CRM holds the caller; the web process copies it."""
-    contact = Contact(
-        id="7", name="Jana", phones=(Phone("+380501112233"),), responsible=EmployeeId(f"@{USERS[responsible]}")
-    )
-    services.directory.fold(PROJECT, CRM, Changes(contacts=(contact,)), services.clock.now())
-    rows = services.directory.rows_after(PROJECT, CRM, (0, ""), 10)
-    services.store.write_now(lambda conn: directory_stream.put(conn, PROJECT, CRM, rows))
 
 
 async def _until_told(telephony: httpx.AsyncClient, secret: str, destination: str) -> None:
