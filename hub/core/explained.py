@@ -24,30 +24,32 @@ def shown_candidates(people: Assigned) -> tuple[Candidate, ...]:
     return tuple(found.values())
 
 
-#: what an explanation shows: first what the channel told, then what the CRM did
+#: what an explanation shows of what the channel told; what the CRM told follows
 _TOLD = (
     "kind", "direction", "disposition", "is_callback", "is_internal", "answered_by", "caller", "answered_at",
     "at_unknown_destination", "is_transferred", "line", "department", "dialled_owner",
 )  # fmt: skip
-_OF_CRM = (
-    "is_new_client", "deal_responsible", "contact_responsible", "has_open_deal", "had_deals", "has_open_call_back",
-    "has_open_task",
-)  # fmt: skip
-_ALWAYS_SHOWN = frozenset({"is_new_client", "has_open_deal"})
-_read_told, _read_of_crm = attrgetter(*_TOLD), attrgetter(*_OF_CRM)
+_read_told = attrgetter(*_TOLD)
 
 
 def shown_facts(facts: Facts) -> tuple[Fact, ...]:
     """The facts of a decision as they were seen, those of the CRM with their age."""
-    seen_at, last_talked = facts.snapshot.seen_at, facts.last_talked
-    of_crm = [
-        _fact(name, value, seen_at)
-        for name, value in zip(_OF_CRM, _read_of_crm(facts), strict=True)
-        if value or name in _ALWAYS_SHOWN
-    ]
-    if last_talked:
-        of_crm.append(_fact("last_talked", last_talked, None))
-    return (*_facts_told(_read_told(facts)), *of_crm)
+    seen_at = facts.snapshot.seen_at
+    found = [*_facts_told(_read_told(facts)), _fact("is_new_client", facts.is_new_client, seen_at)]
+    if facts.deal_responsible:
+        found.append(_fact("deal_responsible", facts.deal_responsible, seen_at))
+    if facts.contact_responsible:
+        found.append(_fact("contact_responsible", facts.contact_responsible, seen_at))
+    found.append(_fact("has_open_deal", facts.has_open_deal, seen_at))
+    if facts.had_deals:
+        found.append(_fact("had_deals", True, seen_at))
+    if facts.has_open_call_back:
+        found.append(_fact("has_open_call_back", True, seen_at))
+    if facts.has_open_task:
+        found.append(_fact("has_open_task", True, seen_at))
+    if facts.last_talked:
+        found.append(_fact("last_talked", facts.last_talked, None))
+    return tuple(found)
 
 
 @lru_cache(1024)

@@ -34,6 +34,7 @@ class Facts(Heard):
     contact: Contact | None
     company: Company | None
     deal: Deal | None
+    has_contact: bool
     is_new_client: bool
     has_open_deal: bool
     had_deals: bool
@@ -69,6 +70,7 @@ class Facts(Heard):
         self.snapshot = before
         self.by_responsible = employee is not None and employee == responsible
         self.client, self.contact, self.company, self.deal = client, client.contact, client.company, deal
+        self.has_contact = client.contact is not None
         self.is_new_client = client.contact is None and client.company is None
         self.has_open_deal = deal is not None
         self.had_deals = client.closed_deals > 0
@@ -101,10 +103,6 @@ class Facts(Heard):
     @property
     def connection(self) -> str:
         return self.snapshot.connection
-
-    @property
-    def has_contact(self) -> bool:
-        return self.contact is not None
 
     @property
     def has_company(self) -> bool:

@@ -162,6 +162,8 @@ class Making:
 
     def tags(self, *lists: Sequence[LocalText]) -> tuple[str, ...]:
         """The tags of all ``lists``, each once; one that renders to nothing is left out."""
+        if not any(lists):
+            return ()
         said: dict[str, None] = {}
         for tags in lists:
             for tag in tags:

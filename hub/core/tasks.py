@@ -121,6 +121,8 @@ class OpenTask:
 
 def open_tasks(snapshot: Snapshot, policy: Policy) -> tuple[OpenTask, ...]:
     """The client's open tasks on contacts and deals together, people's too (A3)."""
+    if not snapshot.tasks and not snapshot.history.open_task_keys:
+        return ()
     own = {task_id: found for key, task_id in snapshot.history.open_task_keys.items() if (found := parse_task_key(key))}
     tasks = [task for task in snapshot.tasks if task.is_open]
     if not tasks and not own:

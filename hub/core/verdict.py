@@ -48,13 +48,11 @@ class Verdict:
     trials: tuple[Trial, ...] = ()
     warnings: tuple[Reason, ...] = ()
     #: reasons that plans gave from this verdict, see `reason`
-    _said: dict[tuple[str, str, tuple[tuple[str, str], ...]], Reason] = field(
-        default_factory=dict, repr=False, compare=False
-    )
+    _said: dict[tuple[str, ...], Reason] = field(default_factory=dict, repr=False, compare=False)
 
     def reason(self, code: str, requirement: str = "", **values: str) -> Reason:
         """A reason that names the row behind it; made once, for there are few."""
-        key = (code, requirement, tuple(values.items()))
+        key = (code, requirement, *values, *values.values()) if values else (code, requirement)
         found = self._said.get(key)
         if found is None:
             because = self.because
