@@ -226,9 +226,10 @@ class Making:
             reason = self.verdict.reason("no_order_for_task", "C5", task=wish.task)
             self.actions.append(Nothing(key=key, reason=reason))
             return
+        is_completed = kind.completed
+        choose = self.people.choose if is_completed else self.people.acting
         for word in wish.assignees:
-            words = _words_for(word, kind.completed)
-            assignee = (self.people.choose if kind.completed else self.people.acting)(words, wish.task)
+            assignee = choose(_words_for(word, is_completed), wish.task)
             if assignee is None:
                 self.warnings.append(Reason(code="nobody_for_task", values={"task": wish.task, "wanted": word}))
             self._task_for(assignee, wish, kind, on)
@@ -238,13 +239,14 @@ class Making:
         key = task_key(self.client, wish.task, assignee, facts.interaction.id)
         if key in self.made:
             return
+        is_completed = kind.completed
         since = self.since or facts.interaction.moment
-        if kind.unique and not kind.completed:
+        if kind.unique and not is_completed:
             open_one = self._open_one(kind.family or wish.task, assignee)
             if open_one is not None:
                 self._already_open(open_one, wish, kind, assignee)
                 return
-        due_at = since if kind.completed else self._deadline(wish.task, kind, since, wish.due)
+        due_at = since if is_completed else self._deadline(wish.task, kind, since, wish.due)
         text = self.text(wish.text if wish.text is not None else kind.text, wish.task, assignee)
         self.made.add(key)
         self.actions.append(
@@ -256,12 +258,12 @@ class Making:
                 assignee=assignee,
                 due_at=due_at,
                 type=kind.type,
-                completed_at=since if kind.completed else None,
-                result=self.text(kind.result, wish.task, assignee) if kind.completed and kind.result else "",
+                completed_at=since if is_completed else None,
+                result=self.text(kind.result, wish.task, assignee) if is_completed and kind.result else "",
                 reason=self.verdict.reason("task", task=wish.task),
             )
         )
-        if kind.overdue and not kind.completed:
+        if not is_completed and kind.overdue:
             self.due[f"{key}/overdue/0"] = self._deadline(wish.task, kind, due_at, kind.overdue[0].after)
 
     def _deadline(self, name: str, kind: TaskKind, since: datetime, span: timedelta | None) -> datetime:
