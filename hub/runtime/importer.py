@@ -149,11 +149,20 @@ class Importer:
             await self._store.write(
                 lambda conn: projects.set_import(conn, account.project, account.name, cursor="", progress=0.0)
             )
-            account.directory.set_mark(account.project, account.name, _BEGUN_MARK, self._clock.now().isoformat())
+            await self._mark({_BEGUN_MARK: self._clock.now().isoformat()})
         if row_is_stale:
             account.is_imported = False
             await self._store.write(lambda conn: projects.forget_import(conn, account.project, account.name))
         await self._show("began")
+
+    async def _mark(self, marks: Mapping[str, str]) -> None:
+        """Remember it with the directory's own content, here and in every copy."""
+        account = self.account
+        for name, value in marks.items():
+            account.directory.set_mark(account.project, account.name, name, value)
+        if self._tell is not None:
+            # a command has nobody else who would
+            await self._tell((), marks)
 
     async def _ask_patiently(self, ask: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -181,8 +190,7 @@ class Importer:
                 conn, account.project, account.name, cursor="", progress=1.0, finished_at=now
             )
         )
-        mark_imported(account.directory, account.project, account.name, now)
-        account.directory.set_mark(account.project, account.name, _BEGUN_MARK, "")
+        await self._mark({IMPORTED_MARK: now.isoformat(), _BEGUN_MARK: ""})
         account.is_imported = True
         progress = Progress(share=1.0, records=self._records, requests=self._requests, is_done=True)
         self._progressed(progress)

@@ -164,7 +164,6 @@ async def test_a_process_that_takes_an_import_over_half_way_has_every_page_that_
                 await asyncio.to_thread(copy, refs, marks)
                 pages.append(len(refs))
 
-            here.told = lambda _project, _connection, refs, marks: copy(refs, marks)
             running = asyncio.create_task(company.importer(company.feed(), tell=tell).run())
             await until(lambda: len(pages) >= 5)
             # they see the import while it goes on
@@ -174,7 +173,6 @@ async def test_a_process_that_takes_an_import_over_half_way_has_every_page_that_
             assert row_of(company).import_cursor
             # a page is bounded, and so is what waits to be told
             assert max(pages) <= 3 * MANY_PAGES["page_size"]
-            here.told = None
             company.account.directory, company.directory_path = there, tmp_path / "other.db"
             before = len(sandbox.requests())
             await company.importer(company.feed(), tell=tell).run()
