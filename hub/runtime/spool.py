@@ -168,7 +168,6 @@ class Spool:
             return 0
         await self._bring(self._file, found)
         _, self._since = await self._file.read(spool.waiting)
-        self.waiting -= len(found)
         self.wake()
         return len(found)
 
@@ -187,12 +186,19 @@ class Spool:
             return
         # whoever dies here brings them again; the database knows their names
         await file.write(lambda conn: spool.remove(conn, found))
+        self._count_off(file, len(found))
+
+    def _count_off(self, file: Store, brought: int) -> None:
+        """They wait no more, whatever becomes of the others that were to be brought with them."""
+        if file is self._file:
+            self.waiting -= brought
 
     async def _set_aside(self, file: Store, found: Spooled, reason: str) -> None:
         """What the database takes at no time must not hold up for ever what came after it."""
         now = self._clock.now()
         await file.write(lambda conn: spool.set_aside(conn, found, reason=reason, now=now))
         self.refused += 1
+        self._count_off(file, 1)
         log.error(
             "the database refuses a %s of %s/%s: %s; it is kept in %s, row %d, and tried again at the next start",
             found.kind,
