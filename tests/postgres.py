@@ -49,7 +49,7 @@ __all__ = [
 
 USER, PASSWORD = "hub", "of-the-tests"
 #: seconds for a start or an end; a machine that others share may take its time
-PATIENCE = 60.0
+PATIENCE = 120.0
 #: a power loss is no part of most tests: nothing waits for the disk
 HASTY = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 SETTINGS = {
