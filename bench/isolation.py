@@ -1,8 +1,10 @@
 """``python -m bench.isolation``: what a flood, or a dead CRM, of one project does to another's calls (H8).
 
-One hub with many projects, one process, SQLite. The quiet project's answered calls are timed from the webhook to the
-finished CRM writes: alone, while another project gets far more calls than it can be rid of, and while that one's CRM
-is dead with all of its calls waiting. The figures are ratios of medians within one run.
+One hub with many projects in one process on SQLite, and another process that sends and times. The quiet project's
+answered calls are timed from the webhook to the finished CRM writes, as the database tells them: alone, while another
+project gets far more calls than it can be rid of, and while that one's CRM is dead with all of its calls waiting. The
+figures are ratios of medians within one run; beside the time stands the processor time that the whole hub used while
+the call was under way, which is the same on a loud machine.
 """
 
 from __future__ import annotations
@@ -10,68 +12,125 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
+import sqlite3
 import statistics
+import subprocess
 import tempfile
 import time
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 
+from bench.generator import Spec
 from bench.live import CRM, webhook
-from hub.compose import Hub
+from bench.measure import Served, cpus, machine, quiet_json, served, start
+from hub.compose import build_services
 from hub.demo import traffic
 from hub.demo.amocrm_stage import crm_sandbox
+from hub.demo.channels import MODULES, settings_of
 from hub.demo.project import CHANNEL, connect, demo_policy, make_project
+from hub.demo.stage import sandbox_process
 from hub.settings import Settings
-from hub.store import projects, work
-from hub.web.app import build_app
-from hub.web.server import serve_forever
+from hub.store import projects
 
 __all__ = ["measure"]
 
 QUIET, NOISY = "quiet", "noisy"
+#: calls of the noisy project that wait for its dead CRM
+WAITING = 100
+_FINISHED = "SELECT count(*) FROM work WHERE project = ? AND state = 'finished'"
+_IMPORTED = "SELECT count(*) FROM connection WHERE imported_at IS NOT NULL"
+
+
+@dataclass(slots=True)
+class _Took:
+    """One phase: milliseconds from the webhook to the finished writes, and the hub's processor time meanwhile."""
+
+    ms: list[float] = field(default_factory=list)
+    cpu_ms: list[float] = field(default_factory=list)
+
+    @property
+    def medians(self) -> tuple[float, float]:
+        return statistics.median(self.ms), statistics.median(self.cpu_ms)
 
 
 @dataclass(slots=True, kw_only=True)
 class _Company:
-    """The hub with all its projects, and the addresses that the telephony of two of them knows."""
+    """The hub as its telephony sees it, and its database as an onlooker does."""
 
-    hub: Hub
-    http: httpx.AsyncClient
+    process: Served
+    http: httpx.Client
+    onlooker: sqlite3.Connection
+    #: paths of the two projects' webhooks
     hooks: dict[str, str]
     login: str
     told: int = 0
 
-    async def tell(self, project: str) -> None:
+    def tell(self, project: str) -> None:
         self.told += 1
-        phone = f"38067{2000000 + self.told}"
-        answer = await self.http.post(
-            self.hooks[project], json=webhook(self.told, phone, self.login), params={"moment": "after"}
+        body = webhook(self.told, f"38067{2000000 + self.told}", self.login)
+        address = f"http://127.0.0.1:{self.process.port}{self.hooks[project]}"
+        self.http.post(address, json=body).raise_for_status()
+
+    def count(self, query: str, *values: str) -> int:
+        return int(self.onlooker.execute(query, values).fetchone()[0])
+
+    def rest(self, seconds: float) -> None:
+        """Let the hub work; nothing else runs here."""
+        time.sleep(seconds)
+
+    def cpu_ms(self) -> float:
+        """Milliseconds of processor time that all threads of the hub have used."""
+        # Linux: the clock of another process by its id
+        return time.clock_gettime((~self.process.pid << 3) | 2) * 1000
+
+    def timed(self, rounds: int) -> _Took:
+        """What each of ``rounds`` calls of the quiet project took."""
+        took = _Took()
+        for _ in range(rounds):
+            time.sleep(1.0)
+            before = self.count(_FINISHED, QUIET)
+            began, used = time.perf_counter(), self.cpu_ms()
+            self.tell(QUIET)
+            while self.count(_FINISHED, QUIET) == before:
+                if time.perf_counter() - began > 60:
+                    raise RuntimeError("a call of the quiet project was not finished within a minute")
+                time.sleep(0.001)
+            took.cpu_ms.append(self.cpu_ms() - used)
+            took.ms.append((time.perf_counter() - began) * 1000)
+        return took
+
+    def flood(self, per_second: int, seconds: float) -> subprocess.Popen[str]:
+        """Calls of the noisy project, for ``seconds``: every number is a new client's."""
+        call = webhook(0, "{caller}", self.login) | {"uniqueid": "ua0_-{n}.1"}
+        return start(
+            Spec(
+                port=self.process.port,
+                path=self.hooks[NOISY],
+                rate=per_second,
+                seconds=seconds,
+                body=json.dumps(call),
+                callers=(380503000000, 900_000),
+                cpu=cpus()[1],
+            )
         )
-        answer.raise_for_status()
 
-    async def timed(self, rounds: int, finished: int) -> list[float]:
-        """Milliseconds that each of ``rounds`` calls of the quiet project took; ``finished`` were done before."""
-        store, taken = self.hub.services.store, []
-        for number in range(rounds):
-            await asyncio.sleep(1.0)
-            began = time.perf_counter()
-            await self.tell(QUIET)
-            while True:
-                states = await store.read(lambda conn: work.count_states(conn, QUIET))
-                if states.get((CRM, "finished"), 0) > finished + number:
-                    break
-                await asyncio.sleep(0.002)
-            taken.append((time.perf_counter() - began) * 1000)
-        return taken
 
-    async def flood(self, per_second: int) -> None:
-        """Calls of the noisy project, until cancelled."""
-        while True:
-            await asyncio.gather(*(self.tell(NOISY) for _ in range(per_second // 10)))
-            await asyncio.sleep(0.1)
+@contextmanager
+def _beside() -> Iterator[None]:
+    """Keep what is started inside off the core that is measured."""
+    before = os.sched_getaffinity(0)
+    _, core = cpus()
+    if core is not None:
+        os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 async def measure(rounds: int, count: int, per_second: int) -> dict[str, float]:
@@ -81,68 +140,77 @@ async def measure(rounds: int, count: int, per_second: int) -> dict[str, float]:
         day = traffic.generate(seed=7, calls=30).to_record()
         dying = AsyncExitStack()
         stack.push_async_callback(dying.aclose)
-        crms = {
-            QUIET: await stack.enter_async_context(crm_sandbox("--limit", "0")),
-            NOISY: await dying.enter_async_context(crm_sandbox("--limit", "0")),
-        }
-        hub = Hub(Settings(environment="development", data_directory=folder, port=0, log_level="error"))
-        policy = demo_policy("car-dealer", day)
-        channels = {CHANNEL: {"api_base": "http://127.0.0.1:9"}}
-        for name, crm in crms.items():
-            await crm.preload({**day["preload"], "contacts": [], "deals": [], "tasks": []})
-            make_project(hub.services, policy=policy, channels=channels, crms={CRM: await crm.settings()}, project=name)
-            await connect(hub.services, name)
-        for number in range(count - len(crms)):
-            make_project(hub.services, policy=policy, channels=channels, crms={}, project=f"still-{number}")
-        await stack.enter_async_context(hub)
-        for name in crms:
-            while hub.services.importers[name, CRM].is_needed():  # noqa: ASYNC110 - another process's work
-                await asyncio.sleep(0.02)
-        started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        serving = asyncio.create_task(serve_forever(build_app(hub.services), "127.0.0.1", 0, ready=started.set_result))
-        stack.callback(serving.cancel)
-        port, hooks = await started, {}
-        for name in crms:
-            row = await hub.services.store.read(
-                lambda conn, name=name: projects.find_channel(conn, hub.services.cipher, name, CHANNEL)  # type: ignore[misc]
-            )
-            assert row is not None
-            hooks[name] = f"http://127.0.0.1:{port}/hooks/{name}/{CHANNEL}/{row.secret}"
-        http = await stack.enter_async_context(httpx.AsyncClient(timeout=60, trust_env=False))
+        with _beside():
+            crms = {
+                QUIET: await stack.enter_async_context(crm_sandbox("--limit", "0")),
+                NOISY: await dying.enter_async_context(crm_sandbox("--limit", "0")),
+            }
+            phone = await stack.enter_async_context(sandbox_process(MODULES[CHANNEL], "--port", "0"))
+        services = build_services(Settings(environment="development", data_directory=folder, log_level="error"))
+        hooks: dict[str, str] = {}
+        try:
+            policy = demo_policy("car-dealer", day)
+            channels = {CHANNEL: settings_of(CHANNEL, phone)}
+            for name, crm in crms.items():
+                await crm.preload({**day["preload"], "contacts": [], "deals": [], "tasks": []})
+                settings = {CRM: await crm.settings()}
+                make_project(services, policy=policy, channels=channels, crms=settings, project=name)
+                await connect(services, name)
+                row = await services.store.read(
+                    lambda conn, name=name: projects.find_channel(conn, services.cipher, name, CHANNEL)  # type: ignore[misc]
+                )
+                assert row is not None
+                hooks[name] = f"/hooks/{name}/{CHANNEL}/{row.secret}?moment=after"
+            for number in range(count - len(crms)):
+                make_project(services, policy=policy, channels={}, crms={}, project=f"still-{number}")
+        finally:
+            services.close()
         login = next(employee["login"] for employee in day["employees"] if employee["login"])
-        company = _Company(hub=hub, http=http, hooks=hooks, login=login)
-        await company.timed(2, 0)
-        alone = await company.timed(rounds, 2)
-        flood = asyncio.create_task(company.flood(per_second))
-        await asyncio.sleep(1)
-        flooded = await company.timed(rounds, 2 + rounds)
-        flood.cancel()
-        await asyncio.gather(flood, return_exceptions=True)
-        await dying.aclose()
-        for _ in range(100):
-            await company.tell(NOISY)
-        await asyncio.sleep(5)
-        beside_dead = await company.timed(rounds, 2 + 2 * rounds)
-    base = statistics.median(alone)
-    return {
-        "projects": count,
-        "flood_per_second": per_second,
-        "alone_ms": round(base, 1),
-        "flooded_ms": round(statistics.median(flooded), 1),
-        "beside_dead_ms": round(statistics.median(beside_dead), 1),
-        "flooded_ratio": round(statistics.median(flooded) / base, 2),
-        "beside_dead_ratio": round(statistics.median(beside_dead) / base, 2),
-    }
+        with ExitStack() as beside:
+            company = _Company(
+                process=beside.enter_context(served(folder)),
+                http=beside.enter_context(httpx.Client(timeout=60, trust_env=False)),
+                onlooker=sqlite3.connect(f"file:{folder / 'hub.db'}?mode=ro", uri=True, isolation_level=None),
+                hooks=hooks,
+                login=login,
+            )
+            beside.callback(company.onlooker.close)
+            beside.enter_context(_beside())
+            while company.count(_IMPORTED) < len(crms):
+                company.rest(0.05)
+            company.timed(3)
+            alone = company.timed(rounds)
+            noise = company.flood(per_second, rounds * 1.3 + 3)
+            company.rest(2)
+            flooded = company.timed(rounds)
+            finished = company.count(_FINISHED, NOISY)
+            noise.kill()
+            noise.wait()
+            await dying.aclose()
+            for _ in range(WAITING):
+                company.tell(NOISY)
+            company.rest(5)
+            beside_dead = company.timed(rounds)
+    figures = {"projects": float(count), "flood_per_second": float(per_second), "flood_finished": float(finished)}
+    base, base_cpu = alone.medians
+    for word, phase in (("alone", alone), ("flooded", flooded), ("beside_dead", beside_dead)):
+        took, cpu = phase.medians
+        figures |= {f"{word}_ms": took, f"{word}_cpu_ms": cpu}
+        if phase is not alone:
+            figures |= {f"{word}_ratio": took / base, f"{word}_cpu_ratio": cpu / base_cpu}
+    return figures
 
 
 def main() -> None:
     """Print the figures, the last line as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds and projects")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and projects: under 60 s")
     parser.add_argument("--flood", type=int, default=20, help="calls of the noisy project a second")
     chosen = parser.parse_args()
     rounds, count = (7, 20) if chosen.quick else (25, 100)
-    print(json.dumps(asyncio.run(measure(rounds, count, chosen.flood))))
+    figures = asyncio.run(measure(rounds, count, chosen.flood))
+    print(f"measured on {machine()}")
+    print(quiet_json(**figures))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from hub import rules
 from hub.clock import Clock, SystemClock
 from hub.core.records import EmployeeId
 from hub.engine.advance import Advance
+from hub.engine.gate import Gate
 from hub.engine.lanes import Lanes
 from hub.engine.projects import Projects
 from hub.engine.schedule import Scheduler
@@ -48,6 +49,7 @@ from hub.store.engine import Store
 from hub.store.inbox import Received
 from hub.store.place import take_if_free, take_place
 from hub.store.shared_pace import FilePace, PostgresPace
+from hub.store.turns import OWN, on_behalf_of, whose
 from hub.store.work import Lane
 
 if TYPE_CHECKING:
@@ -94,7 +96,7 @@ def build_services(settings: Settings, clock: Clock | None = None, *, is_running
     if not store.is_sqlite:
         store.write_now(cluster.prepare)
         store.write_now(events.renumber)
-    directory = Directory(settings.directory_path)
+    directory = Directory(settings.directory_path, shares=store.shares)
     directory.open()
     found = Projects(store, cipher, plugins)
     found.reload_now()
@@ -140,6 +142,7 @@ class Hub:
         services = self.services
         self._background: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
+        self._gate = Gate(services.store.shares)
         self.popups = services.popups = Popups(services, wake_live=services.live.wake)
         #: the processes that share a PostgreSQL; None on SQLite
         self.fleet: Fleet | None = None
@@ -252,6 +255,7 @@ class Hub:
     # --- life ---------------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Hub:
+        asyncio.get_running_loop().set_task_factory(self._gate.make_task)
         if self.fleet is not None:
             await self.fleet.open(works=self._works)
             self._keep(self.fleet.bell.run, "bell")
@@ -287,6 +291,7 @@ class Hub:
         for pacer in self.services.pacers.values():
             await pacer.idle()
         self.services.close()
+        asyncio.get_running_loop().set_task_factory(None)
 
     async def _cancel(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         for task in tasks:
@@ -322,7 +327,9 @@ class Hub:
                         is_away = True
                 await asyncio.sleep(1)
 
-        return self._start(keep(), name)
+        # no request waits for it, though one may have caused it
+        with on_behalf_of(whose() or OWN):
+            return self._start(keep(), name)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._background.discard(task)

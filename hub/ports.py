@@ -223,15 +223,15 @@ class ListsEmployees(Protocol):
 # --- what goes out ----------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How fast one scope may be asked: at most ``requests`` begin in any sliding ``per``."""
+    """How fast one scope may be asked: at most ``requests`` begin in any sliding ``per``; ``source`` says so."""
 
     requests: int
     per: timedelta = timedelta(seconds=1)
     #: at most so many on their way at once, for vendors who limit concurrency; None = no such limit
     in_flight: int | None = None
-    #: what shares the limit: the connected account, everything of one integration, or one host
+    #: what shares the limit: the connected account, all of one integration, or one host; which, if there are several
     scope: Literal["account", "integration", "host"] = "account"
-    #: where the number comes from
+    shared_by: str = ""
     source: str = ""
 
 

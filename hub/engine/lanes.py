@@ -6,10 +6,12 @@ Order lives in the tables; losing every wake-up loses nothing, since a sweep fin
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import itertools
 import logging
 import sqlite3
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
@@ -17,12 +19,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from hub.clock import Clock
 from hub.engine.resting import Resting
-from hub.engine.turns import Turns
 from hub.store import sweep
 from hub.store.engine import Store
+from hub.store.turns import Turns, on_behalf_of
 from hub.store.work import Lane
 
-__all__ = ["Lanes"]
+__all__ = ["Lanes", "account_of"]
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +42,10 @@ class Lanes:
     MOST_ATTEMPTS = 5
     #: how long a broken lane is left alone, doubled each time, and at most
     PAUSE, LONGEST_PAUSE = timedelta(seconds=2), timedelta(minutes=5)
-    #: of many replays so many are decided at once: what is fresh finds a worker, and the writer its turn (X6, X13)
+    #: of many replays so many are decided at once: what is fresh goes before, and the writer finds its turn (X6, X13)
     MOST_PATIENT = 8
+    #: so many lanes of one account run at once: one whose CRM hangs holds up no other account (H8, C8)
+    MOST_OF_ONE = 12
 
     def __init__(
         self,
@@ -51,25 +55,23 @@ class Lanes:
         *,
         give_up: Callable[[Lane, Exception], Awaitable[None]],
         room: Callable[[str, str], int] = lambda *_: Resting.MANY,
-        workers: int = 24,
     ) -> None:
         """``room``: how many lanes of an account a sweep may wake (`Resting.room`)."""
         self._room = room
-        self._store, self._clock, self._advance, self._workers = store, clock, advance, workers
-        self._give_up = give_up
-        #: projects in turn, so that one's flood keeps nobody else waiting
-        self._ready: Turns[Lane] = Turns(lambda lane: lane.project)
-        #: lanes with nothing but one of many replays: taken up when nothing else is ready (X13)
-        self._patient: Turns[Lane] = Turns(lambda lane: lane.project)
-        self._queued: set[Lane] = set()
+        self._store, self._clock, self._advance, self._give_up = store, clock, advance, give_up
+        #: woken, and not begun
+        self._ready: Turns[Lane] = Turns(account_of)
+        #: lanes with nothing but one of many replays: taken up when nothing else of their account is ready (X13)
+        self._patient: Turns[Lane] = Turns(account_of)
         self._running: set[Lane] = set()
-        #: those of ``_running`` that were taken from ``_patient``, and how many more wait for one of them to end
+        #: how many of ``_running`` each account has
+        self._counts: Counter[str] = Counter()
+        #: those of ``_running`` that were taken from ``_patient``
         self._of_replays: set[Lane] = set()
-        self._held_back = 0
         self._again: set[Lane] = set()
         self._timed: list[tuple[datetime, int, Lane]] = []
         self._numbers = itertools.count()
-        self._arrived = asyncio.Semaphore(0)
+        self._arrived = asyncio.Event()
         self._timer_changed = asyncio.Event()
         #: lanes that broke, and how often in a row: they are left alone for a growing time
         self._broken: dict[Lane, int] = {}
@@ -78,16 +80,14 @@ class Lanes:
         """Look at ``lane`` soon, ``patiently`` after all others; waking twice is the same as once."""
         if lane in self._running:
             self._again.add(lane)
-        elif lane not in self._queued:
-            self._queued.add(lane)
-            (self._patient if patiently else self._ready).append(lane)
-            self._arrived.release()
-        elif not patiently and lane in self._patient:
-            self._patient.remove(lane)
-            self._ready.append(lane)
-            if self._held_back:
-                self._held_back -= 1
-                self._arrived.release()
+        elif lane not in self._ready:
+            if not patiently:
+                if lane in self._patient:
+                    self._patient.remove(lane)
+                self._ready.append(lane)
+            else:
+                self._patient.append(lane)
+            self._arrived.set()
 
     def wake_at(self, lane: Lane, moment: datetime) -> None:
         """Look at ``lane`` at ``moment``."""
@@ -106,43 +106,48 @@ class Lanes:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._sweep_forever(), name="lanes sweep")
             tasks.create_task(self._time_forever(), name="lanes timer")
-            for number in range(self._workers):
-                tasks.create_task(self._work_forever(), name=f"lanes worker {number}")
+            while True:
+                await self._arrived.wait()
+                self._arrived.clear()
+                self._begin_ready(tasks)
 
-    async def _work_forever(self) -> None:
-        while True:
-            await self._arrived.acquire()
-            if not self._ready and len(self._of_replays) >= self.MOST_PATIENT:
-                self._held_back += 1
-                continue
-            lane = self._ready.popleft() if self._ready else self._take_patient()
-            self._queued.discard(lane)
+    def _begin_ready(self, tasks: asyncio.TaskGroup) -> None:
+        """Begin what may run; who of all that has begun goes on first is the gate's choice (`hub.engine.gate`)."""
+        while lane := self._next():
             self._running.add(lane)
-            try:
-                again = await self._advance(lane)
-                self._broken.pop(lane, None)
-            except Exception as err:  # noqa: BLE001 - logged there
-                again = await self._broke(lane, err)
-            finally:
-                self._running.discard(lane)
-                self._let_the_next_one_in(lane)
-            if lane in self._again:
-                self._again.discard(lane)
-                self.wake(lane)
-            elif again is not None:
-                self.wake_at(lane, again)
+            self._counts[account_of(lane)] += 1
+            with on_behalf_of(lane.project):
+                tasks.create_task(self._run_lane(lane), name="lane")
 
-    def _take_patient(self) -> Lane:
-        lane = self._patient.popleft()
-        self._of_replays.add(lane)
-        return lane
+    def _next(self) -> Lane | None:
+        full = {account for account, count in self._counts.items() if count >= self.MOST_OF_ONE}
+        with contextlib.suppress(KeyError):
+            return self._ready.popleft(but_not=full)
+        if len(self._of_replays) < self.MOST_PATIENT:
+            with contextlib.suppress(KeyError):
+                lane = self._patient.popleft(but_not=full | self._ready.owners)
+                self._of_replays.add(lane)
+                return lane
+        return None
 
-    def _let_the_next_one_in(self, ended: Lane) -> None:
-        if ended in self._of_replays:
-            self._of_replays.discard(ended)
-            if self._held_back:
-                self._held_back -= 1
-                self._arrived.release()
+    async def _run_lane(self, lane: Lane) -> None:
+        try:
+            again = await self._advance(lane)
+            self._broken.pop(lane, None)
+        except Exception as err:  # noqa: BLE001 - logged there
+            again = await self._broke(lane, err)
+        finally:
+            self._running.discard(lane)
+            self._of_replays.discard(lane)
+            self._counts[account_of(lane)] -= 1
+            if not self._counts[account_of(lane)]:
+                del self._counts[account_of(lane)]
+            self._arrived.set()
+        if lane in self._again:
+            self._again.discard(lane)
+            self.wake(lane)
+        elif again is not None:
+            self.wake_at(lane, again)
 
     async def _broke(self, lane: Lane, err: Exception) -> datetime:
         """A fault in deciding one client must not stop the others; when to try again, ever more rarely."""
@@ -189,3 +194,8 @@ class Lanes:
     def _rest_after(self, took: float) -> float:
         """Seconds until the next sweep: where tens of thousands wait, looking takes a tenth of the time."""
         return max(self.SWEEP.total_seconds(), min(took * 9, self.LONGEST_SWEEP.total_seconds()))
+
+
+def account_of(lane: Lane) -> str:
+    """The account whose lane it is, in all projects."""
+    return f"{lane.project}/{lane.connection}"

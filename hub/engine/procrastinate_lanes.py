@@ -11,9 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import heapq
-import itertools
 import logging
 import sqlite3
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,12 +25,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from hub.clock import Clock
 from hub.core.interaction import ClientId
-from hub.engine.lanes import Lanes
+from hub.engine.lanes import Lanes, account_of
 from hub.engine.resting import Resting
 from hub.errors import LeaseLost
 from hub.store import sweep
 from hub.store.engine import Store
 from hub.store.tenure import BEAT, STALLED
+from hub.store.turns import Turns, on_behalf_of
 from hub.store.work import Lane
 
 __all__ = ["ProcrastinateLanes", "prepare_queue"]
@@ -88,14 +89,14 @@ class ProcrastinateLanes(Lanes):
         beat: timedelta = BEAT,
         stalled: timedelta = STALLED,
     ) -> None:
-        super().__init__(store, clock, advance, give_up=give_up, room=room, workers=workers)
-        self._beat, self._stalled = beat, stalled
+        super().__init__(store, clock, advance, give_up=give_up, room=room)
+        self._workers, self._beat, self._stalled = workers, beat, stalled
         self._app = _app(url)
         self._job = self._app.task(name=_TASK)(self._take)
         self._projects: frozenset[str] = frozenset()
         self._projects_changed = asyncio.Event()
         #: woken, and on their way into the queue
-        self._woken: dict[Lane, None] = {}
+        self._woken: Turns[Lane] = Turns(account_of)
         self._patiently: dict[Lane, None] = {}
         self._waking = asyncio.Event()
         self._ended = asyncio.Event()
@@ -116,7 +117,7 @@ class ProcrastinateLanes(Lanes):
                 self._waking.set()
         elif not self._stands(lane):
             self._patiently.pop(lane, None)
-            self._woken[lane] = None
+            self._woken.append(lane)
             self._waking.set()
 
     def wake_at(self, lane: Lane, moment: datetime) -> None:
@@ -227,7 +228,8 @@ class ProcrastinateLanes(Lanes):
         self._running.add(lane)
         self._moments.pop(lane, None)
         try:
-            again = await self._advance(lane)
+            with on_behalf_of(project):
+                again = await self._advance(lane)
             self._broken.pop(lane, None)
         except LeaseLost:
             again = None
@@ -236,6 +238,8 @@ class ProcrastinateLanes(Lanes):
         finally:
             self._running.discard(lane)
             self._ended.set()
+            if self._woken or self._patiently:
+                self._waking.set()
         if lane in self._again:
             self._again.discard(lane)
             self.wake(lane)
@@ -247,20 +251,37 @@ class ProcrastinateLanes(Lanes):
     async def _put_woken(self) -> None:
         await self._waking.wait()
         self._waking.clear()
-        while self._woken:
-            lanes = list(itertools.islice(self._woken, _TOGETHER))
-            for lane in lanes:
-                del self._woken[lane]
+        while lanes := self._next_woken():
             try:
                 await self._put(lanes)
             except BaseException:
-                self._woken = {**dict.fromkeys(lanes), **self._woken}
+                for lane in lanes:
+                    self._woken.append(lane)
                 self._waking.set()
                 raise
         while self._patiently and len(self._running) + len(self._in_queue) < _PATIENT:
             lane = next(iter(self._patiently))
             del self._patiently[lane]
             await self._put([lane])
+
+    def _next_woken(self) -> list[Lane]:
+        """Take some of what was woken; of each account here only as much as keeps its lanes busy.
+
+        The queue is first in, first out over all projects: what stands in it keeps the others waiting (H8).
+        """
+        standing = Counter(account_of(lane) for lane in self._running)
+        standing.update(account_of(lane) for lane in self._in_queue if self._stands(lane))
+        full = {account for account, count in standing.items() if count >= self.MOST_OF_ONE}
+        found: list[Lane] = []
+        with contextlib.suppress(KeyError):
+            while len(found) < _TOGETHER:
+                lane = self._woken.popleft(but_not=full)
+                found.append(lane)
+                if lane.project in self._projects:
+                    standing[account_of(lane)] += 1
+                    if standing[account_of(lane)] >= self.MOST_OF_ONE:
+                        full.add(account_of(lane))
+        return found
 
     async def _put(self, lanes: list[Lane]) -> None:
         """Put ``lanes`` into the queue; those that stand there already are woken as well."""

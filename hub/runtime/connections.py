@@ -37,6 +37,7 @@ from hub.runtime.services import Services
 from hub.store import codec, events, projects, steps
 from hub.store.inbox import Received
 from hub.store.projects import Status
+from hub.store.turns import on_behalf_of
 from hub.store.work import Lane, Work
 
 __all__ = ["Connections"]
@@ -201,16 +202,18 @@ class Connections:
         )
         services.feeds[key], services.importers[key] = feed, importer
         label = f"{project.name}/{account.name}"
+        with on_behalf_of(project.name):
+            tasks = [
+                self._keep(writer.run, f"writer {label}"),
+                self._keep(feed.run, f"feed {label}"),
+                self._start(self._import(importer), f"import {label}"),
+            ]
         self._running[key] = _Running(
             account=account,
             writer=writer,
             feed=feed,
             missing=MissingRecords(account),
-            tasks=[
-                self._keep(writer.run, f"writer {label}"),
-                self._keep(feed.run, f"feed {label}"),
-                self._start(self._import(importer), f"import {label}"),
-            ],
+            tasks=tasks,
             fingerprint=fingerprint,
         )
 
@@ -360,5 +363,7 @@ class Connections:
             with contextlib.suppress(LeaseLost):
                 await self._services.store.write(store)
 
-        self._start(write(), "health")
+        # a person who resumes the connection a moment later has the last word
+        with on_behalf_of(None):
+            self._start(write(), "health")
         self.wake_writer(project, connection)

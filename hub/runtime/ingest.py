@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
@@ -57,8 +57,9 @@ from hub.store import (
 from hub.store.clients import JoinRules
 from hub.store.dues import Due
 from hub.store.engine import Store
-from hub.store.inbox import InboxStatus, Received
+from hub.store.inbox import InboxKind, InboxStatus, Received
 from hub.store.interactions import Stored
+from hub.store.turns import on_behalf_of
 from hub.store.work import Lane
 
 __all__ = ["Arrived", "Claims", "Ingest", "join_rules", "store_parsed"]
@@ -258,12 +259,10 @@ class Claims(Protocol):
 
 
 class Ingest:
-    """Reads the inbox until it is empty, then waits to be woken."""
+    """Reads the inbox until it is empty, then waits to be woken; each project's in its order, for itself (H8)."""
 
-    #: how many rows are read at once
-    BATCH = 200
-    #: how many of each project, where several have some
-    SHARE = 16
+    #: how many rows of a project are read at once
+    SHARE = 64
     #: how long a project's inbox may wait for the worker that has its accounts
     HELP_AFTER = timedelta(milliseconds=500)
 
@@ -286,6 +285,8 @@ class Ingest:
         self._arrived, self._crm_told, self._due_came = arrived, crm_told, due_came
         self._claims = claims
         self._wakeup = asyncio.Event()
+        #: by project, who reads its rows now
+        self._reading: dict[str, asyncio.Task[None]] = {}
 
     def wake(self) -> None:
         """There is something new in the inbox."""
@@ -293,52 +294,75 @@ class Ingest:
 
     async def run(self) -> None:
         """Read until cancelled."""
-        while True:
-            self._wakeup.clear()
-            try:
-                while await self.read_some():
+        try:
+            while True:
+                self._wakeup.clear()
+                try:
+                    await self.read_some()
+                except Exception:  # noqa: BLE001 - logged there
+                    self._broke()
+                try:
+                    async with asyncio.timeout(1.0):
+                        await self._wakeup.wait()
+                except TimeoutError:
                     pass
-            except Exception:
-                # the disk is full, or the like: nothing is lost, the rows are read as soon as they can be marked
-                log.exception("the inbox cannot be read", extra={"action": "inbox.broken"})
-            try:
-                async with asyncio.timeout(1.0):
-                    await self._wakeup.wait()
-            except TimeoutError:
-                pass
+        finally:
+            tasks = list(self._reading.values())
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def read_some(self) -> int:
-        """Read up to `BATCH` rows, or `SHARE` of each project; how many there were."""
+    async def read_some(self) -> None:
+        """Begin to read up to `SHARE` rows of each project whose rows are not being read yet."""
         if self._claims is not None:
-            return await self._read_claimed(self._claims)
-        return await self._read_rows(
-            await self._store.read(lambda conn: inbox.unread_in_turn(conn, limit=self.BATCH, share=self.SHARE))
-        )
+            late = self._clock.now() - self.HELP_AFTER
+            for project, oldest in await self._store.read(inbox.waiting_by_project):
+                is_own = self._claims.is_own(project)
+                # who has a project's accounts first, the others where it lags
+                if project not in self._reading and (is_own or oldest <= late):
+                    self._begin(project, self._read_claimed(self._claims, project, is_own=is_own))
+            return
+        busy = frozenset(self._reading)
+        waiting = await self._store.read(lambda conn: inbox.unread_by_project(conn, share=self.SHARE, but_not=busy))
+        for project, rows in waiting.items():
+            if project not in self._reading:
+                self._begin(project, self._read_rows(rows))
 
-    async def _read_claimed(self, claims: Claims) -> int:
-        """Of several workers each reads what it may; who has a project's accounts first, the others where it lags."""
-        late = self._clock.now() - self.HELP_AFTER
+    def _begin(self, project: str, reading: Coroutine[Any, Any, int]) -> None:
+        with on_behalf_of(project):
+            self._reading[project] = asyncio.create_task(self._read(project, reading), name=f"inbox {project}")
+
+    async def _read(self, project: str, reading: Coroutine[Any, Any, int]) -> None:
         count = 0
-        for project, oldest in await self._store.read(inbox.waiting_by_project):
-            is_own = claims.is_own(project)
-            if not is_own and oldest > late:
-                continue
-            async with claims.reading(project) as may_read:
-                if may_read:
-                    # the CRM's own webhooks and the timers want the account
-                    kinds = () if is_own else ("crm", "due")
-                    rows = await self._store.read(
-                        lambda conn, project=project, kinds=kinds: inbox.unread(  # type: ignore[misc]
-                            conn, limit=self.BATCH, project=project, but_not=kinds
-                        )
-                    )
-                    count += await self._read_rows(rows)
-        return count
+        try:
+            count = await reading
+        except Exception:  # noqa: BLE001 - logged there
+            self._broke()
+        finally:
+            del self._reading[project]
+        if count:
+            # meanwhile more may have come
+            self.wake()
+
+    def _broke(self) -> None:
+        # the disk is full, or the like: nothing is lost, the rows are read as soon as they can be marked
+        log.exception("the inbox cannot be read", extra={"action": "inbox.broken"})
+
+    async def _read_claimed(self, claims: Claims, project: str, *, is_own: bool) -> int:
+        """Of several workers each reads what it may; how many rows there were."""
+        async with claims.reading(project) as may_read:
+            if not may_read:
+                return 0
+            # the CRM's own webhooks and the timers want the account
+            kinds: tuple[InboxKind, ...] = () if is_own else ("crm", "due")
+            rows = await self._store.read(
+                lambda conn: inbox.unread(conn, limit=self.SHARE, project=project, but_not=kinds)
+            )
+            return await self._read_rows(rows)
 
     async def _read_rows(self, rows: Sequence[Received]) -> int:
-        if rows:
-            # their order is kept: the writer takes them as they were given, and shares one commit among them
-            await asyncio.gather(*(self._read_one(row) for row in rows))
+        # their order is kept: the writer takes them as they were given, and shares one commit among them
+        await asyncio.gather(*(self._read_one(row) for row in rows))
         return len(rows)
 
     async def _read_one(self, row: Received) -> None:

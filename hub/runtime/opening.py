@@ -86,7 +86,8 @@ def names_of(connection: LiveConnection) -> Names:
 
 def _pacer(services: Services, pace: Pace, sink: str, project: str, connection: str) -> Pacer:
     """The one pacer of the scope: whoever asks this account from this process shares it."""
-    key = (sink, project, connection) if pace.scope == "account" else (sink,)
+    shared = (sink, pace.shared_by) if pace.shared_by else (sink,)
+    key = (sink, project, connection) if pace.scope == "account" else shared
     known = services.pacers.get(key)
     if known is None or known.pace != pace:
         known = services.pacers[key] = Pacer(pace, services.clock, scope="/".join(key), shared=services.shared_pace)

@@ -3,21 +3,21 @@
 The limit is a sliding window, not a bucket: a bucket of 6 would let 12 requests out within one second. The vendor
 counts when a request arrives, which is some time between its beginning and its answer: a new connection has to be
 made first, a warm one has not. So a request holds its place until `Pace.per` after its answer, and no jitter can bring
-more than `Pace.requests` into one window. Who waits is served by class, then by age. A pause (after a 429) stops the
+more than `Pace.requests` into one window. Who waits is served by class, then the project that asked least of late,
+then by age. A pause (after a 429) stops the
 whole scope.
 """
 
 from __future__ import annotations
 
 import asyncio
-import heapq
 import itertools
 import math
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import IntEnum
 from typing import Any, Protocol
@@ -26,6 +26,7 @@ import httpx
 
 from hub.clock import Clock, SystemClock
 from hub.ports import Pace
+from hub.store.turns import OWN, Shares, whose
 
 __all__ = ["Cost", "PacedTransport", "Pacer", "Place", "SharedPace", "Urgency", "counted", "urgency"]
 
@@ -104,11 +105,13 @@ class SharedPace(Protocol):
         """Nobody gets a place for so long."""
 
 
-@dataclass(order=True, slots=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class _Turn:
     urgency: int
     number: int
-    granted: asyncio.Future[Place] = field(compare=False)
+    #: the project that asks; where several share one limit they take turns (H8)
+    owner: str
+    granted: asyncio.Future[Place]
 
 
 class Pacer:
@@ -129,6 +132,8 @@ class Pacer:
         #: those that are not free, at most `Pace.requests`
         self._places: list[Place] = []
         self._waiting: list[_Turn] = []
+        #: how much of the limit each project has used of late
+        self._shares = Shares(clock.monotonic)
         self._numbers = itertools.count()
         # a process that died just now may have used up the window
         self._paused_until = started + self._window if isinstance(clock, SystemClock) else 0.0
@@ -142,8 +147,10 @@ class Pacer:
     async def acquire(self) -> Place:
         """Wait for this request's turn. Unless it is told by `sent`, its place is free again after one window."""
         loop = asyncio.get_running_loop()
-        turn = _Turn(_urgency.get(), next(self._numbers), loop.create_future())
-        heapq.heappush(self._waiting, turn)
+        turn = _Turn(
+            urgency=_urgency.get(), number=next(self._numbers), owner=whose() or OWN, granted=loop.create_future()
+        )
+        self._waiting.append(turn)
         self._serve()
         place = await turn.granted
         if self._shared is not None:
@@ -216,7 +223,15 @@ class Pacer:
         now = self._clock.monotonic()
         if self._paused_until > now:
             return 0
-        ahead = sum(1 for turn in self._waiting if not turn.granted.cancelled() and turn.urgency <= how)
+        own = whose() or OWN
+        used = self._shares.used(own)
+        ahead = sum(
+            1
+            for turn in self._waiting
+            if not turn.granted.cancelled()
+            and turn.urgency <= how
+            and (turn.urgency < how or turn.owner == own or self._shares.used(turn.owner) <= used)
+        )
         room = self._free(now) - ahead
         return max(room, 1 if self.waiting and not ahead else 0)
 
@@ -257,10 +272,8 @@ class Pacer:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._waiting = [turn for turn in self._waiting if not turn.granted.cancelled()]
         while self._waiting:
-            if self._waiting[0].granted.cancelled():
-                heapq.heappop(self._waiting)
-                continue
             now = self._clock.monotonic()
             start = self._next_start(now)
             if start == math.inf:
@@ -268,7 +281,9 @@ class Pacer:
             if start > now:
                 self._timer = asyncio.get_running_loop().call_later(start - now, self._serve)
                 return
-            turn = heapq.heappop(self._waiting)
+            turn = min(self._waiting, key=lambda turn: (turn.urgency, self._shares.used(turn.owner), turn.number))
+            self._waiting.remove(turn)
+            self._shares.charge(turn.owner, 1)
             place = Place(now + self._window)
             self._places.append(place)
             self.granted += 1

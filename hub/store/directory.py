@@ -6,12 +6,10 @@ webhooks and our own writes, in any order, and can be rebuilt at any time.
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +26,8 @@ from hub.store.directory_fold import fold_records, fold_told, keys_asked, keys_o
 from hub.store.directory_holders import Whose, find_holders
 from hub.store.holdings import Holdings
 from hub.store.schema import microseconds, moment
+from hub.store.turns import Shares
+from hub.store.turns_pool import TurnsPool
 
 __all__ = ["AS_OF", "Directory", "Row"]
 
@@ -95,11 +95,12 @@ class Directory:
     that writes, so the loop uses `fold_async`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, shares: Shares | None = None) -> None:
         self._path = path
         self._writer: sqlite3.Connection | None = None
         self._write_lock = threading.Lock()
-        self._pool: ThreadPoolExecutor | None = None
+        self._shares = shares
+        self._pool: TurnsPool | None = None
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
         self._accounts: dict[tuple[str, str], int] = {}
@@ -114,12 +115,12 @@ class Directory:
     def open(self) -> None:
         """Open the file, or make it."""
         self._writer = connect(self._path)
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="hub-directory")
+        self._pool = TurnsPool(self._shares, lambda fn: fn(None), threads=1)
 
     def close(self) -> None:
         """Finish what was begun and release everything; may be called twice."""
         if self._pool is not None:
-            self._pool.shutdown(wait=True)
+            self._pool.close()
             self._pool = None
         for driver in (*self._readers, self._writer):
             if driver is not None:
@@ -192,10 +193,9 @@ class Directory:
         *,
         marks: Mapping[str, str] | None = None,
     ) -> None:
-        """`fold` in the directory's own thread, in the order of the calls."""
-        await asyncio.get_running_loop().run_in_executor(
-            self._pool, lambda: self.fold(project, connection, changes, seen_at, marks=marks)
-        )
+        """`fold` in the directory's own thread, in the order of the project's calls."""
+        assert self._pool is not None
+        await self._pool.run(project, lambda _: self.fold(project, connection, changes, seen_at, marks=marks))
 
     def set_mark(self, project: str, connection: str, name: str, value: str) -> None:
         """Remember ``value`` with the directory's own content: it is gone when the file is."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import queue
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -26,8 +25,11 @@ from sqlalchemy import URL, Connection, Engine, event, make_url
 from hub.clock import Clock, SystemClock
 from hub.errors import ConfigurationError
 from hub.store import locks, migrations
-from hub.store.pending import PendingWrite, settle
+from hub.store.group import GroupWriter
+from hub.store.pending import PendingWrite
 from hub.store.tenure import Tenure
+from hub.store.turns import OneAtATime, Shares, whose
+from hub.store.turns_pool import TurnsPool
 
 if TYPE_CHECKING:
     from hub.store.postgres import Postgres
@@ -38,8 +40,6 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-#: how many functions may share a commit: bounds how long the first of them waits for the last
-GROUP_LIMIT = 256
 #: milliseconds that a connection waits for another process's write
 BUSY_TIMEOUT = 15_000
 
@@ -92,7 +92,12 @@ class Store:
         #: makes the tables; the hub's own unless the file is another one (`hub.store.spool`)
         self._prepare = prepare
         self._local = threading.local()
-        self._jobs: queue.SimpleQueue[PendingWrite | None] = queue.SimpleQueue()
+        #: what each project's background work has used of this process (H8)
+        self.shares = Shares(self._clock.monotonic)
+        #: on SQLite all of it happens in this process
+        self._core = OneAtATime(self.shares) if self.is_sqlite else None
+        self._group = GroupWriter(self.shares, self._core)
+        self._turns: TurnsPool | None = None
         self._writer: threading.Thread | None = None
         self._write_engine: Engine | None = None
         self._read_engine: Engine | None = None
@@ -115,14 +120,16 @@ class Store:
 
     def open(self) -> None:
         """Connect, bring the tables up to date, start the writer. Raises what the driver raises."""
-        threads = self._readers_wanted
+        # one core reads SQLite, so that two reads of one project help nobody; over a network they do
+        threads, each = self._readers_wanted, 1
         if self.is_sqlite:
             self._open_sqlite()
         else:
-            threads = self._readers_wanted * 2
+            threads, each = self._readers_wanted * 2, self._readers_wanted
             self._postgres = _connect(self.url, threads)
             self._postgres.write(self._migrate)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="hub-store")
+        self._turns = TurnsPool(self.shares, self.read_now, threads=threads, each=each, core=self._core)
 
     def _migrate(self, conn: Connection) -> None:
         if migrations.is_current(conn):
@@ -145,12 +152,15 @@ class Store:
     def close(self) -> None:
         """Finish what was queued, then release everything; may be called twice."""
         if self._writer is not None:
-            self._jobs.put(None)
+            self._group.close()
             self._writer.join()
             self._writer = None
         if self._pool is not None:
             self._pool.shutdown(wait=True)
             self._pool = None
+        if self._turns is not None:
+            self._turns.close()
+            self._turns = None
         with self._guard:
             for conn in self._reader_connections:
                 conn.close()
@@ -185,7 +195,7 @@ class Store:
             return await loop.run_in_executor(self._opened(), self._write_in_thread, fn)
         self._opened()
         future: asyncio.Future[T] = loop.create_future()
-        self._jobs.put(PendingWrite(fn, loop, future))
+        self._group.put(PendingWrite(fn, loop, future, owner=whose()))
         return await future
 
     def write_now(self, fn: Callable[[Connection], T]) -> T:
@@ -196,7 +206,7 @@ class Store:
         if not self.is_sqlite:
             return self._write_in_thread(fn)
         future: Future[T] = Future()
-        self._jobs.put(PendingWrite(fn, None, future))
+        self._group.put(PendingWrite(fn, None, future, owner=whose()))
         return future.result()
 
     def _write_in_thread(self, fn: Callable[[Connection], T]) -> T:
@@ -220,29 +230,19 @@ class Store:
             opened.set_exception(error)
             return
         opened.set_result(None)
-        is_running = True
-        while is_running:
-            group: list[PendingWrite] = []
-            job = self._jobs.get()
-            while job is not None:
-                group.append(job)
-                if len(group) == GROUP_LIMIT:
-                    break
-                try:
-                    job = self._jobs.get_nowait()
-                except queue.Empty:
-                    break
-            is_running = job is not None
-            if group:
-                _run_group(conn, driver, group)
-                settle(group)
-                group.clear()
+        self._group.run(conn, driver)
         conn.close()
 
     # --- reading ------------------------------------------------------------------------------------------------
 
     async def read(self, fn: Callable[[Connection], T]) -> T:
-        """What ``fn`` reads from one consistent state, in a thread; a write in ``fn`` raises."""
+        """What ``fn`` reads from one consistent state, in a thread; a write in ``fn`` raises.
+
+        Of background work (`hub.store.turns`) one read of each project runs at a time, and none before a request's.
+        """
+        owner = whose()
+        if owner is not None and self._turns is not None:
+            return await self._turns.run(owner, fn)
         return await asyncio.get_running_loop().run_in_executor(self._opened(), self.read_now, fn)
 
     def read_now(self, fn: Callable[[Connection], T]) -> T:
@@ -337,46 +337,3 @@ def _sqlite_engine(url: URL, pragmas: tuple[str, ...]) -> Engine:
             driver.execute(pragma).close()
 
     return engine
-
-
-def _run_group(conn: Connection, driver: sqlite3.Connection, group: list[PendingWrite]) -> None:
-    """Run all of ``group`` in one transaction; each one's result or error is left in it."""
-    is_alone = len(group) == 1
-    kept: list[PendingWrite] = []
-    try:
-        driver.execute("BEGIN IMMEDIATE")
-        for job in group:
-            if not is_alone:
-                driver.execute("SAVEPOINT one")
-            try:
-                job.result = job.run(conn)
-            except BaseException as error:  # noqa: BLE001 — it belongs to whoever asked for this write
-                job.error = error
-                if not driver.in_transaction:
-                    # a full disk and the like end the whole transaction: what the neighbours wrote is gone too
-                    _fail(kept, error)
-                    kept.clear()
-                    driver.execute("BEGIN IMMEDIATE")
-                    is_alone = False
-                elif is_alone:
-                    driver.execute("ROLLBACK")
-                    return
-                else:
-                    driver.execute("ROLLBACK TO one")
-                    driver.execute("RELEASE one")
-            else:
-                kept.append(job)
-                if not is_alone:
-                    driver.execute("RELEASE one")
-        driver.execute("COMMIT")
-    except BaseException as error:  # noqa: BLE001 — nothing was committed; everybody hears of it
-        log.error("a commit failed: %s", error, extra={"action": "store.commit_failed"})
-        _fail(group, error)
-        if driver.in_transaction:
-            driver.execute("ROLLBACK")
-
-
-def _fail(group: list[PendingWrite], error: BaseException) -> None:
-    for job in group:
-        if job.error is None:
-            job.error = error

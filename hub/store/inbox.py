@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -29,7 +29,7 @@ __all__ = [
     "list_received",
     "mark",
     "unread",
-    "unread_in_turn",
+    "unread_by_project",
     "waiting_by_project",
 ]
 
@@ -171,17 +171,13 @@ _OLDEST_OF = (
 )
 
 
-def unread_in_turn(conn: Connection, *, limit: int, share: int) -> list[Received]:
-    """The oldest unread rows: of one project alone ``limit``, of several at most ``share`` each (H8).
-
-    So whoever has little waits for a share of the others', not for all that a flood has brought before.
-    """
-    owners = [row[0] for row in _OWNERS.rows(conn)]
-    most = limit if len(owners) < 2 else share
-    found = [
-        _received(row) for owner in owners for row in conn.execute(_OLDEST_OF, {"of_project": owner, "most": most})
-    ]
-    return sorted(found, key=lambda row: row.id)
+def unread_by_project(conn: Connection, *, share: int, but_not: Collection[str] = ()) -> dict[str, list[Received]]:
+    """The oldest ``share`` unread rows of each project, in the order in which they came; ``but_not`` of these."""
+    owners = [row[0] for row in _OWNERS.rows(conn) if row[0] not in but_not]
+    return {
+        owner: [_received(row) for row in conn.execute(_OLDEST_OF, {"of_project": owner, "most": share})]
+        for owner in owners
+    }
 
 
 _WAITING = Prepared(

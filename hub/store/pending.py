@@ -25,6 +25,8 @@ class PendingWrite:
     future: asyncio.Future[Any] | Future[Any]
     result: Any = None
     error: BaseException | None = None
+    #: for which project it is done in its turn; None where somebody waits who is answered at once (H8)
+    owner: str | None = None
     #: how often it was run, where a conflict with another process is tried again
     tries: int = 0
 

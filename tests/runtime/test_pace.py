@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.clock import SystemClock
+from hub.clock import FakeClock, SystemClock
 from hub.ports import Pace
 from hub.runtime.pace import PacedTransport, Pacer, Urgency, counted, urgency
+from hub.store.turns import on_behalf_of
 
 
 class LoopClock:
@@ -269,3 +270,31 @@ def test_no_more_are_on_their_way_than_the_vendor_takes_at_once(
     finally:
         loop.close()
     assert most <= limit
+
+
+async def test_of_projects_that_share_a_limit_the_one_that_asked_least_is_next() -> None:
+    """H8: one project has fifty requests waiting; another's one goes out with the next place, not after them."""
+    clock = FakeClock(datetime(2026, 3, 2, tzinfo=UTC))
+    pacer, order = Pacer(Pace(requests=2), clock), list[str]()
+
+    async def ask(project: str) -> None:
+        with on_behalf_of(project):
+            await pacer.acquire()
+        order.append(project)
+
+    flood = [asyncio.create_task(ask("flood")) for _ in range(50)]
+    await asyncio.sleep(0)
+    with on_behalf_of("shop"):
+        # the flood's requests are no reason not to ask
+        assert pacer.room_for(Urgency.RECORD) == 1
+    shop = asyncio.create_task(ask("shop"))
+    await asyncio.sleep(0)
+    assert order == ["flood", "flood"]
+    clock.advance(timedelta(seconds=1.1))
+    pacer._serve()
+    await shop
+    await asyncio.sleep(0)
+    assert sorted(order) == ["flood", "flood", "flood", "shop"]
+    for task in flood:
+        task.cancel()
+    await asyncio.gather(*flood, return_exceptions=True)

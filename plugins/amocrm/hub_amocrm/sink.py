@@ -52,8 +52,13 @@ class AmoCrmSink:
         return SinkCapabilities(
             actions=ACTIONS,
             batch_sizes=sizes,
+            # a long-lived token is a private integration's, which this account alone has
             pace=Pace(
-                requests=own.requests_per_second, per=timedelta(seconds=1), scope="integration", source=_PACE_SOURCE
+                requests=own.requests_per_second,
+                per=timedelta(seconds=1),
+                scope="integration",
+                shared_by=own.address if own.long_lived_token.get_secret_value() else own.client_id,
+                source=_PACE_SOURCE,
             ),
             has_combined_create=True,
             has_companies=True,

@@ -1,0 +1,143 @@
+"""The gate before the event loop: background work passes it one short slice at a time (H8, DESIGN 11).
+
+One loop answers the telephony and the browsers, and does all that follows. What follows may be far more than the core
+can do, so everything between two awaits of a background coroutine is a slice that needs leave: one slice in a pass of
+the loop, then the loop looks at its sockets and answers whoever asks, then the slice of the project that used the
+processor least of late. Requests pass no gate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, Generic, TypeVar
+
+from hub.store.turns import OWN, Shares, Turns, whose
+
+__all__ = ["Gate"]
+
+T = TypeVar("T")
+
+
+class _Leave(asyncio.Future[None]):
+    """One slice that waits for its turn."""
+
+    owner: str
+
+
+class Gate:
+    """One per event loop. ``processor_time`` tells seconds that the calling thread has used."""
+
+    #: slices together may take so much of one pass of the loop, in seconds: then whoever asks something is answered
+    PASS = 0.0005
+    #: then so many passes are theirs alone: to be let in, to be read, to be answered
+    GAP = 3
+
+    def __init__(self, shares: Shares, *, processor_time: Callable[[], float] = time.thread_time) -> None:
+        self._shares, self.processor_time = shares, processor_time
+        self._waiting: Turns[_Leave] = Turns(lambda leave: leave.owner, shares)
+        #: what slices have taken of this pass; more than `PASS` while nobody may go on in it
+        self._taken = 0.0
+        #: whether somebody has leave and has not begun yet
+        self._is_given = False
+        self._is_pass_counted = False
+        #: passes that belong to requests before the next slice
+        self._gap = 0
+
+    def make_task(self, loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asyncio.Task[Any]:
+        """For `asyncio.AbstractEventLoop.set_task_factory`: whatever is begun in the background passes the gate."""
+        if whose() is not None and asyncio.iscoroutine(work):
+            work = self._pass(work)
+        return asyncio.Task(work, loop=loop, **options)
+
+    async def _pass(self, work: Coroutine[Any, Any, T]) -> T:
+        return await _Sliced(self, work)
+
+    # --- of one slice -------------------------------------------------------------------------------------------
+
+    def is_open(self) -> bool:
+        """Whether a slice may begin at once."""
+        return not self._is_given and not self._waiting and self._taken < self.PASS
+
+    async def leave(self, owner: str) -> None:
+        """Wait for ``owner``'s turn."""
+        loop = asyncio.get_running_loop()
+        leave = _Leave(loop=loop)
+        leave.owner = owner
+        self._waiting.append(leave)
+        self._count_pass(loop)
+        try:
+            await leave
+        finally:
+            if leave.done() and not leave.cancelled():
+                self._is_given = False
+            elif leave in self._waiting:
+                self._waiting.remove(leave)
+
+    def ended(self, owner: str, seconds: float) -> None:
+        """A slice of ``owner`` has taken ``seconds``."""
+        self._shares.charge(owner, seconds)
+        self._taken += seconds
+        self._gap = self.GAP
+        self._count_pass(asyncio.get_running_loop())
+
+    # --- of one pass --------------------------------------------------------------------------------------------
+
+    def _count_pass(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._is_pass_counted:
+            self._is_pass_counted = True
+            loop.call_soon(self._begin_pass, loop)
+
+    def _begin_pass(self, loop: asyncio.AbstractEventLoop) -> None:
+        """The loop has looked at its sockets since the last one: the next in turn may go on."""
+        self._is_pass_counted = False
+        if self._gap and self._taken >= self.PASS:
+            self._gap -= 1
+            self._count_pass(loop)
+            return
+        self._taken = 0.0
+        while self._waiting and not self._is_given:
+            leave = self._waiting.popleft()
+            if not leave.done():
+                self._is_given = True
+                leave.set_result(None)
+        if self._waiting:
+            self._count_pass(loop)
+
+
+class _Sliced(Generic[T]):
+    """Drives a coroutine as its task would, but asks the gate before each slice, for whom it works then."""
+
+    def __init__(self, gate: Gate, work: Coroutine[Any, Any, T]) -> None:
+        self._gate, self._work = gate, work
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        gate, work = self._gate, self._work
+        error: BaseException | None = None
+        try:
+            while True:
+                owner = whose() or OWN
+                # who is cancelled ends at once
+                if not isinstance(error, asyncio.CancelledError) and not gate.is_open():
+                    try:
+                        yield from gate.leave(owner).__await__()
+                    except asyncio.CancelledError as cancelled:
+                        error = cancelled
+                began = gate.processor_time()
+                try:
+                    awaited = work.send(None) if error is None else work.throw(error)
+                except StopIteration as ended:
+                    result: T = ended.value
+                    return result
+                finally:
+                    gate.ended(owner, gate.processor_time() - began)
+                error = None
+                try:
+                    yield awaited
+                except GeneratorExit:
+                    raise
+                except BaseException as raised:  # noqa: BLE001 - it is the coroutine's own
+                    error = raised
+        finally:
+            work.close()

@@ -1,0 +1,144 @@
+"""SQLite's one writer: what waits shares a transaction and one commit, so that an fsync is paid once for many (H3).
+
+Whatever a request waits for goes first. Of the background each group takes only as much as about one more fsync
+costs, in the projects' turns: so no webhook and no quiet project waits for all that a flood has brought (H8).
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import sqlite3
+import time
+from collections import deque
+from contextlib import AbstractContextManager, nullcontext
+
+from sqlalchemy import Connection
+
+from hub.store.pending import PendingWrite, settle
+from hub.store.turns import OWN, OneAtATime, Shares, Turns
+
+__all__ = ["GroupWriter"]
+
+log = logging.getLogger(__name__)
+
+
+class GroupWriter:
+    """Runs and commits what others `put`, on the thread that calls `run`."""
+
+    #: how many functions may share a commit: bounds how long the first of them waits for the last
+    LIMIT = 256
+    #: seconds of background work that share a commit: as many as the last commit took, within these bounds
+    SHORTEST, LONGEST = 0.002, 0.02
+
+    def __init__(self, shares: Shares, core: OneAtATime | None = None) -> None:
+        self._shares, self._core = shares, core
+        #: from any thread; None = close when everything is done
+        self._arrived: queue.SimpleQueue[PendingWrite | None] = queue.SimpleQueue()
+        self._requested: deque[PendingWrite] = deque()
+        self._background: Turns[PendingWrite] = Turns(lambda job: job.owner or OWN, shares)
+        self._is_closing = False
+        self._commit_took = self.SHORTEST
+
+    def put(self, job: PendingWrite) -> None:
+        """Let ``job`` be run and committed soon."""
+        self._arrived.put(job)
+
+    def close(self) -> None:
+        """Let `run` return when everything before is done."""
+        self._arrived.put(None)
+
+    def run(self, conn: Connection, driver: sqlite3.Connection) -> None:
+        """Write until closed."""
+        while self._collect(is_patient=True):
+            group: list[PendingWrite] = []
+            self._write(conn, driver, group)
+            settle(group)
+
+    def _turn(self, job: PendingWrite) -> AbstractContextManager[None]:
+        """What background work waits for, beside the readers'."""
+        return nullcontext() if self._core is None or job.owner is None else self._core.turn(job.owner)
+
+    def _collect(self, *, is_patient: bool = False) -> bool:
+        """Sort what has come; ``is_patient`` waits for something. False if nothing waits and nothing more will come."""
+        while True:
+            has_some = bool(self._requested or self._background)
+            try:
+                job = self._arrived.get(block=is_patient and not has_some and not self._is_closing)
+            except queue.Empty:
+                return has_some
+            if job is None:
+                self._is_closing = True
+            elif job.owner is None:
+                self._requested.append(job)
+            else:
+                self._background.append(job)
+
+    def _write(self, conn: Connection, driver: sqlite3.Connection, group: list[PendingWrite]) -> None:
+        """One transaction; each one's result or error is left in its job, and all of them in ``group``."""
+        kept: list[PendingWrite] = []
+        began = time.monotonic()
+        until = began + min(self.LONGEST, max(self.SHORTEST, self._commit_took))
+        # nobody has heard of these yet, so all that stood here before goes
+        first = len(self._requested)
+        has_background = is_late = False
+        job: PendingWrite | None = (self._requested or self._background).popleft()
+        is_alone = not (self._requested or self._background)
+        try:
+            driver.execute("BEGIN IMMEDIATE")
+            while job is not None:
+                group.append(job)
+                if not is_alone:
+                    driver.execute("SAVEPOINT one")
+                used = time.thread_time()
+                try:
+                    with self._turn(job):
+                        job.result = job.run(conn)
+                except BaseException as error:  # noqa: BLE001 — it belongs to whoever asked for this write
+                    job.error = error
+                    if not driver.in_transaction:
+                        # a full disk and the like end the whole transaction: what the neighbours wrote is gone too
+                        _fail(kept, error)
+                        kept.clear()
+                        driver.execute("BEGIN IMMEDIATE")
+                        is_alone = False
+                    elif is_alone:
+                        driver.execute("ROLLBACK")
+                        return
+                    else:
+                        driver.execute("ROLLBACK TO one")
+                        driver.execute("RELEASE one")
+                else:
+                    kept.append(job)
+                    if not is_alone:
+                        driver.execute("RELEASE one")
+                if job.owner is not None:
+                    self._shares.charge(job.owner, time.thread_time() - used)
+                    has_background = True
+                elif has_background:
+                    # somebody waits for an answer: what came before them is enough for this commit
+                    is_late = True
+                job = None
+                if is_alone:
+                    break
+                self._collect()
+                has_time = time.monotonic() < until and len(group) < self.LIMIT
+                if self._requested and (has_time or len(group) < min(first, self.LIMIT)):
+                    job = self._requested.popleft()
+                elif self._background and not is_late and (has_time or not has_background):
+                    # however many ask, each commit takes along something of what nobody waits for
+                    job = self._background.popleft()
+            ran = time.monotonic()
+            driver.execute("COMMIT")
+            self._commit_took = time.monotonic() - ran
+        except BaseException as error:  # noqa: BLE001 — nothing was committed; everybody hears of it
+            log.error("a commit failed: %s", error, extra={"action": "store.commit_failed"})
+            _fail(group, error)
+            if driver.in_transaction:
+                driver.execute("ROLLBACK")
+
+
+def _fail(group: list[PendingWrite], error: BaseException) -> None:
+    for job in group:
+        if job.error is None:
+            job.error = error

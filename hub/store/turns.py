@@ -1,0 +1,168 @@
+"""Whose turn it is: background work is done for the project that used the processor least of late (H8).
+
+One process has one core's worth of Python, and everything that is done for any project uses it: the event loop, the
+thread that writes, the threads that read. So all of them charge what they used to one account, `Shares`, and take
+from what waits, `Turns`, the work of whoever used least. A project with one call goes right behind the slice that is
+under way, however many calls of another one came before.
+
+What a person or the telephony waits for is done for nobody in particular and waits for no turn; only what runs inside
+`on_behalf_of` does.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Hashable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Generic, TypeVar
+
+__all__ = ["OWN", "OneAtATime", "Shares", "Turns", "on_behalf_of", "whose"]
+
+T = TypeVar("T", bound=Hashable)
+
+#: for whom the hub works when it works for no project: its sweeps, its scheduled jobs
+OWN = ""
+
+_whose: ContextVar[str | None] = ContextVar("whose", default=None)
+
+
+def whose() -> str | None:
+    """For which project the running code works; None while a request is answered, which waits for no turn."""
+    return _whose.get()
+
+
+@contextmanager
+def on_behalf_of(owner: str | None) -> Iterator[None]:
+    """What runs inside is background work for the project ``owner``, and so are the tasks that it starts.
+
+    None: somebody watches it; it waits for no turn.
+    """
+    token = _whose.set(owner)
+    try:
+        yield
+    finally:
+        _whose.reset(token)
+
+
+class Shares:
+    """How much processor time each project has used of late; what is long ago counts less and less."""
+
+    #: after so many seconds half as much counts
+    HALF_LIFE = 1.0
+    #: in half-lives: how far the weights may grow before all are written down again
+    _FURTHEST = 200
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._epoch = monotonic()
+        #: seconds, each weighted by when it was used: the later the more, so that nothing has to fade by itself
+        self._used: dict[str, float] = {}
+        self._guard = threading.Lock()
+
+    def charge(self, owner: str, seconds: float) -> None:
+        """``owner`` has used ``seconds`` of processor time; from any thread."""
+        with self._guard:
+            age = (self._monotonic() - self._epoch) / self.HALF_LIFE
+            if age > self._FURTHEST:
+                # what is left of the old ones is less than a float can tell from nothing
+                self._used = {one: used for one, was in self._used.items() if (used := was * 2.0**-age) > 1e-9}
+                self._epoch, age = self._epoch + age * self.HALF_LIFE, 0.0
+            self._used[owner] = self._used.get(owner, 0.0) + seconds * 2**age
+
+    def used(self, owner: str) -> float:
+        """What ``owner`` has used, in a unit that only compares projects with each other."""
+        return self._used.get(owner, 0.0)
+
+
+class OneAtATime:
+    """Lets one thread at a time do background work: they share one core, and would only take it from each other.
+
+    Who waits is let in by what their projects used of late. Whoever answers requests asks for no leave, and finds at
+    most one other thread that wants the interpreter.
+    """
+
+    def __init__(self, shares: Shares) -> None:
+        self._guard = threading.Lock()
+        self._is_taken = False
+        self._waiting: Turns[_Ticket] = Turns(lambda ticket: ticket.owner, shares)
+
+    @contextmanager
+    def turn(self, owner: str) -> Iterator[None]:
+        """Wait for ``owner``'s turn, and have it for as long as the block takes."""
+        with self._guard:
+            ticket = _Ticket(owner) if self._is_taken else None
+            if ticket is not None:
+                self._waiting.append(ticket)
+            self._is_taken = True
+        if ticket is not None:
+            ticket.called.acquire()
+        try:
+            yield
+        finally:
+            with self._guard:
+                if self._waiting:
+                    self._waiting.popleft().called.release()
+                else:
+                    self._is_taken = False
+
+
+class _Ticket:
+    __slots__ = ("called", "owner")
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        self.called = threading.Lock()
+        self.called.acquire()
+
+
+class Turns(Generic[T]):
+    """A queue out of which comes the work of who used least; what belongs to one keeps its order.
+
+    Who used the same, or where no ``shares`` are kept, takes turns. Not for several threads at once.
+    """
+
+    def __init__(self, whose: Callable[[T], str], shares: Shares | None = None) -> None:
+        self._whose, self._shares = whose, shares
+        #: by owner, in the order of their turns; nobody is here without anything that waits
+        self._waiting: OrderedDict[str, OrderedDict[T, None]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def __contains__(self, item: T) -> bool:
+        return item in self._waiting.get(self._whose(item), ())
+
+    @property
+    def owners(self) -> frozenset[str]:
+        """Of whom something waits."""
+        return frozenset(self._waiting)
+
+    def append(self, item: T) -> None:
+        """Put ``item`` behind its owner's others; one that waits already stays where it is."""
+        self._waiting.setdefault(self._whose(item), OrderedDict())[item] = None
+
+    def popleft(self, *, but_not: Collection[str] = ()) -> T:
+        """Take the first of whose turn it is, ``but_not`` of these. Raises KeyError if nothing waits."""
+        owners = [owner for owner in self._waiting if owner not in but_not] if but_not else self._waiting
+        if not owners:
+            raise KeyError("nothing waits")
+        # of equals the one that waits longest for its turn
+        owner = next(iter(owners)) if self._shares is None else min(owners, key=self._shares.used)
+        items = self._waiting.pop(owner)
+        item, _ = items.popitem(last=False)
+        if items:
+            self._waiting[owner] = items
+        return item
+
+    def remove(self, item: T) -> None:
+        """Take ``item`` out of its turn. Raises KeyError if it does not wait."""
+        owner = self._whose(item)
+        items = self._waiting[owner]
+        del items[item]
+        if not items:
+            del self._waiting[owner]

@@ -1,0 +1,207 @@
+"""Background work passes the event loop slice by slice, in the projects' turns, and after every request (H8)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hub.engine.gate import Gate
+from hub.store.turns import OWN, Shares, on_behalf_of, whose
+
+
+class Ticking:
+    """Processor time that passes only when a slice says so."""
+
+    def __init__(self) -> None:
+        self.spent = 0.0
+
+    def __call__(self) -> float:
+        return self.spent
+
+    def work(self, seconds: float) -> None:
+        self.spent += seconds
+
+
+@contextmanager
+def gated(ticking: Ticking) -> Iterator[Gate]:
+    gate = Gate(Shares(lambda: 0.0), processor_time=ticking)
+    loop = asyncio.get_running_loop()
+    loop.set_task_factory(gate.make_task)
+    try:
+        yield gate
+    finally:
+        loop.set_task_factory(None)
+
+
+async def test_who_comes_with_one_call_goes_behind_the_slice_under_way_and_not_behind_the_flood() -> None:
+    ticking, done = Ticking(), list[str]()
+
+    async def call(project: str) -> None:
+        for _ in range(3):
+            ticking.work(0.002)
+            await asyncio.sleep(0)
+        done.append(project)
+
+    with gated(ticking):
+        with on_behalf_of("flood"):
+            flood = [asyncio.create_task(call("flood")) for _ in range(300)]
+        while ticking.spent < 0.1:  # noqa: ASYNC110 - the loop turns, that is all
+            await asyncio.sleep(0)
+        before = len(done)
+        began = ticking.spent
+        with on_behalf_of("shop"):
+            shop = asyncio.create_task(call("shop"))
+        await shop
+        # its own three slices, and of the flood at most the one that had leave already for each
+        assert ticking.spent - began <= 6 * 0.002 + 1e-9
+        assert len(done) - before <= 4
+        await asyncio.gather(*flood)
+    assert Counter(done) == {"flood": 300, "shop": 1}
+
+
+async def test_a_request_is_answered_between_two_slices_whatever_waits() -> None:
+    ticking, order = Ticking(), list[str]()
+
+    async def slices(number: int) -> None:
+        for _ in range(5):
+            order.append(f"slice {number}")
+            ticking.work(0.001)
+            await asyncio.sleep(0)
+
+    async def request() -> None:
+        for _ in range(3):
+            order.append("request")
+            await asyncio.sleep(0)
+
+    with gated(ticking):
+        with on_behalf_of("flood"):
+            flood = [asyncio.create_task(slices(number)) for number in range(100)]
+        await asyncio.sleep(0)
+        for _ in range(5):
+            began = len(order)
+            await asyncio.create_task(request())
+            met = [one for one in order[began:] if one != "request"]
+            # accepted, read and answered: at most one slice goes before each, though a hundred wait
+            assert len(met) <= 2, order[began:]
+        await asyncio.gather(*flood)
+    assert order.count("request") == 15
+    assert len(order) == 515
+
+
+@given(st.lists(st.sampled_from([0.0007, 0.001, 0.005, 0.012]), min_size=2, max_size=5))
+def test_what_the_core_has_left_is_shared_by_time_and_not_by_number(costs: list[float]) -> None:
+    """Each project's slices cost something else; after any while all have had about as much."""
+    longest = max(costs)
+
+    async def run() -> dict[str, float]:
+        ticking, used = Ticking(), dict.fromkeys((f"p{number}" for number in range(len(costs))), 0.0)
+
+        async def work(project: str, cost: float) -> None:
+            while True:
+                used[project] += cost
+                ticking.work(cost)
+                await asyncio.sleep(0)
+
+        with gated(ticking):
+            tasks = []
+            for number, cost in enumerate(costs):
+                with on_behalf_of(f"p{number}"):
+                    # the more tasks the more slices wait: it must not help
+                    tasks += [asyncio.create_task(work(f"p{number}", cost)) for _ in range(1 + number * 3)]
+            while ticking.spent < 40 * longest:  # noqa: ASYNC110 - the loop turns, that is all
+                await asyncio.sleep(0)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return used
+
+    used = asyncio.run(run())
+    assert all(used.values())
+    # the first ones go before anybody is known to have used anything
+    assert max(used.values()) - min(used.values()) <= 3 * longest + 1e-9, used
+
+
+async def test_answers_errors_and_cancelling_reach_the_work_as_without_a_gate() -> None:
+    ticking, seen = Ticking(), list[str]()
+
+    async def fails() -> None:
+        ticking.work(0.01)
+        await asyncio.sleep(0)
+        raise ValueError("told")
+
+    async def waits() -> str:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+            raise
+        return ""
+
+    async def hurries() -> str:
+        try:
+            async with asyncio.timeout(0.01):
+                await asyncio.Event().wait()
+        except TimeoutError:
+            seen.append("too late")
+        return "done"
+
+    with gated(ticking), on_behalf_of("shop"):
+        busy = [asyncio.create_task(fails()) for _ in range(20)]
+        waiting = asyncio.create_task(waits())
+        hurrying = asyncio.create_task(hurries())
+        results = await asyncio.gather(*busy, return_exceptions=True)
+        assert [str(result) for result in results] == ["told"] * 20
+        assert await hurrying == "done"
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    assert seen == ["too late", "cancelled"]
+
+
+async def test_one_that_is_cancelled_while_it_waits_for_its_turn_keeps_nobody_out() -> None:
+    ticking, done = Ticking(), list[int]()
+
+    async def work(number: int) -> None:
+        ticking.work(0.01)
+        await asyncio.sleep(0)
+        ticking.work(0.01)
+        done.append(number)
+
+    with gated(ticking), on_behalf_of("shop"):
+        tasks = [asyncio.create_task(work(number)) for number in range(30)]
+        for _ in range(9):
+            await asyncio.sleep(0)
+        for task in tasks[::2]:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert set(done) >= set(range(1, 30, 2))
+        done.clear()
+        await asyncio.wait_for(asyncio.create_task(work(99)), 5)
+    assert done == [99]
+
+
+async def test_what_is_begun_on_behalf_of_a_project_is_its_own_and_a_request_is_nobodys() -> None:
+    found: dict[str, str | None] = {}
+
+    async def child(name: str) -> None:
+        await asyncio.sleep(0)
+        found[name] = whose()
+
+    async def parent() -> None:
+        await asyncio.gather(child("inherited"))
+        with on_behalf_of("bank"):
+            await child("changed")
+
+    with gated(Ticking()):
+        await asyncio.create_task(child("request"))
+        with on_behalf_of(OWN):
+            await asyncio.create_task(child("own"))
+        with on_behalf_of("shop"):
+            await asyncio.create_task(parent())
+    assert found == {"request": None, "own": OWN, "inherited": "shop", "changed": "bank"}

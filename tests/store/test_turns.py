@@ -1,0 +1,180 @@
+"""What waits for the store is done in the projects' turns, and after what somebody waits for (H8)."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Connection, text
+
+from hub.clock import FakeClock
+from hub.store.engine import Store, sqlite_url
+from hub.store.group import GroupWriter
+from hub.store.pending import PendingWrite
+from hub.store.turns import OneAtATime, Shares, Turns, on_behalf_of
+from hub.store.turns_pool import TurnsPool
+from tests.store.conftest import NOW
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(sqlite_url(tmp_path / "hub.db"), clock=FakeClock(NOW))
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.floats(0.001, 0.02)), min_size=1, max_size=60))
+def test_whose_turn_it_is_has_used_least(charges: list[tuple[str, float]]) -> None:
+    """Whatever was charged before, the next slice is that of the least, and of a project its oldest."""
+    shares = Shares(lambda: 0.0)
+    waiting: Turns[tuple[str, int]] = Turns(lambda item: item[0], shares)
+    for number, (owner, _) in enumerate(charges):
+        waiting.append((owner, number))
+    for owner, seconds in charges:
+        shares.charge(owner, seconds)
+    while waiting:
+        least = min(shares.used(owner) for owner in waiting.owners)
+        left = sorted(waiting.owners)
+        owner, number = waiting.popleft()
+        assert shares.used(owner) == least
+        assert owner in left
+        shares.charge(owner, 0.005)
+
+
+def test_what_was_used_long_ago_counts_no_more() -> None:
+    """A project that was busy for a minute is a newcomer again after a while, and nothing grows without end."""
+    now = 0.0
+    shares = Shares(lambda: now)
+    for second in range(1, 61):
+        now = float(second)
+        shares.charge("busy", 0.9)
+    now += 1.0
+    shares.charge("shop", 0.9)
+    assert shares.used("busy") < 2 * shares.used("shop")
+    now += 1.0
+    shares.charge("shop", 0.5)
+    assert shares.used("busy") < shares.used("shop")
+    now += 10_000
+    shares.charge("late", 0.001)
+    assert shares.used("late") > shares.used("busy") + shares.used("shop")
+    assert shares.used("late") < 1
+
+
+async def test_who_waits_for_an_answer_goes_first_and_the_quiet_project_next(store: Store) -> None:
+    """500 writes of a flood are queued; a webhook is committed with the next, a shop's write right behind."""
+    order: list[str] = []
+    begun, may_go = threading.Event(), threading.Event()
+
+    def holding(_: Connection) -> None:
+        begun.set()
+        may_go.wait(10)
+
+    def note(word: str, conn: Connection) -> None:
+        conn.execute(text("SELECT 1"))
+        order.append(word)
+
+    with store:
+        with on_behalf_of("flood"):
+            store.shares.charge("flood", 0.1)
+            first = asyncio.create_task(store.write(holding))
+            await asyncio.to_thread(begun.wait, 10)
+            flood = [
+                asyncio.create_task(store.write(lambda conn, number=number: note(f"flood {number}", conn)))  # type: ignore[misc]
+                for number in range(500)
+            ]
+            await asyncio.sleep(0)
+        with on_behalf_of("shop"):
+            shop = asyncio.create_task(store.write(lambda conn: note("shop", conn)))
+            await asyncio.sleep(0)
+        request = asyncio.create_task(store.write(lambda conn: note("request", conn)))
+        await asyncio.sleep(0)
+        may_go.set()
+        await asyncio.gather(first, shop, request, *flood)
+    assert order[:2] == ["request", "shop"] or order[:3] == ["request", "flood 0", "shop"]
+    assert [word for word in order if word.startswith("flood")] == [f"flood {number}" for number in range(500)]
+
+
+async def test_a_flood_of_requests_lets_the_background_go_on(tmp_path: Path) -> None:
+    """However many webhooks come, each commit takes along something of what waits behind them."""
+    order: list[str] = []
+    with Store(sqlite_url(tmp_path / "hub.db")) as store:
+        writer = GroupWriter(Shares(lambda: 0.0))
+        requests = [PendingWrite(lambda _, n=n: order.append(f"request {n}"), None, Future()) for n in range(600)]  # type: ignore[misc]
+        behind = [
+            PendingWrite(lambda _, n=n: order.append(f"behind {n}"), None, Future(), owner="shop")  # type: ignore[misc]
+            for n in range(3)
+        ]
+        for job in (*behind, *requests):
+            writer.put(job)
+        writer.close()
+        assert store._write_engine is not None
+        with store._write_engine.connect() as conn:
+            driver = conn.connection.dbapi_connection
+            writer.run(conn, driver)  # type: ignore[arg-type]
+    assert all(job.future.done() for job in (*requests, *behind))
+    # 600 requests are three commits, and each has one of the others
+    assert order.index("behind 0") < order.index("behind 1") < order.index("behind 2") < len(order)
+    assert order.index("behind 0") <= writer.LIMIT < 600
+
+
+async def test_of_a_project_one_read_runs_at_a_time_and_a_long_one_holds_up_nobody_else() -> None:
+    shares = Shares(lambda: 0.0)
+    pool = TurnsPool(shares, lambda fn: fn(None), threads=3)
+    may_end, running = threading.Event(), []
+
+    def long(_: object) -> str:
+        running.append("flood")
+        may_end.wait(10)
+        return "long"
+
+    try:
+        flood = [asyncio.create_task(pool.run("flood", long)) for _ in range(5)]
+        await asyncio.sleep(0)
+        # the other threads are free for others
+        assert await asyncio.wait_for(pool.run("shop", lambda _: "shop"), 10) == "shop"
+        assert await asyncio.wait_for(pool.run("bank", lambda _: "bank"), 10) == "bank"
+        assert running == ["flood"]
+        may_end.set()
+        assert await asyncio.gather(*flood) == ["long"] * 5
+        with pytest.raises(ZeroDivisionError):
+            await pool.run("shop", lambda _: 1 // 0)
+    finally:
+        may_end.set()
+        await asyncio.to_thread(pool.close)
+    with pytest.raises(RuntimeError):
+        await pool.run("shop", lambda _: "closed")
+
+
+def test_one_thread_at_a_time_works_in_the_background_and_the_quiet_one_is_next() -> None:
+    shares = Shares(lambda: 0.0)
+    shares.charge("flood", 1.0)
+    desk, order, inside = OneAtATime(shares), list[str](), 0
+    begun, may_go = threading.Event(), threading.Event()
+
+    def work(owner: str) -> None:
+        nonlocal inside
+        with desk.turn(owner):
+            inside += 1
+            assert inside == 1
+            order.append(owner)
+            if len(order) == 1:
+                begun.set()
+                may_go.wait(10)
+            inside -= 1
+
+    threads = [threading.Thread(target=work, args=("flood",)) for _ in range(4)]
+    threads[0].start()
+    assert begun.wait(10)
+    for thread in threads[1:]:
+        thread.start()
+    shop = threading.Thread(target=work, args=("shop",))
+    shop.start()
+    while len(desk._waiting) < 4:
+        threading.Event().wait(0.001)
+    may_go.set()
+    for thread in (*threads, shop):
+        thread.join(10)
+    assert order == ["flood", "shop", "flood", "flood", "flood"]
