@@ -6,14 +6,16 @@ from collections.abc import Iterator
 
 import hub_wazzup.sandbox
 import pytest
-from hub_amocrm.sandbox import Sandbox, serve
+from hub_amocrm.sandbox import Sandbox
+
+from tests.end_to_end.short_second import served_in_short_seconds
 
 
 @pytest.fixture
 def amocrm() -> Iterator[tuple[Sandbox, str]]:
-    """A fresh amoCRM sandbox and its address."""
-    with serve(Sandbox()) as (sandbox, address):
-        yield sandbox, address
+    """A fresh amoCRM sandbox, whose seconds are short, and its address."""
+    with served_in_short_seconds() as served:
+        yield served
 
 
 @pytest.fixture

@@ -27,6 +27,8 @@ ANSWERED = {
     "connected_with": "examplecom_oleg",
     "utm_source": "google",
 }
+#: a missed call is decided at once, as far as nothing is to come after it
+QUICK = '\n[timing]\nsettle = "0.1 s"\n'
 
 
 async def test_answered_call_of_a_new_client_becomes_contact_deal_and_task(
@@ -117,7 +119,7 @@ async def test_what_comes_later_is_a_revision_and_doubles_nothing(tmp_path: Path
 
 async def test_missed_call_is_closed_by_the_employees_call_back(tmp_path: Path, amocrm: tuple[Sandbox, str]) -> None:
     """A5, X10: two call-backs at once; reaching the client closes both."""
-    async with world(tmp_path, *amocrm, policy=preset("car-dealer")) as company:
+    async with world(tmp_path, *amocrm, policy=preset("car-dealer") + QUICK) as company:
         await company.webhook("after", MISSED_LEG)
         await company.settled(1)
         opened = [task for task in company.records()["tasks"] if not task["is_completed"]]
@@ -147,7 +149,7 @@ async def test_client_whose_deals_are_all_closed_gets_no_new_one_for_a_missed_ca
     contact = sandbox.person("create_contact", name="Vira", phone="8 050 111 22 44", responsible_user_id=8800103)
     lead = sandbox.person("create_lead", contact_id=contact["id"], name="Earlier", responsible_user_id=8800103)
     sandbox.person("close_lead", id=lead["id"])
-    async with world(tmp_path, *amocrm) as company:
+    async with world(tmp_path, *amocrm, policy=preset("zoho-standard") + QUICK) as company:
         await company.webhook("after", MISSED_LEG)
         await company.settled(1)
         records = company.records()

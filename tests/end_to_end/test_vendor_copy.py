@@ -16,12 +16,18 @@ from hub_wazzup.sandbox import Sandbox as Wazzup
 from hub.core.phone import Phone
 from hub.core.records import Contact, Deal, RecordKind, RecordRef, crm_user
 from hub.ports import Changes
+from hub.runtime.timers import Timers
 from hub.store import events
 from tests.end_to_end.messenger_world import CHATS, MessengerWorld, messenger_world
 from tests.end_to_end.world import CRM, PROJECT, USERS, preset
 
 CLIENT = "380671234567"
 ANNA = crm_user(USERS["anna"])
+
+
+@pytest.fixture(autouse=True)
+def quick_timers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Timers, "EVERY", timedelta(seconds=0.05))
 
 
 def know(company: MessengerWorld, **changes: Any) -> None:

@@ -304,10 +304,10 @@ async def test_a_crm_that_is_down_delays_its_own_calls_only(tmp_path: Path, amoc
             assert other.stats()["violations"] == 0
 
 
-async def test_a_popup_passes_an_import(tmp_path: Path, amocrm: tuple[Sandbox, str]) -> None:
+async def test_a_popup_passes_an_import(tmp_path: Path, unhurried_amocrm: tuple[Sandbox, str]) -> None:
     """X6, DESIGN 4: what rings now does not wait behind what was read for hours."""
     text = policy(('name = "Z1"\n', 'name = "Z1"\nnotify = ["answerer"]\n'))
-    async with office(tmp_path, amocrm, text) as company:
+    async with office(tmp_path, unhurried_amocrm, text) as company:
         http, token = account(company).context.http, company.sandbox.long_lived_token()
 
         async def read(page: int) -> None:
