@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Any
@@ -11,7 +12,17 @@ import pytest
 from typer.testing import CliRunner
 
 from hub.clock import FakeClock
-from hub.core.interaction import Call, Destination, Direction, Disposition, Identity, InteractionId, Leg, ProjectId
+from hub.core.interaction import (
+    Attribution,
+    Call,
+    Destination,
+    Direction,
+    Disposition,
+    Identity,
+    InteractionId,
+    Leg,
+    ProjectId,
+)
 from hub.core.phone import Phone
 from hub.core.records import Catalogue, Contact, CrmUser, EmployeeId, UserId
 from hub.ports import Changes
@@ -77,6 +88,8 @@ def call(name: str) -> Call:
             ),
         ),
         talk_seconds=62,
+        # as with most clients, not every mark came
+        attribution=Attribution(utm_source="google", utm_campaign="spring"),
     )
 
 
@@ -116,6 +129,7 @@ async def test_the_pasted_link_leads_to_the_card_in_the_crms_frame_alone(web: We
     assert answer.status_code == 200
     policy = answer.headers["content-security-policy"]
     assert policy.endswith("frame-ancestors https://crm.zoho.eu")
+    assert re.findall(r'<span class="panel-tag">(.*?)</span>', answer.text)[-2:] == ["google", "spring"], "R7"
     assert "script-src" not in policy
     assert "x-frame-options" not in answer.headers
     assert answer.headers["referrer-policy"] == "no-referrer"
