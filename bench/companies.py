@@ -28,7 +28,7 @@ from sqlalchemy import text
 
 from bench.live import webhook
 from bench.postgres import Server
-from bench.usage import processor_seconds, resident_mb, tree
+from bench.usage import processor_seconds, tree
 from hub.compose import build_services
 from hub.demo import traffic
 from hub.demo.amocrm_stage import AmoCrmStage
@@ -165,14 +165,11 @@ class World:
         """Seconds of a processor by kind, so far."""
         return {kind: processor_seconds(pids) for kind, pids in self.pids().items()}
 
-    def memory(self) -> dict[str, float]:
-        """Megabytes by process, the database server's together."""
-        found = {
-            f"{process.role}-{number}": resident_mb([process.pid])
-            for number, process in enumerate(self.processes, start=1)
-        }
+    def by_process(self) -> dict[str, list[int]]:
+        """The processes of the hub each by itself, without importing children; the database server's together."""
+        found = {f"{process.role}-{number}": [process.pid] for number, process in enumerate(self.processes, start=1)}
         if self.server is not None:
-            found["database"] = resident_mb(tree(self.server.pid))
+            found["database"] = tree(self.server.pid)
         return found
 
     def disk_bytes(self) -> int:

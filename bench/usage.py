@@ -6,10 +6,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["processor_seconds", "resident_mb", "tree"]
+__all__ = ["open_files", "own_mb", "processor_seconds", "resident_mb", "tree"]
 
 _TICK = os.sysconf("SC_CLK_TCK")
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def _stat(pid: int) -> list[str]:
@@ -39,14 +38,31 @@ def processor_seconds(pids: Iterable[int]) -> float:
 
 def resident_mb(pids: Iterable[int]) -> float:
     """Their memory; what several of them share is counted once."""
+    return _rollup(pids, "Pss:")
+
+
+def own_mb(pids: Iterable[int]) -> float:
+    """What they have asked for themselves: neither files nor the buffers that a database server shares."""
+    return _rollup(pids, "Pss_Anon:")
+
+
+def _rollup(pids: Iterable[int], name: str) -> float:
     kilobytes = 0
     for pid in pids:
         try:
             lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
         except (FileNotFoundError, ProcessLookupError):
             continue
-        except PermissionError:
-            kilobytes += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE // 1024
-            continue
-        kilobytes += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+        kilobytes += sum(int(line.split()[1]) for line in lines if line.startswith(name))
     return kilobytes / 1024
+
+
+def open_files(pids: Iterable[int]) -> int:
+    """How many files and connections they hold open."""
+    found = 0
+    for pid in pids:
+        try:
+            found += len(os.listdir(f"/proc/{pid}/fd"))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found

@@ -126,6 +126,10 @@ def _states(world: World, project: str, state: str) -> int:
 
 def _rest_share(world: World, seconds: float = 10.0) -> float:
     """Of a core, while nothing comes in: what it costs that so many wait."""
+    if world.server is not None:
+        # wake-ups that were put into the queue while everything was decided
+        world.until(lambda: not world.rows("SELECT 1 FROM procrastinate_jobs LIMIT 1"), what="the queue is empty")
+    time.sleep(3)
     before, began = world.used(), time.perf_counter()
     time.sleep(seconds)
     used = {kind: after - before[kind] for kind, after in world.used().items() if kind != "sandboxes"}
@@ -137,10 +141,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     stop_on_signals()
     parser = argparse.ArgumentParser(prog="python -m bench.waiting", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="2,000 clients, short rounds")
+    parser.add_argument("--blocked", type=int, help="as many clients")
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="postgresql")
     chosen = parser.parse_args(arguments)
     blocked, calls, rounds = (2_000, 100, 3) if chosen.quick else (20_000, 300, 5)
-    found = measure(chosen.database, blocked, calls, rounds)
+    found = measure(chosen.database, chosen.blocked or blocked, calls, rounds)
     print(f"measured on {machine()}")
     print(json.dumps({"database": chosen.database, **found}))
 
