@@ -14,7 +14,7 @@ import json
 import statistics
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bench.companies import Engine, World, companies, new_calls, stop_on_signals
 from bench.forwarding import QUESTION
@@ -39,6 +39,8 @@ class _Asked:
     questions: int = 0
     #: not within two seconds after the round's end
     unanswered: int = 0
+    #: interactions finished in each round under load
+    written: list[int] = field(default_factory=list)
 
     def prepare(self) -> None:
         """Make clients who are known."""
@@ -75,8 +77,10 @@ class _Asked:
         self.questions += found.requests + 100_000
         used = (process.used() - before) / max(1, found.requests) * 1e6
         self.unanswered += found.errors
-        if is_loaded and self.world.finished() == done:
-            raise RuntimeError("nothing was written meanwhile: the measurement means nothing")
+        if is_loaded:
+            if done == self.told:
+                raise RuntimeError("nothing was to be written any more: the measurement means nothing")
+            self.written.append(self.world.finished() - done)
         self._rest()
         return found, used
 
@@ -106,6 +110,7 @@ def measure(engine: Engine, burst: int, rounds: int, seconds: float) -> dict[str
         "process_us_per_question_loaded": statistics.median(used for _, used in loaded),
         "p99_ms": statistics.median(slow),
         "p99_ms_loaded": statistics.median(slow_loaded),
+        "written_per_second": statistics.median(asked.written) / seconds,
         "unanswered": float(asked.unanswered),
     }
     print(f"{engine}: {json.dumps({name: round(value, 2) for name, value in result.items()})}", flush=True)
