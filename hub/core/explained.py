@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from hub.core.plan import Candidate, Fact
+from hub.core.plan import Candidate, Fact, Reason
+from hub.core.records import EmployeeId
 
 if TYPE_CHECKING:
     from hub.core.assign import Assigned
     from hub.core.facts import Facts
 
-__all__ = ["shown_candidates", "shown_facts"]
+__all__ = ["shown_candidates", "shown_facts", "why_responsible"]
 
 
 def shown_candidates(people: Assigned) -> tuple[Candidate, ...]:
@@ -22,6 +24,15 @@ def shown_candidates(people: Assigned) -> tuple[Candidate, ...]:
     for candidate in people.candidates:
         found.setdefault((candidate.employee, candidate.role, candidate.is_chosen), candidate)
     return tuple(found.values())
+
+
+def why_responsible(candidates: Iterable[Candidate], responsible: EmployeeId) -> Reason | None:
+    """Why it is ``responsible`` for whom an enquiry counts; None if nobody had to be chosen.
+
+    Whom the new deal went to, or the task, may be others, for other reasons (A13).
+    """
+    chosen = [one for one in candidates if one.is_chosen and one.employee == responsible]
+    return min(chosen, key=lambda one: one.role != "responsible").reason if chosen else None
 
 
 #: what an explanation shows of what the channel told; what the CRM told follows

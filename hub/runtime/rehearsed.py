@@ -11,6 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from hub.core.difference import Difference, row_of, rules_of
+from hub.core.explained import why_responsible
 from hub.core.interaction import Interaction
 from hub.core.load import Load
 from hub.core.plan import Action, Plan
@@ -215,8 +216,8 @@ def because_text(plan: Plan, speaker: Speaker) -> str:
     if rules := rules_of(plan):
         parts.append(t("rehearse.rules", rules=", ".join(rules)))
     if plan.responsible:
-        chosen = next((one for one in plan.explanation.candidates if one.is_chosen), None)
-        reason = reason_text(chosen.reason, t, speaker.names) if chosen else "—"
+        why = why_responsible(plan.explanation.candidates, plan.responsible)
+        reason = reason_text(why, t, speaker.names) if why else "—"
         parts.append(t("rehearse.responsible", who=speaker.person(plan.responsible), reason=reason))
     return "; ".join(parts)
 

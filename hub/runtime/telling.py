@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
+from hub.core.explained import why_responsible
 from hub.core.field import OPEN_FIELDS
 from hub.core.interaction import Call, Chat, Direction, Disposition, Form, Interaction, Message
 from hub.core.plan import Action, Candidate, Check, CreateTask, Fact, Nothing, Notify, Reason, RecordCall, Trial
@@ -196,10 +197,10 @@ def _responsible(chapter: Chapter, t: Translator) -> str:
     is_nothing = any(isinstance(found.action, Nothing) for found in chapter.actions) and not _did(chapter, t)
     if chapter.decided_at is None or is_nothing or not chapter.responsible:
         return ""
-    chosen = next((found for found in chapter.candidates if found.is_chosen), None)
-    if chosen is None:
+    why = why_responsible(chapter.candidates, chapter.responsible.id)
+    if why is None:
         return t("outcome.responsible", who=chapter.responsible.name)
-    reason = reason_text(chosen.reason, t, chapter.names)
+    reason = reason_text(why, t, chapter.names)
     return t("outcome.responsible_because", who=chapter.responsible.name, reason=reason)
 
 
