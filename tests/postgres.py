@@ -49,7 +49,7 @@ __all__ = [
 
 USER, PASSWORD = "hub", "of-the-tests"
 #: seconds for a start or an end; a machine that others share may take its time
-PATIENCE = 120.0
+PATIENCE = 60.0
 #: a power loss is no part of most tests: nothing waits for the disk
 HASTY = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 SETTINGS = {
@@ -256,7 +256,9 @@ class Server:
                 if len(lines) >= 8 and lines[7].strip() == "ready":
                     self.connect().close()
                     return True
-            if any(" FATAL: " in line and "starting up" not in line for line in self.log()[said:].splitlines()):
+            # those who ask too early are told "the database system is starting up", "… not yet accepting connections"
+            words = self.log()[said:].splitlines()
+            if any(" FATAL: " in line and "the database system is" not in line for line in words):
                 return False
             time.sleep(0.02)
         return False
