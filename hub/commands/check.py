@@ -59,7 +59,7 @@ def _plugins(services: Services) -> Iterator[Line]:
     yield Line(
         what="public address",
         is_ok=bool(public) or not services.settings.is_production,
-        text=public or "set HUB_PUBLIC_URL to the https address under which vendors reach the hub",
+        text=public or "not set: with HUB_PUBLIC_URL, its https address, vendors reach the hub",
     )
 
 
