@@ -12,7 +12,6 @@ import json
 import os
 import random
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -31,6 +30,7 @@ from hub.settings import Settings
 from hub.store import cluster, directory_stream, projects
 from tests.end_to_end.crash_world import Caller, Timing, Verdict, calling, judge
 from tests.end_to_end.fleet_world import KEY
+from tests.end_to_end.nginx import free_port
 from tests.end_to_end.world import CHANNEL, CRM, PROJECT, connect_services, prepare_services
 from tests.postgres import Server
 
@@ -130,9 +130,8 @@ class Seat:
 
 @asynccontextmanager
 async def _seat(role: str, environment: Mapping[str, str], log: Path) -> AsyncIterator[Seat]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
+    # it is free again between two lives, and nobody else may be given it then
+    port = free_port()
     with log.open("ab") as errors:
         nursery = await asyncio.create_subprocess_exec(
             sys.executable,

@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import ipaddress
 import os
+import random
 import re
 import shutil
 import socket
@@ -77,11 +78,12 @@ def behind_nginx(folder: Path, ports: tuple[int, int]) -> Iterator[tuple[str, Pa
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        found: int = free.getsockname()[1]
-        return found
+    """A port that nobody listens on now, below those that the system gives to whoever connects somewhere."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as free, contextlib.suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
 
 
 def _program() -> str:
