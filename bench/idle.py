@@ -7,8 +7,8 @@ of /readyz, ``idle_share`` of one core with one project and its channel, ``resid
 from __future__ import annotations
 
 import argparse
-import json
 import os
+import re
 import signal
 import statistics
 import subprocess
@@ -56,11 +56,19 @@ def main() -> None:
 
 
 def _start(directory: Path) -> tuple[subprocess.Popen[str], int]:
+    """``hub run`` on a free port."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "bench.served", str(directory), "all"], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "hub", "run", "--port", "0"],
+        env={**os.environ, "HUB_ENVIRONMENT": "development", "HUB_DATA_DIRECTORY": str(directory)},
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
-    return process, json.loads(process.stdout.readline())["port"]
+    line = process.stdout.readline()
+    found = re.search(r"http://[^:]+:(\d+)", line)
+    if found is None:
+        raise RuntimeError(f"the hub did not start: {line!r}")
+    return process, int(found[1])
 
 
 def _is_ready(port: int) -> bool:

@@ -15,10 +15,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import OctKey
-
 from hub.web.widget.refusal import Refusal
 from hub.widget_seam import WidgetClient
 
@@ -90,6 +86,11 @@ def read_token(token: str, client: WidgetClient, audience: str, now: datetime) -
 
 
 def _verified(token: str, client: WidgetClient) -> Mapping[str, Any]:
+    # only here: it brings the kinds of keys that nobody uses, and a start would wait a twentieth longer for them
+    from joserfc import jwt
+    from joserfc.errors import JoseError
+    from joserfc.jwk import OctKey
+
     key = OctKey.import_key(client.secret.get_secret_value())
     try:
         return jwt.decode(token, key, algorithms=["HS256"]).claims

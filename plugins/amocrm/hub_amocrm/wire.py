@@ -43,7 +43,7 @@ Card: TypeAlias = Literal["contacts", "companies", "leads"]
 
 class Wire(BaseModel):
     # texts of records hardly repeat: to look each up in a cache costs more than to make it
-    model_config = ConfigDict(extra="ignore", populate_by_name=True, cache_strings="keys")
+    model_config = ConfigDict(defer_build=True, extra="ignore", populate_by_name=True, cache_strings="keys")
 
 
 class Linked(Wire):

@@ -69,7 +69,7 @@ Flag = Annotated[bool, BeforeValidator(_as_flag)]
 
 
 class _Wire(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="ignore", frozen=True)
 
 
 class Visitor(_Wire):

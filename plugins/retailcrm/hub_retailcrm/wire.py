@@ -34,7 +34,7 @@ __all__ = [
 
 
 class Wire(BaseModel):
-    model_config = ConfigDict(extra="ignore", cache_strings="keys")
+    model_config = ConfigDict(defer_build=True, extra="ignore", cache_strings="keys")
 
 
 def _map(value: Any) -> Any:

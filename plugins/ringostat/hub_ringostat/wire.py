@@ -37,7 +37,7 @@ Text = Annotated[str, BeforeValidator(_as_text)]
 
 
 class _Wire(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(defer_build=True, extra="ignore", frozen=True, populate_by_name=True)
 
 
 class Direction(_Wire):

@@ -60,7 +60,7 @@ Loose = Annotated[dict[str, Any], BeforeValidator(_as_object)]
 
 
 class _Wire(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(defer_build=True, extra="ignore", frozen=True, populate_by_name=True)
 
 
 class Contact(_Wire):
