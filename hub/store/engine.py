@@ -28,7 +28,7 @@ from hub.store import locks, migrations
 from hub.store.group import GroupWriter
 from hub.store.pending import PendingWrite
 from hub.store.tenure import Tenure
-from hub.store.turns import OneAtATime, Shares, whose
+from hub.store.turns import Shares, whose
 from hub.store.turns_pool import TurnsPool
 
 if TYPE_CHECKING:
@@ -94,9 +94,7 @@ class Store:
         self._local = threading.local()
         #: what each project's background work has used of this process (H8)
         self.shares = Shares(self._clock.monotonic)
-        #: on SQLite all of it happens in this process
-        self._core = OneAtATime(self.shares) if self.is_sqlite else None
-        self._group = GroupWriter(self.shares, self._core)
+        self._group = GroupWriter(self.shares)
         self._turns: TurnsPool | None = None
         self._writer: threading.Thread | None = None
         self._write_engine: Engine | None = None
@@ -129,7 +127,7 @@ class Store:
             self._postgres = _connect(self.url, threads)
             self._postgres.write(self._migrate)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="hub-store")
-        self._turns = TurnsPool(self.shares, self.read_now, threads=threads, each=each, core=self._core)
+        self._turns = TurnsPool(self.shares, self.read_now, threads=threads, each=each)
 
     def _migrate(self, conn: Connection) -> None:
         if migrations.is_current(conn):

@@ -11,12 +11,11 @@ import queue
 import sqlite3
 import time
 from collections import deque
-from contextlib import AbstractContextManager, nullcontext
 
 from sqlalchemy import Connection
 
 from hub.store.pending import PendingWrite, settle
-from hub.store.turns import OWN, OneAtATime, Shares, Turns
+from hub.store.turns import OWN, Shares, Turns
 
 __all__ = ["GroupWriter"]
 
@@ -29,10 +28,10 @@ class GroupWriter:
     #: how many functions may share a commit: bounds how long the first of them waits for the last
     LIMIT = 256
     #: seconds of background work that share a commit: as many as the last commit took, within these bounds
-    SHORTEST, LONGEST = 0.002, 0.02
+    SHORTEST, LONGEST = 0.004, 0.02
 
-    def __init__(self, shares: Shares, core: OneAtATime | None = None) -> None:
-        self._shares, self._core = shares, core
+    def __init__(self, shares: Shares) -> None:
+        self._shares = shares
         #: from any thread; None = close when everything is done
         self._arrived: queue.SimpleQueue[PendingWrite | None] = queue.SimpleQueue()
         self._requested: deque[PendingWrite] = deque()
@@ -54,10 +53,6 @@ class GroupWriter:
             group: list[PendingWrite] = []
             self._write(conn, driver, group)
             settle(group)
-
-    def _turn(self, job: PendingWrite) -> AbstractContextManager[None]:
-        """What background work waits for, beside the readers'."""
-        return nullcontext() if self._core is None or job.owner is None else self._core.turn(job.owner)
 
     def _collect(self, *, is_patient: bool = False) -> bool:
         """Sort what has come; ``is_patient`` waits for something. False if nothing waits and nothing more will come."""
@@ -92,8 +87,7 @@ class GroupWriter:
                     driver.execute("SAVEPOINT one")
                 used = time.thread_time()
                 try:
-                    with self._turn(job):
-                        job.result = job.run(conn)
+                    job.result = job.run(conn)
                 except BaseException as error:  # noqa: BLE001 — it belongs to whoever asked for this write
                     job.error = error
                     if not driver.in_transaction:

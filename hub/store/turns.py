@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Generic, TypeVar
 
-__all__ = ["OWN", "OneAtATime", "Shares", "Turns", "on_behalf_of", "whose"]
+__all__ = ["OWN", "Shares", "Turns", "on_behalf_of", "whose"]
 
 T = TypeVar("T", bound=Hashable)
 
@@ -74,47 +74,6 @@ class Shares:
     def used(self, owner: str) -> float:
         """What ``owner`` has used, in a unit that only compares projects with each other."""
         return self._used.get(owner, 0.0)
-
-
-class OneAtATime:
-    """Lets one thread at a time do background work: they share one core, and would only take it from each other.
-
-    Who waits is let in by what their projects used of late. Whoever answers requests asks for no leave, and finds at
-    most one other thread that wants the interpreter.
-    """
-
-    def __init__(self, shares: Shares) -> None:
-        self._guard = threading.Lock()
-        self._is_taken = False
-        self._waiting: Turns[_Ticket] = Turns(lambda ticket: ticket.owner, shares)
-
-    @contextmanager
-    def turn(self, owner: str) -> Iterator[None]:
-        """Wait for ``owner``'s turn, and have it for as long as the block takes."""
-        with self._guard:
-            ticket = _Ticket(owner) if self._is_taken else None
-            if ticket is not None:
-                self._waiting.append(ticket)
-            self._is_taken = True
-        if ticket is not None:
-            ticket.called.acquire()
-        try:
-            yield
-        finally:
-            with self._guard:
-                if self._waiting:
-                    self._waiting.popleft().called.release()
-                else:
-                    self._is_taken = False
-
-
-class _Ticket:
-    __slots__ = ("called", "owner")
-
-    def __init__(self, owner: str) -> None:
-        self.owner = owner
-        self.called = threading.Lock()
-        self.called.acquire()
 
 
 class Turns(Generic[T]):

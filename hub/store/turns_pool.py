@@ -7,11 +7,10 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any, TypeVar
 
 from hub.store.pending import PendingWrite, settle
-from hub.store.turns import OWN, OneAtATime, Shares, Turns
+from hub.store.turns import OWN, Shares, Turns
 
 __all__ = ["TurnsPool"]
 
@@ -28,9 +27,8 @@ class TurnsPool:
         *,
         threads: int,
         each: int = 1,
-        core: OneAtATime | None = None,
     ) -> None:
-        self._shares, self._call, self._core = shares, call, core
+        self._shares, self._call = shares, call
         self._waiting: Turns[PendingWrite] = Turns(lambda job: job.owner or OWN, shares)
         self._each = each
         self._running: Counter[str] = Counter()
@@ -65,14 +63,13 @@ class TurnsPool:
         while (job := self._take()) is not None:
             owner = job.owner or OWN
             if not job.future.done():
-                with self._core.turn(owner) if self._core is not None else nullcontext():
-                    used = time.thread_time()
-                    try:
-                        job.result = self._call(job.run)
-                    except BaseException as error:  # noqa: BLE001 - it belongs to whoever asked for it
-                        job.error = error
-                    if self._shares is not None:
-                        self._shares.charge(owner, time.thread_time() - used)
+                used = time.thread_time()
+                try:
+                    job.result = self._call(job.run)
+                except BaseException as error:  # noqa: BLE001 - it belongs to whoever asked for it
+                    job.error = error
+                if self._shares is not None:
+                    self._shares.charge(owner, time.thread_time() - used)
                 settle([job])
             with self._changed:
                 self._running[owner] -= 1

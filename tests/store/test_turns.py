@@ -16,7 +16,7 @@ from hub.clock import FakeClock
 from hub.store.engine import Store, sqlite_url
 from hub.store.group import GroupWriter
 from hub.store.pending import PendingWrite
-from hub.store.turns import OneAtATime, Shares, Turns, on_behalf_of
+from hub.store.turns import Shares, Turns, on_behalf_of
 from hub.store.turns_pool import TurnsPool
 from tests.store.conftest import NOW
 
@@ -146,35 +146,3 @@ async def test_of_a_project_one_read_runs_at_a_time_and_a_long_one_holds_up_nobo
         await asyncio.to_thread(pool.close)
     with pytest.raises(RuntimeError):
         await pool.run("shop", lambda _: "closed")
-
-
-def test_one_thread_at_a_time_works_in_the_background_and_the_quiet_one_is_next() -> None:
-    shares = Shares(lambda: 0.0)
-    shares.charge("flood", 1.0)
-    desk, order, inside = OneAtATime(shares), list[str](), 0
-    begun, may_go = threading.Event(), threading.Event()
-
-    def work(owner: str) -> None:
-        nonlocal inside
-        with desk.turn(owner):
-            inside += 1
-            assert inside == 1
-            order.append(owner)
-            if len(order) == 1:
-                begun.set()
-                may_go.wait(10)
-            inside -= 1
-
-    threads = [threading.Thread(target=work, args=("flood",)) for _ in range(4)]
-    threads[0].start()
-    assert begun.wait(10)
-    for thread in threads[1:]:
-        thread.start()
-    shop = threading.Thread(target=work, args=("shop",))
-    shop.start()
-    while len(desk._waiting) < 4:
-        threading.Event().wait(0.001)
-    may_go.set()
-    for thread in (*threads, shop):
-        thread.join(10)
-    assert order == ["flood", "shop", "flood", "flood", "flood"]
