@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from hub_amocrm.sandbox import Sandbox
+from sqlalchemy import func, select
 
+from hub.ports import Changes
+from hub.runtime.account import Account
+from hub.store import schema
 from tests.end_to_end.world import preset, world
 
 pytestmark = pytest.mark.usefixtures("each_engine")
@@ -115,6 +121,38 @@ async def test_what_comes_later_is_a_revision_and_doubles_nothing(tmp_path: Path
             len(before[kind]) for kind in ("contacts", "leads", "tasks")
         ]
         assert len(company.calls()) == 1
+
+
+async def test_a_revision_makes_nothing_again_that_the_directory_does_not_know_of_yet(
+    tmp_path: Path, amocrm: tuple[Sandbox, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """H3: on a loaded machine a revision is decided before the directory has heard of our own contact."""
+    heard = asyncio.Event()
+
+    def held(fold: Callable[[Account, Changes, datetime], Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+        async def late(account: Account, changes: Changes, at: datetime) -> None:
+            if changes.contacts:
+                await heard.wait()
+            await fold(account, changes, at)
+
+        return late
+
+    monkeypatch.setattr(Account, "fold", held(Account.fold))
+    monkeypatch.setattr(Account, "fold_own", held(Account.fold_own))
+    amocrm[0].switch(search_lag_seconds=30.0)
+    async with world(tmp_path, *amocrm, policy=preset("car-dealer")) as company:
+        store = company.hub.services.store
+        made = select(schema.step.c.state).where(schema.step.c.kind == "create_contact")
+        decided = select(func.count()).select_from(schema.decision)
+        await company.webhook("after", ANSWERED)
+        await company.until(lambda: store.read_now(lambda conn: conn.execute(made).scalar()) == "done")
+        await company.webhook("rating", ANSWERED | {"category_number": "2", "employee_mark": "5"})
+        await company.until(lambda: store.read_now(lambda conn: conn.execute(decided).scalar()) == 2)
+        states = store.read_now(lambda conn: conn.execute(made).scalars().all())
+        heard.set()
+        await company.settled(1)
+        assert states == ["done"]
+        assert [len(company.records()[kind]) for kind in ("contacts", "leads")] == [1, 1]
 
 
 async def test_missed_call_is_closed_by_the_employees_call_back(tmp_path: Path, amocrm: tuple[Sandbox, str]) -> None:
