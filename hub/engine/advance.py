@@ -47,9 +47,6 @@ log = logging.getLogger(__name__)
 #: of these, a revision must see what the first decision saw (`hub.core.facts.without_own`)
 _LOOKED_PAST = ("create_contact", "create_deal", "create_task", "complete_task")
 
-#: by then the directory knows what the hub wrote, in every process, however loaded the machine is
-_TOLD_WITHIN = timedelta(minutes=1)
-
 
 class Advance:
     """Takes the lane's oldest unfinished interaction as far as it goes without the CRM's answer."""
@@ -479,7 +476,7 @@ class Advance:
         # steps whose keys begin otherwise may have been made for the client's other interactions
         keys = {action.key for action in actions if not action.key.startswith(f"{found.interaction_id}/")}
         shared = steps.by_keys(conn, lane.project, lane.connection, keys)
-        gone = self._gone(lane, [*own.values(), *shared.values()])
+        gone = self._gone(lane, made_records([*own.values(), *shared.values()], self._clock.now()))
         return {
             step.key: Known(
                 key=step.key,
@@ -492,16 +489,9 @@ class Advance:
             for step in {**shared, **own}.values()
         }
 
-    def _gone(self, lane: Lane, known: Sequence[Step]) -> set[RecordRef]:
-        """Contacts and deals that the hub made and that are no longer in the CRM.
-
-        One that was made just now may not have reached the directory yet: to make it again would double it (H3).
-        """
-        told_by = self._clock.now() - _TOLD_WITHIN
-        long_made = [step for step in known if step.ended_at is not None and step.ended_at < told_by]
-        return {
-            ref for ref in made_records(long_made) if self._directory.get(lane.project, lane.connection, ref) is None
-        }
+    def _gone(self, lane: Lane, made: Sequence[RecordRef]) -> set[RecordRef]:
+        """Contacts and deals that the hub made and that are no longer in the CRM."""
+        return {ref for ref in made if self._directory.get(lane.project, lane.connection, ref) is None}
 
 
 def _made(conn: Connection, lane: Lane, stored: Stored | None) -> tuple[RecordRef, ...]:

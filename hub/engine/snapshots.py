@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from hub.core.records import Catalogue, Company, Contact, Deal, RecordKind, RecordRef, Task, user_of
 from hub.core.revise import StepState
@@ -59,13 +60,21 @@ def digest(snapshot: Snapshot) -> str:
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:24]
 
 
-def made_records(own: Sequence[Step]) -> list[RecordRef]:
-    """Contacts and deals that the steps made, to ask whether they still exist."""
+#: by then the directory knows what the hub wrote, in every process, however loaded the machine is
+_TOLD_WITHIN = timedelta(minutes=1)
+
+
+def made_records(own: Sequence[Step], now: datetime) -> list[RecordRef]:
+    """Contacts and deals that the steps made, to ask whether they still exist.
+
+    What was made just now is left out: the directory may not have heard of it, and making it again doubles it (H3).
+    """
     return [
         step.record
         for step in own
         if step.record is not None
         and step.state is StepState.DONE
+        and (step.ended_at is None or step.ended_at < now - _TOLD_WITHIN)
         and step.action.kind in ("create_contact", "create_deal")
         and step.record.kind in (RecordKind.CONTACT, RecordKind.DEAL)
     ]
