@@ -47,9 +47,12 @@ class Gate:
 
     def make_task(self, loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asyncio.Task[Any]:
         """For `asyncio.AbstractEventLoop.set_task_factory`: whatever is begun in the background passes the gate."""
-        if whose() is not None and asyncio.iscoroutine(work):
-            work = self._pass(work)
-        return asyncio.Task(work, loop=loop, **options)
+        if whose() is None or not asyncio.iscoroutine(work):
+            return asyncio.Task(work, loop=loop, **options)
+        task = asyncio.Task(self._pass(work), loop=loop, **options)
+        # a task that is cancelled before it began never comes to the work, and nobody else would end it
+        task.add_done_callback(lambda _: work.close())
+        return task
 
     async def _pass(self, work: Coroutine[Any, Any, T]) -> T:
         return await _Sliced(self, work)

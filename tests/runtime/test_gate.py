@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -205,3 +206,17 @@ async def test_what_is_begun_on_behalf_of_a_project_is_its_own_and_a_request_is_
         with on_behalf_of("shop"):
             await asyncio.create_task(parent())
     assert found == {"request": None, "own": OWN, "inherited": "shop", "changed": "bank"}
+
+
+async def test_one_that_is_cancelled_before_it_begins_leaves_nothing_that_nobody_awaited() -> None:
+    """A coroutine that nobody ends warns when it is collected, and warnings are errors here."""
+
+    async def work() -> None:
+        raise AssertionError("it was cancelled before")
+
+    coroutine = work()
+    with gated(Ticking()), on_behalf_of("shop"):
+        task = asyncio.create_task(coroutine)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert inspect.getcoroutinestate(coroutine) == inspect.CORO_CLOSED
