@@ -50,8 +50,9 @@ async def tell(services: Services, popup: Popup, before: Kept | None = None) -> 
 
 
 @asynccontextmanager
-async def tab(web: Web, employee: str, **options: str) -> AsyncIterator[Tab]:
-    async with open_tab(web.services, f"http://127.0.0.1:{web.port}", PROJECT, CRM, employee, **options) as found:
+async def tab(web: Web, employee: str, *, after: str = "", language: str = "en") -> AsyncIterator[Tab]:
+    address = f"http://127.0.0.1:{web.port}"
+    async with open_tab(web.services, address, PROJECT, CRM, employee, after=after, language=language) as found:
         yield found
 
 

@@ -80,6 +80,12 @@ class AmoCrmSettings(BaseModel):
         title="Requests per second",
         description="In any sliding second, all kinds together. amoCRM allows 7 for one integration.",
     )
+    is_limit_per_address: bool = Field(
+        default=False,
+        title="One limit for all accounts",
+        description="On: all amoCRM accounts of this hub share one limit, as Kommo words it (per IP address)."
+        " Off: each integration has its own.",
+    )
     batch_size: int = Field(
         default=50, ge=1, le=250, title="Records in one request", description="amoCRM advises 50, and refuses 251."
     )

@@ -52,12 +52,11 @@ class AmoCrmSink:
         return SinkCapabilities(
             actions=ACTIONS,
             batch_sizes=sizes,
-            # a long-lived token is a private integration's, which this account alone has
             pace=Pace(
                 requests=own.requests_per_second,
                 per=timedelta(seconds=1),
                 scope="integration",
-                shared_by=own.address if own.long_lived_token.get_secret_value() else own.client_id,
+                shared_by=_sharing_limit(own),
                 source=_PACE_SOURCE,
             ),
             has_combined_create=True,
@@ -185,3 +184,15 @@ def _own(settings: BaseModel) -> AmoCrmSettings:
     if not isinstance(settings, AmoCrmSettings):
         raise TypeError(f"amoCRM needs AmoCrmSettings, not {type(settings).__name__}")
     return settings
+
+
+def _sharing_limit(own: AmoCrmSettings) -> str:
+    """Which connections share amoCRM's limit with this one; empty for all of the hub.
+
+    7 requests a second for one integration, or for one IP address as Kommo words it (both as in `_PACE_SOURCE`): a
+    doubt that `AmoCrmSettings.is_limit_per_address` decides. A long-lived token is a private integration's, which
+    this account alone has.
+    """
+    if own.is_limit_per_address:
+        return ""
+    return own.address if own.long_lived_token.get_secret_value() else own.client_id
