@@ -224,7 +224,7 @@ class Cards:
                 if ref is None or deal.ref != ref
             ),
             duplicates=self._duplicates(records, ref),
-            can=self._can(records, now),
+            can=self._can(records, now, is_heard=bool(page or before)),
             age=None if seen_at is None else max(now - seen_at, timedelta(0)),
         )
 
@@ -249,11 +249,11 @@ class Cards:
         id = records.ids[0] if records.ids else card_id(ref) if ref else ""
         return CardClient(id=id, name=name, phones=records.identity.phones, emails=records.identity.emails)
 
-    def _can(self, records: ClientRecords, now: datetime) -> tuple[str, ...]:
+    def _can(self, records: ClientRecords, now: datetime, *, is_heard: bool) -> tuple[str, ...]:
         """What this reader may do with this client.
 
-        What is written to the CRM hangs on an interaction; who never turned to the company has none, and is called or
-        written to from the CRM's own numbers.
+        What is written to the CRM hangs on an interaction; who never turned to the company has none, though a
+        messenger that was told of them may have given them an id, and is called or written to by the CRM's own numbers.
         """
         if self.reader.employee is None:
             return ()
@@ -261,9 +261,9 @@ class Cards:
         if self._may(records, "write", now):
             if "call" in self.abilities and records.identity.phones:
                 found.append("call")
-            if "write" in self.abilities and (records.ids or records.identity.phones):
+            if "write" in self.abilities and (is_heard or records.identity.phones):
                 found.append("write")
-        if records.ids and self._may(records, "take", now):
+        if is_heard and self._may(records, "take", now):
             if records.responsible != self.reader.employee:
                 found.append("take")
             found.append("task")

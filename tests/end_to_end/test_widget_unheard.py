@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +13,19 @@ from hub_amocrm.sandbox import Sandbox
 from hub_ringostat import sandbox as ringostat
 from hub_ringostat.sandbox.telephony import Employee
 from hub_wazzup import sandbox as wazzup
+from sqlalchemy import Connection
 
 from hub.core.phone import Phone
 from hub.core.records import Contact, Deal, EmployeeId
 from hub.ports import Changes
 from hub.store import projects
+from hub.store.acquaintance import client_of_contact
 from tests.end_to_end.test_widget import ANNA, IRINA, OLEG, POLICY, Desk, desk, request
 from tests.end_to_end.world import CHANNEL, CRM, PROJECT, USERS
 
 PHONE = "+380671112200"
+JANA = Contact(id="7", name="Jana", phones=(Phone(PHONE),), deal_ids=("71",))
+MILAN = Contact(id="8", name="Milan", emails=("milan@client.example",))
 
 
 def know(at: Desk, responsible: str) -> None:
@@ -27,6 +33,7 @@ def know(at: Desk, responsible: str) -> None:
     services = at.company.hub.services
     pipeline = services.projects.get(PROJECT).connections[0].catalogue.pipelines[0]
     owner = EmployeeId(f"@{USERS[responsible]}")
+    contacts = tuple(replace(contact, responsible=owner) for contact in (JANA, MILAN))
     deal = Deal(
         id="71",
         name="Assam, 40 kg",
@@ -35,10 +42,14 @@ def know(at: Desk, responsible: str) -> None:
         pipeline_id=pipeline.id,
         stage_id=pipeline.stages[1].id,
     )
-    jana = Contact(id="7", name="Jana", phones=(Phone(PHONE),), responsible=owner, deal_ids=("71",))
-    mute = Contact(id="8", name="Milan", emails=("milan@client.example",), responsible=owner)
-    changes = Changes(contacts=(jana, mute), deals=(deal,))
+    changes = Changes(contacts=contacts, deals=(deal,))
     services.directory.fold(PROJECT, CRM, changes, services.clock.now())
+
+
+def share(conn: Connection) -> None:
+    """What telling a messenger of the CRM's contacts does here (`hub.runtime.sharing`)."""
+    for contact in (JANA, MILAN):
+        assert client_of_contact(conn, PROJECT, CRM, contact, now=datetime.now(UTC)) is not None
 
 
 async def connect(at: Desk, telephony: str, messenger: dict[str, str]) -> None:
@@ -93,8 +104,14 @@ async def test_a_client_of_the_crm_alone_is_shown_called_and_written_to(
             assert framed.json()["url"].startswith("http")
             unwritten = await oleg.post(f"/clients/{client}/take", request())
             assert (unwritten.status_code, unwritten.json()["error"]["code"]) == (404, "not_found")
-            mute = (await oleg.get("/card", entity="contact", id="8")).json()
-            assert (mute["client"]["emails"], mute["can"]) == (["milan@client.example"], [])
+            # the same when a messenger has been told of all contacts, which gives them ids of the hub's
+            for is_shared in (False, True):
+                if is_shared:
+                    await at.company.hub.services.store.write(share)
+                mute = (await oleg.get("/card", entity="contact", id="8")).json()
+                assert (mute["client"]["emails"], mute["can"]) == (["milan@client.example"], [])
+                jana = (await oleg.get("/card", entity="contact", id="7")).json()
+                assert jana["can"] == ["call", "write"]
 
 
 NOBODYS = ["@contact:424242", "@task:7", "@:", "@contact:", "@contact:7:8", f"c-{uuid.uuid4().hex}"]
