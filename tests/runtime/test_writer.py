@@ -65,8 +65,8 @@ async def together(company: World, *calls: Mapping[str, str]) -> None:
     """Let ``calls`` be decided while the CRM is left alone, so that they go out as one batch when `go` is said."""
     # whatever a hub that begins still asks would be answered, and the CRM count as back
     asked = -1
-    while asked != (asked := company.sandbox.stats()["requests_total"]):
-        await asyncio.sleep(0.3)  # noqa: ASYNC110 - the other end is asked
+    while asked != (asked := company.sandbox.stats()["requests_total"]):  # noqa: ASYNC110 - the other end is asked
+        await asyncio.sleep(0.3)
     for _ in range(10):
         account(company).failed(Unavailable("a moment", maybe_applied=False))
     for values in calls:
@@ -207,7 +207,7 @@ async def test_a_ban_stops_until_a_person_resumes(tmp_path: Path, amocrm: tuple[
         await company.webhook("after", call(2))
         await company.until(lambda: company.hub.services.store.read_now(_writing) == 2)
         # what was on its way beside it has come back by then
-        await asyncio.sleep(0.3)  # noqa: ASYNC110 - the other end is asked
+        await asyncio.sleep(0.5)
         before = company.sandbox.stats()["requests_total"]
         await asyncio.sleep(1.5)
         assert company.sandbox.stats()["requests_total"] == before
