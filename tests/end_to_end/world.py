@@ -90,6 +90,12 @@ class World:
                 raise AssertionError(f"not reached within {seconds} s; work: {states}; {self.sandbox.stats()}")
             await asyncio.sleep(0.02)
 
+    async def quiet(self) -> None:
+        """Wait until the hub asks the CRM nothing any more, such as what it asks at its start."""
+        asked = -1
+        while asked != (asked := self.sandbox.stats()["requests_total"]):  # noqa: ASYNC110 - the other end is asked
+            await asyncio.sleep(0.3)
+
     async def settled(self, interactions: int, seconds: float = 60) -> None:
         """Wait until so many interactions are finished or need attention."""
 
