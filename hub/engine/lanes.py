@@ -143,11 +143,15 @@ class Lanes:
             if not self._counts[account_of(lane)]:
                 del self._counts[account_of(lane)]
             self._arrived.set()
+        self._look_again(lane, again)
+
+    def _look_again(self, lane: Lane, at: datetime | None) -> None:
+        """``lane`` has run: at once if somebody woke it meanwhile, else ``at`` its own moment."""
         if lane in self._again:
             self._again.discard(lane)
             self.wake(lane)
-        elif again is not None:
-            self.wake_at(lane, again)
+        elif at is not None:
+            self.wake_at(lane, at)
 
     async def _broke(self, lane: Lane, err: Exception) -> datetime:
         """A fault in deciding one client must not stop the others; when to try again, ever more rarely."""

@@ -240,11 +240,7 @@ class ProcrastinateLanes(Lanes):
             self._ended.set()
             if self._woken or self._patiently:
                 self._waking.set()
-        if lane in self._again:
-            self._again.discard(lane)
-            self.wake(lane)
-        elif again is not None:
-            self.wake_at(lane, again)
+        self._look_again(lane, again)
 
     # --- the queue ----------------------------------------------------------------------------------------------
 

@@ -207,7 +207,7 @@ async def test_a_ban_stops_until_a_person_resumes(tmp_path: Path, amocrm: tuple[
         await company.webhook("after", call(2))
         await company.until(lambda: company.hub.services.store.read_now(_writing) == 2)
         # what was on its way beside it has come back by then
-        await asyncio.sleep(0.5)
+        await company.quiet()
         before = company.sandbox.stats()["requests_total"]
         await asyncio.sleep(1.5)
         assert company.sandbox.stats()["requests_total"] == before
