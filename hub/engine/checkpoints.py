@@ -22,8 +22,8 @@ CHECKPOINTS = (
     "writer.barrier_read",
     "writer.marked_sent",
     "writer.answered",
-    "writer.stored",
     "writer.folded",
+    "writer.stored",
     "doubt.checked",
     "doubt.stored",
 )

@@ -442,15 +442,20 @@ class AccountWriter:
         outcome.doubtful.extend((step, text) for step in sent)
 
     async def _finish(self, outcome: Results) -> None:
-        """Store what became of the steps, in one transaction; then tell the directory and the lanes."""
+        """Tell the directory, store what became of the steps, each in one transaction; then wake the lanes.
+
+        In this order: whoever looks at the client's next interaction once a step is done, for whatever reason, must
+        find in the directory what the step made, all of it, or makes it again (H3). Killed in between, the steps are
+        in doubt, and found.
+        """
         now = self._clock.now()
         timeout, timing = self.account.request_timeout, self._timing
+        learnt = outcome.learnt()
+        if learnt != Changes():
+            await self.account.fold_own(learnt, now)
+        checkpoint("writer.folded")
         lanes = await self._store.write(lambda conn: keep(conn, outcome, now, timing=timing, request_timeout=timeout))
         checkpoint("writer.stored")
-        for _, _, changes, _ in outcome.done:
-            if changes != Changes():
-                await self.account.fold_own(changes, now)
-        checkpoint("writer.folded")
         if self._popups is not None:
             self._popups.made([(step, record) for step, record, *_ in outcome.done])
         for step in (*(step for step, *_ in outcome.done), *(step for step, _ in outcome.rejected)):

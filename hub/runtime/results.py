@@ -42,6 +42,18 @@ class Results:
     #: among `stale` are some whose user, not whose record, is the problem
     is_user_stale: bool = False
 
+    def learnt(self) -> Changes:
+        """What the directory must learn of everything that is done, in the order in which it was done."""
+        told = [changes for _, _, changes, _ in self.done]
+        return Changes(
+            contacts=tuple(one for changes in told for one in changes.contacts),
+            companies=tuple(one for changes in told for one in changes.companies),
+            deals=tuple(one for changes in told for one in changes.deals),
+            tasks=tuple(one for changes in told for one in changes.tasks),
+            deleted=tuple(ref for changes in told for ref in changes.deleted),
+            touched=tuple(dict.fromkeys(ref for changes in told for ref in changes.touched)),
+        )
+
 
 def lane_of(step: Step) -> Lane:
     """The lane that waits for the step."""
