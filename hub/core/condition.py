@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args
@@ -12,6 +11,7 @@ from pydantic import Field as ModelField
 
 from hub.core.field import Field, find_field, near_names
 from hub.core.part import Part
+from hub.core.pattern import compile_pattern
 from hub.core.phone import Phone
 from hub.core.plan import Check
 from hub.core.schedule import Hours, parse_times
@@ -31,7 +31,6 @@ _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _NUMERIC = {"less", "at_most", "greater", "at_least", "between"}
 #: a check of each value seen is kept, so that fifty failed rows cost no fifty new objects
 _REMEMBERED = 64
-_LONGEST_MATCHED = 2000
 #: fields that hold telephone numbers
 _PHONES = frozenset({"line", "phone", "phones"})
 _WHOLE = frozenset({"equals", "not_equals", "one_of", "none_of"})
@@ -292,11 +291,7 @@ def _numeric(operator: str, value: Any) -> Callable[[Any], bool]:
 def _textual(field: Field, operator: str, value: str) -> Callable[[Any], bool]:
     wanted = value.casefold()
     if operator == "matches":
-        try:
-            pattern = re.compile(value, re.IGNORECASE)
-        except re.error as err:
-            raise ValueError(f"{value!r} is no regular expression: {err}") from None
-        single: Callable[[str], bool] = lambda seen: pattern.search(seen[:_LONGEST_MATCHED]) is not None  # noqa: E731
+        single = compile_pattern(value)
     else:
         single = {
             "equals": lambda seen: seen.casefold() == wanted,
