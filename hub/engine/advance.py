@@ -24,6 +24,7 @@ from hub.core.rota import Rota
 from hub.core.snapshot import History, Snapshot
 from hub.core.waiting import asks
 from hub.engine.checkpoints import checkpoint
+from hub.engine.ending import end
 from hub.engine.load import Loads
 from hub.engine.projects import LiveConnection, LiveProject, Projects
 from hub.engine.replay import Redecided, redecide
@@ -59,7 +60,7 @@ class Advance:
         directory: Directory,
         *,
         search: Callable[[Lane, Identity], Awaitable[None]],
-        read: Callable[[Lane, Sequence[RecordRef]], Awaitable[None]],
+        read: Callable[[Lane, Sequence[RecordRef], bool], Awaitable[bool]],
         wake_writer: Callable[[str, str], None],
         planned: Callable[[Lane, InteractionId, Plan], None] = lambda *_: None,
     ) -> None:
@@ -101,6 +102,8 @@ class Advance:
             except VendorError as err:
                 log.debug("lane %s waits for %s: %s", lane.client_id, lane.connection, err)
                 return None if self.resting.failed(lane, err) else now + timedelta(seconds=5)
+            if snapshot is None:
+                return None
             if seen.has_refused:
                 snapshot = await self._store.read(partial(with_refused, lane=lane, snapshot=snapshot))
             plan, snapshot = self._decide(lane, seen, snapshot, project.policy, now)
@@ -238,8 +241,10 @@ class Advance:
             **first_seen(conn, found, has_done=bool(done)),
         )
 
-    async def _snapshot(self, lane: Lane, connection: LiveConnection, seen: Seen, now: datetime) -> Snapshot:
+    async def _snapshot(self, lane: Lane, connection: LiveConnection, seen: Seen, now: datetime) -> Snapshot | None:
         """The client's records; asks the CRM's search only while the directory is not complete.
+
+        None if the lane is woken once they are all there.
 
         Deals that the directory knows by id only (an import leaves closed ones out) are read first: an open one
         among them must not be overlooked (A14), and "closed" is not "never had one" (Z16, Z17).
@@ -249,7 +254,8 @@ class Advance:
         holdings = self._holdings(lane, connection, seen, identity)
         missing = [ref for ref in holdings.missing if ref.kind is RecordKind.DEAL]
         if missing:
-            await self._read(lane, missing)
+            if not await self._read(lane, missing, self.resting.is_well(lane)):
+                return None
             self.resting.answered(lane)
         snapshot = self._take(lane, connection, seen, identity, now)
         if not snapshot.is_complete and not (snapshot.contacts or snapshot.companies) and not identity.is_empty:
@@ -326,28 +332,10 @@ class Advance:
     # --- storing ------------------------------------------------------------------------------------------------
 
     def _end(self, conn: Connection, seen: Seen, now: datetime) -> None:
-        """All steps have ended: the interaction is finished, or it needs attention; the lane goes on either way."""
+        """What was seen is past: an employee may have asked for something meanwhile (U1)."""
         found = work.get(conn, seen.work.interaction_id, seen.work.connection, to_change=True)
-        if found is None or found.state is not WorkState.WRITING:
-            return
-        # what was seen is past: an employee may have asked for something meanwhile (U1)
-        counts = steps.outstanding(conn, found.interaction_id, found.connection)
-        is_revised = found.revision > found.decided_revision
-        if has_to_wait(counts, is_revised):
-            return
-        if is_revised:
-            work.put(conn, found, WorkState.OPEN, now=now)
-            return
-        refused = counts.get(StepState.REJECTED.value, 0)
-        state = WorkState.ATTENTION if refused else WorkState.FINISHED
-        body = {"interaction": found.interaction_id, "connection": found.connection, "state": state.value}
-        events.append(conn, project=found.project, kind="work", body=body, now=now)
-        if refused:
-            work.put(conn, found, WorkState.ATTENTION, now=now, note=remark("refused", n=refused))
-        else:
-            work.put(conn, found, WorkState.FINISHED, now=now)
-        if found.is_replay:
-            work.end_replay(conn, found.interaction_id, found.connection)
+        if found is not None:
+            end(conn, found, steps.outstanding(conn, found.interaction_id, found.connection), now)
 
     async def give_up(self, lane: Lane, err: Exception) -> None:
         """The lane's next interaction cannot be decided: it needs attention, and those behind it go on (H4)."""

@@ -38,6 +38,10 @@ class Resting:
         """The account answers."""
         self._until.pop((lane.project, lane.connection), None)
 
+    def is_well(self, lane: Lane) -> bool:
+        """Whether no question to the account has failed since the last that was answered."""
+        return (lane.project, lane.connection) not in self._until
+
     def room(self, project: str, connection: str) -> int:
         """How many lanes of the account may be woken now; 0 while it is left alone."""
         until = self._until.get((project, connection))

@@ -324,12 +324,16 @@ class Connections:
         run.account.succeeded()
         await run.account.fold(changes, began)
 
-    async def read(self, lane: Lane, refs: Sequence[RecordRef]) -> None:
-        """Read records that a decision needs and the directory knows by id only. Raises VendorError."""
+    async def read(self, lane: Lane, refs: Sequence[RecordRef], may_wait: bool) -> bool:
+        """Read records that a decision needs and the directory knows by id only. Raises VendorError.
+
+        False if they are read a little later, with others', which only happens to those who ``may_wait``: ``lane`` is
+        woken then.
+        """
         run = self._running.get((lane.project, lane.connection))
         if run is None or run.missing is None:
             raise Unavailable("the connection is not running", connection=lane.connection, maybe_applied=False)
-        await run.missing.read(refs)
+        return await run.missing.read(refs, when_there=partial(self._wake_lane, lane) if may_wait else None)
 
     async def _refresh_names(self, account: Account) -> None:
         """Read the CRM's users and names again, and let the next decision know. Raises VendorError."""

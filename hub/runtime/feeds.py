@@ -21,7 +21,7 @@ from hub.runtime.account import Account
 from hub.runtime.freshness import Freshness, Measured, Path
 from hub.runtime.pace import Urgency, urgency
 from hub.store import inbox, projects
-from hub.store.directory_fold import records_of
+from hub.store.directory_fold import answered, records_of
 from hub.store.engine import Store
 from hub.store.inbox import InboxStatus, Received
 
@@ -76,6 +76,8 @@ class Feed:
         #: how long the last polls took, the longest of them
         self._poll_took = timedelta(0)
         self._polled_at: datetime | None = None
+        #: how much longer than its interval the next poll has waited for a burst to end
+        self._postponed = timedelta(0)
         self._began_at = clock.now()
         self._told: asyncio.Queue[Received] = asyncio.Queue()
         self._touch = asyncio.Event()
@@ -121,7 +123,8 @@ class Feed:
     def is_late(self) -> bool:
         """True if polls do not go through as promised: to be alarmed."""
         since = self._polled_at or self._began_at
-        return self._clock.now() - since > 3 * (self._interval + self._poll_took) + timedelta(seconds=5)
+        promised = 3 * (self._interval + self._poll_took) + self._postponed
+        return self._clock.now() - since > promised + timedelta(seconds=5)
 
     def measured(self, path: Path | None = None) -> Measured:
         """The delays of the last hour as they were seen."""
@@ -174,7 +177,19 @@ class Feed:
                 self._failed(error)
                 continue
             self.account.succeeded()
+            self._postponed = timedelta(0)
             await _wait(self._poll_now, self._interval)
+            await self._let_burst_pass()
+
+    async def _let_burst_pass(self) -> None:
+        """While the account's requests are scarce they are the interactions' (H5), for two intervals at most.
+
+        A poll reads again all that the hub writes in a burst, which would take a third of what it may ask.
+        """
+        step = timedelta(seconds=1)
+        while self._is_busy and self._postponed < 2 * self._interval and not self._poll_now.is_set():
+            await _wait(self._poll_now, step)
+            self._postponed += step
 
     async def _read_forever(self) -> None:
         while True:
@@ -235,11 +250,14 @@ class Feed:
     @property
     def _interval(self) -> timedelta:
         # in a burst the account's requests go to its interactions first (H5)
-        is_busy = self.account.pacer.headroom < 0.5
         heard, alone = self.account.capabilities.poll_every
-        if self.webhooks_are_healthy is False and not is_busy:
+        if self.webhooks_are_healthy is False and not self._is_busy:
             return max(self._timing.poll_alone, alone)
         return max(self._timing.poll, heard)
+
+    @property
+    def _is_busy(self) -> bool:
+        return self.account.pacer.headroom < 0.5
 
     # --- folding ------------------------------------------------------------------------------------------------
 
@@ -274,7 +292,7 @@ class Feed:
                     found = await account.session.read(refs)
                 await self._fold(found, began)
                 self._note(found, path)
-                self._unanswered |= set(refs) - _answered(found)
+                self._unanswered |= set(refs) - answered(found)
 
     def _note(self, changes: Changes, path: Path) -> None:
         news = self.freshness.note(records_of(changes), path, self._clock.now())
@@ -297,10 +315,6 @@ class Feed:
                 extra={"action": "feed.webhooks_lost", "count": len(lost)},
             )
             self.webhooks_are_healthy = False
-
-
-def _answered(found: Changes) -> set[RecordRef]:
-    return {*(record.ref for record in records_of(found)), *found.deleted}
 
 
 async def _wait(event: asyncio.Event, at_most: timedelta) -> None:

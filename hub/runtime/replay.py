@@ -182,16 +182,18 @@ def winner(plan: Plan) -> str:
 def offline_advance(services: Services) -> Advance:
     """Decides by what the hub knows already: nobody is asked, nobody is woken."""
 
-    async def ask_nobody(*_: object) -> None:
-        return None
+    async def search_nothing(*_: object) -> None: ...
+
+    async def read_nothing(*_: object) -> bool:
+        return True
 
     return Advance(
         services.store,
         services.clock,
         services.projects,
         services.directory,
-        search=ask_nobody,
-        read=ask_nobody,
+        search=search_nothing,
+        read=read_nothing,
         wake_writer=lambda *_: None,
     )
 

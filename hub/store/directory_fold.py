@@ -20,6 +20,7 @@ __all__ = [
     "BY_NAME",
     "OWN_WRITE_MARGIN",
     "Told",
+    "answered",
     "fold_records",
     "fold_told",
     "keys_asked",
@@ -53,6 +54,11 @@ Told = tuple[int, str, int, int, bytes | None, Record | None]
 def records_of(changes: Changes) -> list[Record]:
     """All records of ``changes``, those first on which others hang."""
     return [*changes.companies, *changes.contacts, *changes.deals, *changes.tasks]
+
+
+def answered(changes: Changes) -> set[RecordRef]:
+    """The records of which ``changes`` say what they are, or that they are gone."""
+    return {*(record.ref for record in records_of(changes)), *changes.deleted}
 
 
 def keys_of(record: Record, key_fields: Collection[str]) -> set[Key]:
