@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import httpx
 from hub_amocrm.sandbox import Sandbox
@@ -17,6 +19,7 @@ from hub.core.records import Contact, RecordKind, RecordRef
 from hub.ports import Changes
 from hub.runtime.account import Health
 from hub.runtime.feeds import Feed, feed_cursor
+from hub.runtime.pace import Pacer
 from hub.store import inbox, projects
 from hub.store.inbox import InboxStatus
 from tests.runtime.connected import CRM, PROJECT, Connected, connected, free_port, hooks, until
@@ -154,6 +157,24 @@ async def test_a_crm_that_is_down_is_waited_for_and_caught_up_with(tmp_path: Pat
         sandbox.switch(down=False)
         await until(lambda: responsible(company, "+380501112233") is not None)
         await until(lambda: company.account.health is Health.READY)
+        assert not feed.is_late()
+
+
+async def test_a_poll_leaves_a_burst_the_requests_but_not_for_ever(tmp_path: Path, amocrm: tuple[Sandbox, str]) -> None:
+    """It reads again all that the hub writes; it waits two intervals more at most, and alarms nobody (H5)."""
+    half = timedelta(seconds=0.5)
+    async with connected(tmp_path, *amocrm) as company, running(company.feed(poll=half, poll_alone=half)) as feed:
+        known = company.account.complete_until
+        await until(lambda: RecordKind.CONTACT in known)
+        company.account.pacer = cast(Pacer, SimpleNamespace(headroom=0.2, succeeded=lambda: None))
+        before = known[RecordKind.CONTACT]
+        await until(lambda: known[RecordKind.CONTACT] > before)
+        first = known[RecordKind.CONTACT]
+        await until(lambda: known[RecordKind.CONTACT] > first)
+        assert known[RecordKind.CONTACT] - first >= 3 * half
+        first = known[RecordKind.CONTACT]
+        feed.poll_soon()
+        await until(lambda: known[RecordKind.CONTACT] > first)
         assert not feed.is_late()
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from hub.clock import FakeClock
 from hub.core.records import RecordKind, RecordRef
+from hub.errors import Unavailable, VendorError
 from hub.ports import Changes, Pace
 from hub.runtime.account import Account
 from hub.runtime.missing import MissingRecords
@@ -25,17 +26,21 @@ class Asked:
 
     def __init__(self) -> None:
         self.requests: list[int] = []
+        self.error: VendorError | None = None
+        self.failures: list[VendorError] = []
         clock = FakeClock(datetime(2026, 3, 2, 9, 0, tzinfo=UTC))
         self.pacer = Pacer(Pace(requests=6, per=timedelta(seconds=1), source="a test"), clock)
         self.account = cast(
             Account,
             SimpleNamespace(
                 may_ask=True, name="crm", pacer=self.pacer, clock=clock, session=self, succeeded=lambda: None,
-                fold=self._fold,
+                failed=self.failures.append, fold=self._fold,
             ),
         )  # fmt: skip
 
     async def read(self, refs: Sequence[RecordRef]) -> Changes:
+        if self.error is not None:
+            raise self.error
         self.requests.append(len(refs))
         return Changes()
 
@@ -60,3 +65,34 @@ async def test_those_who_ask_in_a_burst_share_one_request(under_way: int, reques
         await asked.pacer.acquire()
     await one_and_then_the_others(MissingRecords(asked.account))
     assert asked.requests == requests
+
+
+async def test_decisions_that_may_wait_are_told_when_the_burst_s_request_is_through() -> None:
+    """They hold up no other decision meanwhile, and those join; with room to ask nobody is put off (H5, DESIGN 4)."""
+    asked, told = Asked(), asyncio.Event()
+    missing = MissingRecords(asked.account)
+    assert await missing.read(DEALS[:1], when_there=told.set)
+    for _ in range(3):
+        await asked.pacer.acquire()
+    woken: list[RecordRef] = []
+    for deal in DEALS[1:]:
+        assert not await missing.read([deal], when_there=lambda deal=deal: woken.append(deal))  # type: ignore[misc]
+    async with asyncio.timeout(20):
+        await missing.read(DEALS[1:2])
+    assert (asked.requests, woken) == ([1, 7], DEALS[1:])
+    # the CRM said nothing of them, so nobody is sent away again
+    assert await missing.read(DEALS[2:4], when_there=told.set)
+    assert not told.is_set()
+
+
+async def test_decisions_that_wait_are_told_of_a_failure_too() -> None:
+    """They look again, and hear that the CRM cannot be asked; nothing waits for ever."""
+    asked, told = Asked(), asyncio.Event()
+    missing = MissingRecords(asked.account)
+    for _ in range(3):
+        await asked.pacer.acquire()
+    asked.error = Unavailable("gone")
+    assert not await missing.read(DEALS[:1], when_there=told.set)
+    async with asyncio.timeout(20):
+        await told.wait()
+    assert asked.failures == [asked.error]
