@@ -281,8 +281,10 @@ def life(folder: Path, policy: str, *, mode: str = "live", begin: datetime = BEG
         mark_imported(services.directory, PROJECT, CRM, now)
         services.projects.reload_now()
 
-        async def nothing(*_: object) -> None:
-            return None
+        async def nothing(*_: object) -> None: ...
+
+        async def all_there(*_: object) -> bool:
+            return True
 
         advance = Advance(
             store,
@@ -290,7 +292,7 @@ def life(folder: Path, policy: str, *, mode: str = "live", begin: datetime = BEG
             services.projects,
             services.directory,
             search=nothing,
-            read=nothing,
+            read=all_there,
             wake_writer=lambda project, connection: None,
         )
         yield Life(services, clock, advance)
