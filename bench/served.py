@@ -15,15 +15,15 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from hub.compose import Hub, build_services
 from hub.runtime.services import Services
 from hub.settings import Settings
-from hub.web.app import build_app
+from hub.web.app import HubApp, build_app
 from hub.web.server import serve_forever
 
-__all__ = ["BARE", "BARE_ASGI", "with_bare"]
+__all__ = ["BARE", "BARE_ASGI", "WithBare"]
 
 #: the least that a POST endpoint is in this framework
 BARE = "/bare"
@@ -55,20 +55,22 @@ async def bare_asgi(scope: Scope, receive: Receive, send: Send) -> None:
     await send(_BODY)
 
 
-def with_bare(app: ASGIApp) -> ASGIApp:
+class WithBare:
     """``app`` with `BARE` and `BARE_ASGI` in front: the base pays for none of the hub's own layers."""
-    framework = Starlette(routes=[Route(BARE, bare, methods=["POST"])])
 
-    async def both(scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, app: HubApp) -> None:
+        self._app = app
+        self._framework = Starlette(routes=[Route(BARE, bare, methods=["POST"])])
+        self.prompt_paths, self.at_once, self.stopping = app.prompt_paths, app.at_once, app.stopping
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"] if scope["type"] == "http" else ""
         if path == BARE:
-            await framework(scope, receive, send)
+            await self._framework(scope, receive, send)
         elif path == BARE_ASGI:
             await bare_asgi(scope, receive, send)
         else:
-            await app(scope, receive, send)
-
-    return both
+            await self._app(scope, receive, send)
 
 
 async def serve(directory: Path, role: str) -> None:
@@ -89,7 +91,7 @@ async def _serve(services: Services) -> None:
     def ready(port: int) -> None:
         print(json.dumps({"port": port}), flush=True)
 
-    await serve_forever(with_bare(build_app(services)), "127.0.0.1", 0, ready=ready)
+    await serve_forever(WithBare(build_app(services)), "127.0.0.1", 0, ready=ready)
 
 
 if __name__ == "__main__":

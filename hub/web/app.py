@@ -32,6 +32,8 @@ from hub.web.widget.visitor import Gate
 
 __all__ = ["HubApp", "build_app"]
 
+#: what the addresses of forwarding begin with
+FORWARD = "/forward/"
 #: amoCRM switches a webhook off that takes longer than 2 s
 CRM_LONGEST = timedelta(seconds=1.6)
 
@@ -54,6 +56,7 @@ class HubApp:
         self._inner = SecurityHeaders(inner, is_https=is_https)
         self._busy = tuple(busy)
         self.desks, self.forms, self.forwarding = desks, forms, forwarding
+        self.prompt_paths, self.at_once = FORWARD.encode(), forwarding.at_once
         self.state = inner.state
         self.counts: Counts = inner.state.counts
         self.routes: Sequence[BaseRoute] = inner.routes
@@ -123,7 +126,7 @@ def build_app(services: Services) -> HubApp:
     return HubApp(
         inner,
         is_https=is_https,
-        busy=(("/forward/", forwarding), ("/hooks/", webhooks), ("/crm/", crm_hooks), ("/forms/", forms)),
+        busy=((FORWARD, forwarding), ("/hooks/", webhooks), ("/crm/", crm_hooks), ("/forms/", forms)),
         desks=desks,
         forms=forms,
         forwarding=forwarding,

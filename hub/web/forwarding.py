@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Container
-from dataclasses import dataclass
+from collections.abc import Container, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
-from typing import TypeAlias
 
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import Receive, Scope, Send
@@ -33,12 +31,13 @@ from hub.ports import AnswersForwarding, ChannelConfig, ForwardingAnswer, Forwar
 from hub.runtime.intake import raw_request
 from hub.runtime.pace import Urgency, urgency
 from hub.runtime.services import Services
-from hub.store import clients, codec
+from hub.store import clients
 from hub.store.directory_holders import Whose
 from hub.store.forwarding_log import ForwardingEntry
 from hub.store.projects import Channel
 from hub.store.schema import microseconds
 from hub.web.forwarding_journal import Journal, Recent
+from hub.web.forwarding_told import Answered, Told, entry_of
 from hub.web.headers import SECURITY_HEADERS
 from hub.web.limits import Unread, Watch, read_body
 from hub.web.metrics import Counts
@@ -70,35 +69,12 @@ _UNREAD = ForwardingQuestion(caller=None)
 _ASKED_BEFORE = Reason(code="asked_before")
 
 
-@dataclass(slots=True, kw_only=True)
-class _Told:
-    """One answer with what it rests on, for the journal."""
-
-    answer: Answer
-    #: the CRM whose directory knew the caller; "" if none did
-    connection: str = ""
-    #: how old the oldest fact is, the absence of the caller included, in microseconds; None if nothing was ever read
-    age: int | None = None
-    #: the directory is still filling: an unknown caller may be known to the CRM
-    is_importing: bool = False
-    #: the caller is not known here, and perhaps is to other processes: their records are still being copied
-    is_copying: bool = False
-    asked_crm: str = ""
-    is_repeated: bool = False
-    #: who last talked to the caller would matter, and is not known in this process
-    lacks_history: bool = False
-
-
-#: project, channel, question, answer, seconds that it took, when it was asked
-_Answered: TypeAlias = tuple[LiveProject, str, ForwardingQuestion, _Told, float, datetime]
-
-
 class Forwarding:
     """Any method ``/forward/{project}/{channel}/{secret}``: 200 and where to ring, or 404."""
 
     def __init__(self, services: Services, counts: Counts) -> None:
         self._services, self._counts = services, counts
-        self.journal: Journal[_Answered] = Journal(services.store, counts, self._entry, services.intake.spool)
+        self.journal: Journal[Answered] = Journal(services.store, counts, self._entry, services.intake.spool)
         self.recent = Recent()
         #: (monotonic seconds) until then the database is not asked who last talked to a caller
         self._remembers_from = 0.0
@@ -106,6 +82,7 @@ class Forwarding:
         #: whose each path is that was right, and of which addresses that is true
         self._paths: dict[str, Channel] = {}
         self._addresses = services.projects.addresses
+        self._monotonic, self._now = services.clock.monotonic, services.clock.now
         self.watch = Watch(LONGEST, services.clock.monotonic)
         # asked once: a Protocol is looked through member by member
         self._sources = {
@@ -136,7 +113,7 @@ class Forwarding:
             return
         try:
             if isinstance(body, Unread):
-                question, told = _UNREAD, _Told(answer=Answer(reason=Reason(code="unreadable")))
+                question, told = _UNREAD, Told(answer=Answer(reason=Reason(code="unreadable")))
             else:
                 question = source.forwarding_question(
                     raw_request(scope["method"], scope["query_string"], scope["headers"], body, now), channel
@@ -162,6 +139,35 @@ class Forwarding:
         # counting and telling the story come later, many at once: together they cost as much as the look-up
         self.journal.add((project, channel.name, question, told, services.clock.monotonic() - began, now))
 
+    def at_once(
+        self, method: str, url: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes
+    ) -> tuple[bytes, bytes] | None:
+        """The same answer where nobody has to be waited for, as `hub.web.prompt` sends it; None: ask as ASGI does."""
+        path, _, query = url.partition(b"?")
+        if len(body) > MOST_BYTES or b"#" in url or b"%" in path or not url.isascii():
+            return None
+        row = self._channel_at(path.decode("ascii"))
+        if row is None:
+            return None
+        began, now = self._monotonic(), self._now()
+        project = self._services.projects.find(row.project)
+        channel = project.channels.get(row.name) if project else None
+        source = self._sources.get(row.source)
+        if project is None or channel is None or source is None:
+            return None
+        try:
+            question = source.forwarding_question(raw_request(method, query, headers, body, now), channel)
+            told = self._tell_now(project, channel, question, now)
+            if told is None or (told.is_copying and ASKS_OTHERS in headers):
+                return None
+            reply = source.forwarding_reply(question, ForwardingAnswer(destination=told.answer.destination), channel)
+        except Exception:  # noqa: BLE001 - asked again as ASGI does, it says what is wrong
+            return None
+        age = told.age
+        head = _head(reply.content_type, len(reply.body), None if age is None else age // 1_000_000)
+        self.journal.add((project, channel.name, question, told, self._monotonic() - began, now))
+        return head, reply.body
+
     def _channel_at(self, path: str) -> Channel | None:
         """Whose address ``path`` is; None if nobody's.
 
@@ -179,41 +185,19 @@ class Forwarding:
                 self._paths[path] = row
         return row
 
-    def _entry(self, answered: _Answered) -> ForwardingEntry:
-        """Count one answer; the journal's row, with everything that explains it (X1)."""
-        project, channel, question, told, took, asked_at = answered
+    def _entry(self, answered: Answered) -> ForwardingEntry:
+        """Count one answer and tell those who wait for it; the journal's row (X1)."""
+        project, channel, question, told, took, _ = answered
         found, counts, name, services = told.answer, self._counts, project.row.name, self._services
         counts.forwarded[name, channel, "answered" if found.destination else "empty"] += 1
         counts.forwarding_took.observe(took)
         if told.age is not None:
             counts.fact_age.observe(told.age / 1_000_000)
-        explanation = _explain(
-            found.reason.code,
-            tuple([(one.employee, one.role, one.reason.code, one.is_chosen) for one in found.candidates]),
-            told.connection,
-            project.policy_version,
-            told.is_importing,
-            told.asked_crm,
-            told.is_repeated,
-            question.line,
-        )
         if found.employee is not None and services.popups is not None:
             services.popups.forwarded(name, question.call_id, found.employee)
         if found.employee is not None and services.fleet is not None:
             services.fleet.answered(name, question.call_id, found.employee)
-        return ForwardingEntry(
-            project=name,
-            channel=channel,
-            uuid=question.uuid,
-            call_id=question.call_id,
-            caller=question.caller,
-            asked_at=asked_at,
-            destination=found.destination,
-            employee=found.employee or "",
-            took=timedelta(seconds=took),
-            age=None if told.age is None else timedelta(microseconds=told.age),
-            explanation=explanation,
-        )
+        return entry_of(answered)
 
     async def _read(self, receive: Receive) -> bytes | Unread:
         watch = self.watch
@@ -239,34 +223,49 @@ class Forwarding:
 
     async def _tell(
         self, project: LiveProject, channel: ChannelConfig, question: ForwardingQuestion, now: datetime, began: float
-    ) -> _Told:
-        if question.uuid:
-            known = self.recent.find(project.row.name, channel.name, question.uuid)
-            if known is not None:
-                destination = known if isinstance(known, str) else await asyncio.shield(known)
-                return _Told(answer=Answer(destination=destination, reason=_ASKED_BEFORE), is_repeated=True)
-        policy = project.policy
-        if policy is None:
-            return _Told(answer=Answer(reason=Reason(code="no_policy")))
-        history = None
+    ) -> Told:
+        told = self._tell_now(project, channel, question, now)
+        if told is not None:
+            return told
+        known = self.recent.find(project.row.name, channel.name, question.uuid) if question.uuid else None
+        if known is not None:
+            destination = known if isinstance(known, str) else await asyncio.shield(known)
+            return Told(answer=Answer(destination=destination, reason=_ASKED_BEFORE), is_repeated=True)
+        policy, history = project.policy, None
+        assert policy is not None
         told = self._decide(project, policy, question.caller, now)
         if told.lacks_history and question.caller is not None:
             history = await self._remembered(project.row.name, question.caller)
             told = self._decide(project, policy, question.caller, now, history)
-        if (
-            policy.forwarding.ask_crm
-            and not told.connection
-            and question.caller is not None
-            and told.answer.reason.code == "new_client"
-        ):
+        if _asks_crm(policy, question, told):
             told = await self._ask_crm(project, channel, policy, question, told, now, began, history)
+        if question.uuid and not told.is_copying:
+            self.recent.keep(project.row.name, channel.name, question.uuid, told.answer.destination)
+        return told
+
+    def _tell_now(
+        self, project: LiveProject, channel: ChannelConfig, question: ForwardingQuestion, now: datetime
+    ) -> Told | None:
+        """The answer, if nobody has to be waited for."""
+        if question.uuid:
+            known = self.recent.find(project.row.name, channel.name, question.uuid)
+            if known is not None:
+                if not isinstance(known, str):
+                    return None
+                return Told(answer=Answer(destination=known, reason=_ASKED_BEFORE), is_repeated=True)
+        policy = project.policy
+        if policy is None:
+            return Told(answer=Answer(reason=Reason(code="no_policy")))
+        told = self._decide(project, policy, question.caller, now)
+        if (told.lacks_history and question.caller is not None) or _asks_crm(policy, question, told):
+            return None
         if question.uuid and not told.is_copying:
             self.recent.keep(project.row.name, channel.name, question.uuid, told.answer.destination)
         return told
 
     def _decide(
         self, project: LiveProject, policy: Policy, caller: Phone | None, now: datetime, history: History | None = None
-    ) -> _Told:
+    ) -> Told:
         """The answer from what is known here, and the ``history`` if that lies elsewhere; microseconds.
 
         Of several CRMs the first counts in which the caller is somebody's, else the first that knows them (C8).
@@ -303,7 +302,7 @@ class Forwarding:
         age = None if seen is None else max(microseconds(now) - seen, 0)
         fleet = self._services.fleet
         is_copying = fleet is not None and not told_by and caller is not None and not fleet.copies.may_answer
-        return _Told(
+        return Told(
             answer=found,
             connection=told_by,
             age=age,
@@ -352,11 +351,11 @@ class Forwarding:
         channel: ChannelConfig,
         policy: Policy,
         question: ForwardingQuestion,
-        told: _Told,
+        told: Told,
         now: datetime,
         began: float,
         history: History | None,
-    ) -> _Told:
+    ) -> Told:
         """Ask the CRMs themselves for a caller whom the directory does not know, within the budget (R3)."""
         caller = question.caller
         assert caller is not None
@@ -410,33 +409,10 @@ def _headers(content_type: str, length: int, age: int | None) -> tuple[tuple[byt
     )
 
 
-@lru_cache(maxsize=4096)
-def _explain(
-    reason: str,
-    candidates: tuple[tuple[EmployeeId, str, str, bool], ...],
-    connection: str,
-    policy_version: int,
-    is_importing: bool,
-    asked_crm: str,
-    is_repeated: bool,
-    line: Phone | None,
-) -> bytes:
-    """The explanation as JSON; remembered, since a company has so many employees and lines and no more."""
-    return codec.dump_json(
-        {
-            "reason": {"code": reason},
-            "candidates": [
-                {"employee": employee, "role": role, "reason": {"code": why}, "is_chosen": is_chosen}
-                for employee, role, why, is_chosen in candidates
-            ],
-            "connection": connection,
-            "policy_version": policy_version,
-            "is_importing": is_importing,
-            "asked_crm": asked_crm,
-            "is_repeated": is_repeated,
-            "line": line,
-        }
-    )
+@lru_cache(maxsize=1024)
+def _head(content_type: str, length: int, age: int | None) -> bytes:
+    """Status line and headers as they are sent."""
+    return b"HTTP/1.1 200 OK\r\n" + b"".join(b"%b: %b\r\n" % pair for pair in _headers(content_type, length, age))
 
 
 class _Employees(dict[EmployeeId | None, EmployeeId | None]):
@@ -474,6 +450,16 @@ def _needs_history(policy: Policy, holders: tuple[Holder, ...]) -> bool:
                     if deal.responsible is not None:
                         return False
     return False
+
+
+def _asks_crm(policy: Policy, question: ForwardingQuestion, told: Told) -> bool:
+    """Whether the CRM itself is to be asked for a caller whom the directory does not know (R3)."""
+    return (
+        policy.forwarding.ask_crm
+        and not told.connection
+        and question.caller is not None
+        and told.answer.reason.code == "new_client"
+    )
 
 
 def _empty_reply(source: AnswersForwarding, channel: ChannelConfig) -> Reply:

@@ -9,11 +9,14 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import Protocol, runtime_checkable
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from hub.web.prompt import AnswersAtOnce, PromptProtocol
 
 __all__ = ["HasStreams", "serve_forever", "server_config"]
 
@@ -31,10 +34,12 @@ def server_config(app: ASGIApp, *, proxies: str = "") -> uvicorn.Config:
 
     ``proxies``: addresses or networks, after commas, that are believed for whom they ask (``X-Forwarded-For``).
     """
+    # what makes a connection's protocol need not be its class, though uvicorn writes it so
+    protocol: Any = partial(PromptProtocol, app) if isinstance(app, AnswersAtOnce) else "httptools"
     return uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=protocol,
         ws="none",
         lifespan="on",
         access_log=False,
@@ -94,7 +99,10 @@ class _Server(uvicorn.Server):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(HEADERS):
                     await self._stop.wait()
-            open_now = (one for one in self.server_state.connections if isinstance(one, HttpToolsProtocol))
+            open_now = [one for one in self.server_state.connections if isinstance(one, HttpToolsProtocol)]
+            for one in open_now:
+                if isinstance(one, PromptProtocol) and one.has_rested():
+                    one.transport.close()
             now: dict[HttpToolsProtocol, object] = {one: one.scope for one in open_now if _is_unsaid(one)}
             for one, scope in now.items():
                 # the same unfinished request, or none at all, as at the last look
@@ -122,6 +130,8 @@ class _Server(uvicorn.Server):
 
 def _is_unsaid(connection: HttpToolsProtocol) -> bool:
     """Whether the request that has begun, or the first one, is not known yet: its headers are not complete."""
+    if isinstance(connection, PromptProtocol) and connection.rested is not None:
+        return False
     return connection.cycle is None or connection.cycle.scope is not connection.scope
 
 
