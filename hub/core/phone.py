@@ -20,6 +20,8 @@ __all__ = ["Phone", "mask_phone", "parse_phone"]
 Phone = NewType("Phone", str)
 
 _SHORTEST, _LONGEST = 5, 17
+#: longer texts hold no number that anybody wrote, and would only be remembered
+_LONGEST_TEXT = 250
 _INTERNATIONAL = re.compile(r"(\+?)([1-9][0-9]{7,14})", re.ASCII)
 _NON_GEOGRAPHIC = "001"
 #: trunk prefixes of the past that people still write before the national number: ``8 068 729 00 73``
@@ -48,6 +50,8 @@ def parse_phone(text: str, region: str, *, eight_is_seven: bool = False) -> Phon
     # almost all are digits of the region's own country: one pattern says that they are a whole number as they stand
     if _own(region).match(text) and not (eight_is_seven and text[0] == "8"):
         return Phone(text if text[0] == "+" else f"+{text}")
+    if len(text) > _LONGEST_TEXT:
+        return None
     return _parse(text, region, eight_is_seven)
 
 

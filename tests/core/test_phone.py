@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from hub.core import phone as numbers
 from hub.core.phone import mask_phone, parse_phone
 
 #: a busy machine is no fault of what is tested
@@ -49,6 +50,14 @@ def test_each_spelling_of_a_number_is_the_same_phone(text: str, region: str, pho
 )
 def test_what_is_no_number_is_none(text: str) -> None:
     assert parse_phone(text, "UA") is None
+
+
+def test_an_endless_text_is_no_number_and_is_not_remembered() -> None:
+    """H8: a megabyte in the place of a number, again and again, would fill the memory of every project's hub."""
+    before = numbers._parse.cache_info().currsize
+    assert parse_phone("+" + " " * 300 + "380501112233", "UA") is None
+    assert parse_phone("+" + " " * 200 + "380501112233", "UA") == "+380501112233"
+    assert numbers._parse.cache_info().currsize <= before + 1
 
 
 def test_unknown_region_still_reads_international_numbers() -> None:

@@ -19,6 +19,8 @@ __all__ = ["query_of", "read_payloads", "text_of"]
 
 _DEEPEST = 4
 _MOST_FIELDS = 1000
+#: of one request; they are stored in one transaction, and no other project waits longer for it than about a second
+_MOST_RECORDS = 1000
 
 
 def read_payloads(request: RawRequest, *, nested_key: str) -> list[dict[str, str]]:
@@ -74,6 +76,8 @@ def _objects(body: bytes) -> list[Mapping[str, Any]]:
     records = found if isinstance(found, list) else [found]
     if not records:
         raise PayloadError("the body is an empty JSON array", field="body")
+    if len(records) > _MOST_RECORDS:
+        raise PayloadError(f"the body holds {len(records)} records, more than {_MOST_RECORDS}", field="body")
     for record in records:
         if not isinstance(record, Mapping):
             raise PayloadError(f"the body must hold JSON objects, not {type(record).__name__}", field="body")

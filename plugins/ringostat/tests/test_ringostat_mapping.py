@@ -421,6 +421,15 @@ def test_what_cannot_be_read_names_its_field(body: str, field_: str, channel: Ch
     assert caught.value.raw == (body or "moment=after")
 
 
+def test_one_request_holds_no_more_records_than_others_can_wait_for(channel: ChannelConfig) -> None:
+    """H8, H11: they are stored in one transaction; what is more is kept and shown, and stops nobody."""
+    record = '{"uniqueid": "1.2", "calldate": "2026-07-29 11:05:45"}'
+    assert len(SOURCE.parse(with_body(f"[{','.join([record] * 1000)}]"), channel)) == 1000
+    with pytest.raises(PayloadError, match="1001 records") as caught:
+        SOURCE.parse(with_body(f"[{','.join([record] * 1001)}]"), channel)
+    assert caught.value.field == "body"
+
+
 jsonish = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=4),

@@ -21,6 +21,8 @@ __all__ = ["Event", "owed_of", "parse_delivery"]
 M = TypeVar("M", bound=BaseModel)
 
 _SOURCE = "wazzup"
+#: of one kind in one delivery; all are stored in one transaction, and other projects wait for it
+_MOST_ITEMS = 1000
 
 
 class Event(StrEnum):
@@ -108,6 +110,8 @@ def _items(key: str, value: Any, problems: list[PayloadError]) -> list[tuple[str
     if not isinstance(value, list):
         problems.append(_problem(key, f"{key} must be an array"))
         return []
+    if len(value) > _MOST_ITEMS:
+        raise _problem(key, f"{len(value)} {key} in one delivery, more than {_MOST_ITEMS}")
     return [(f"{key}[{index}]", item) for index, item in enumerate(value)]
 
 

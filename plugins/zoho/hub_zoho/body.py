@@ -32,6 +32,8 @@ __all__ = ["Bodies"]
 
 _YES = frozenset({"1", "true", "yes", "on", "да", "так"})
 _SUBJECT_LIMIT = 255
+#: seconds; a telephony that says more has miscounted, and the record is worth more than its length
+_LONGEST_CALL = 9999 * 60 + 59
 #: the order in which numbers and addresses fill a card
 _PHONES = ("Phone", "Mobile", "Home_Phone", "Other_Phone", "Asst_Phone")
 _EMAILS = ("Email", "Secondary_Email")
@@ -298,7 +300,8 @@ def relations(on: RecordRef | None) -> Item:
 
 
 def _duration(seconds: int) -> str:
-    """Minutes and seconds; more than an hour goes on counting minutes (5)."""
+    """Minutes and seconds; more than an hour goes on counting minutes (5), what no call lasts does not (?)."""
+    seconds = min(seconds, _LONGEST_CALL)
     return f"{seconds // 60:02d}:{seconds % 60:02d}"
 
 

@@ -296,6 +296,8 @@ async def test_completing_a_task_adds_the_result_to_its_text(office: Any) -> Non
         (Direction.INBOUND, Disposition.VOICEMAIL, 30, ("Missed", None, None)),
         (Direction.OUTBOUND, Disposition.ANSWERED, 4500, ("Outbound", "75:00", "Completed")),
         (Direction.OUTBOUND, Disposition.MISSED, 0, ("Outbound", "00:00", "Completed")),
+        # a miscounted length costs its length, not the record
+        (Direction.INBOUND, Disposition.ANSWERED, 10_000_000, ("Inbound", "9999:59", None)),
     ],
 )
 async def test_call_records_by_direction_and_outcome(
