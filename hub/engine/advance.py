@@ -30,7 +30,7 @@ from hub.engine.projects import LiveConnection, LiveProject, Projects
 from hub.engine.replay import Redecided, redecide
 from hub.engine.resting import Resting
 from hub.engine.seen import HELD_FOR, Kept, Preview, Seen, first_seen, is_held, then_of, unclaimed_of, with_refused
-from hub.engine.snapshots import digest, is_imported, lean, made_records
+from hub.engine.snapshots import digest, gone, is_imported, lean, made_records, unheard_of
 from hub.errors import VendorError
 from hub.store import acquaintance, clients, decisions, dues, events, interactions, refused, rota, steps, waiting, work
 from hub.store.directory import Directory
@@ -169,7 +169,7 @@ class Advance:
             then=seen.then,
             current=current,
             done={step.key for step in seen.own if step.state is StepState.DONE},
-            exists=lambda ref: self._directory.get(lane.project, lane.connection, ref) is not None,
+            exists=lambda ref: not gone(self._directory, lane, [ref]),
             rota=seen.rota,
             policy=rules,
             now=now,
@@ -251,6 +251,9 @@ class Advance:
         """
         assert seen.stored is not None
         identity = seen.stored.interaction.client
+        if unheard := unheard_of(self._directory, lane, seen):
+            await self._read(lane, unheard)
+            self.resting.answered(lane)
         holdings = self._holdings(lane, connection, seen, identity)
         missing = [ref for ref in holdings.missing if ref.kind is RecordKind.DEAL]
         if missing:
@@ -464,22 +467,18 @@ class Advance:
         # steps whose keys begin otherwise may have been made for the client's other interactions
         keys = {action.key for action in actions if not action.key.startswith(f"{found.interaction_id}/")}
         shared = steps.by_keys(conn, lane.project, lane.connection, keys)
-        gone = self._gone(lane, made_records([*own.values(), *shared.values()], self._clock.now()))
+        lost = gone(self._directory, lane, made_records([*own.values(), *shared.values()]))
         return {
             step.key: Known(
                 key=step.key,
                 state=step.state,
                 action=step.action,
                 record=step.record,
-                is_record_alive=step.record not in gone,
+                is_record_alive=step.record not in lost,
                 is_own=step.interaction_id == found.interaction_id,
             )
             for step in {**shared, **own}.values()
         }
-
-    def _gone(self, lane: Lane, made: Sequence[RecordRef]) -> set[RecordRef]:
-        """Contacts and deals that the hub made and that are no longer in the CRM."""
-        return {ref for ref in made if self._directory.get(lane.project, lane.connection, ref) is None}
 
 
 def _made(conn: Connection, lane: Lane, stored: Stored | None) -> tuple[RecordRef, ...]:

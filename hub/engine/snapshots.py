@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
 
 from hub.core.records import Catalogue, Company, Contact, Deal, RecordKind, RecordRef, Task, user_of
 from hub.core.revise import StepState
 from hub.core.snapshot import Snapshot
 from hub.engine.projects import LiveConnection
+from hub.engine.seen import Seen
 from hub.store.directory import Directory
+from hub.store.directory_file import KINDS
 from hub.store.steps import Step
+from hub.store.work import Lane
 
-__all__ = ["digest", "is_imported", "lean", "made_records"]
+__all__ = ["digest", "gone", "is_imported", "lean", "made_records", "unheard_of"]
 
 
 def lean(snapshot: Snapshot) -> Snapshot:
     """What of ``snapshot`` is worth keeping with the decision: the catalogue is kept once, with the connection."""
-    records: list[Contact | Company | Deal | Task] = [
-        *snapshot.contacts,
-        *snapshot.companies,
-        *snapshot.deals,
-        *snapshot.tasks,
-    ]
+    records: list[Contact | Company | Deal | Task] = [*_lasting(snapshot), *snapshot.tasks]
     mentioned = {record.responsible for record in records if record.responsible is not None}
     return replace(
         snapshot,
@@ -33,6 +30,10 @@ def lean(snapshot: Snapshot) -> Snapshot:
         # a rehearsal must not choose whom the CRM did not accept (X2); users whom no policy names are chosen by nobody
         inactive=frozenset(one for one in snapshot.inactive if one in mentioned or user_of(one) is None),
     )
+
+
+def _lasting(snapshot: Snapshot) -> list[Contact | Company | Deal]:
+    return [*snapshot.contacts, *snapshot.companies, *snapshot.deals]
 
 
 def is_imported(directory: Directory, project: str, connection: LiveConnection) -> bool:
@@ -60,21 +61,39 @@ def digest(snapshot: Snapshot) -> str:
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:24]
 
 
-#: by then the directory knows what the hub wrote, in every process, however loaded the machine is
-_TOLD_WITHIN = timedelta(minutes=1)
-
-
-def made_records(own: Sequence[Step], now: datetime) -> list[RecordRef]:
-    """Contacts and deals that the steps made, to ask whether they still exist.
-
-    What was made just now is left out: the directory may not have heard of it, and making it again doubles it (H3).
-    """
+def made_records(own: Sequence[Step]) -> list[RecordRef]:
+    """Contacts and deals that the steps made, to ask whether they still exist."""
     return [
         step.record
         for step in own
         if step.record is not None
         and step.state is StepState.DONE
-        and (step.ended_at is None or step.ended_at < now - _TOLD_WITHIN)
         and step.action.kind in ("create_contact", "create_deal")
         and step.record.kind in (RecordKind.CONTACT, RecordKind.DEAL)
     ]
+
+
+def unheard_of(directory: Directory, lane: Lane, seen: Seen) -> list[RecordRef]:
+    """Records that the hub remembers of the interaction, and of which the directory knows nothing: they are read.
+
+    It does not know the record yet, or was lost since and left closed deals out when it was filled again (DESIGN 3).
+    Not to know is not to be gone: what would be made again is there (H3).
+    """
+    then = [] if seen.then is None else _lasting(seen.then.snapshot)
+    remembered = dict.fromkeys((*made_records(seen.own), *seen.made, *(record.ref for record in then)))
+    heard = _heard_of(directory, lane, remembered)
+    return [ref for ref in remembered if ref not in heard]
+
+
+def gone(directory: Directory, lane: Lane, refs: Collection[RecordRef]) -> set[RecordRef]:
+    """Those of ``refs`` that the CRM is known to have deleted."""
+    return {ref for ref, is_there in _heard_of(directory, lane, refs).items() if not is_there}
+
+
+def _heard_of(directory: Directory, lane: Lane, refs: Collection[RecordRef]) -> dict[RecordRef, bool]:
+    """Those of ``refs`` of which the directory was ever told: True = it is there, False = it was deleted."""
+    if not refs:
+        return {}
+    by_row = {(KINDS[ref.kind], ref.id): ref for ref in refs}
+    rows = directory.rows(lane.project, lane.connection, list(by_row))
+    return {by_row[kind, id]: body is not None for kind, id, _, _, body in rows}
