@@ -32,6 +32,7 @@ from hub.core.planning import Making, make_tasks
 from hub.core.records import Contact, Deal, EmployeeId, Task
 from hub.core.revise import BY_HAND
 from hub.core.rota import NO_TURNS
+from hub.core.tasks import parse_task_key
 from hub.core.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ __all__ = [
     "call_back_kind",
     "complete",
     "create",
+    "joined_to",
     "personal_key",
     "read_personal_key",
     "reschedule",
@@ -180,6 +182,23 @@ def call_back(
         if isinstance(action, CreateTask)
     )
     return replace(plan, actions=tasks, due=plan.due if due is None else {})
+
+
+def joined_to(plan: Plan, making: Sequence[StepKey]) -> Plan:
+    """``plan`` with its tasks under the keys of such tasks that are on their way already for the same employee: one
+    that the directory cannot know yet is not made beside them (A3)."""
+    on_the_way = {(key.kind, key.assignee): str(key) for one in making if (key := parse_task_key(one)) is not None}
+    keys: dict[str, StepKey] = {}
+    for action in plan.actions:
+        key = parse_task_key(action.key)
+        if key is not None and (other := on_the_way.get((key.kind, key.assignee))) is not None:
+            keys[action.key] = StepKey(other)
+    due = {
+        next((key.replace(old, new, 1) for old, new in keys.items() if key.startswith(f"{old}/")), key): at
+        for key, at in plan.due.items()
+    }
+    actions = tuple(replace(action, key=keys.get(action.key, action.key)) for action in plan.actions)
+    return replace(plan, actions=actions, due=due)
 
 
 def complete(client: ClientId, employee: EmployeeId, request: str, task: Task, result: str = "") -> CompleteTask:

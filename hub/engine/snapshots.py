@@ -16,7 +16,7 @@ from hub.store.directory_file import KINDS
 from hub.store.steps import Step
 from hub.store.work import Lane
 
-__all__ = ["digest", "gone", "is_imported", "lean", "made_records", "unheard_of"]
+__all__ = ["digest", "gone", "heard_of", "is_imported", "lean", "made_records", "unheard_of"]
 
 
 def lean(snapshot: Snapshot) -> Snapshot:
@@ -81,19 +81,19 @@ def unheard_of(directory: Directory, lane: Lane, seen: Seen) -> list[RecordRef]:
     """
     then = [] if seen.then is None else _lasting(seen.then.snapshot)
     remembered = dict.fromkeys((*made_records(seen.own), *seen.made, *(record.ref for record in then)))
-    heard = _heard_of(directory, lane, remembered)
+    heard = heard_of(directory, lane.project, lane.connection, remembered)
     return [ref for ref in remembered if ref not in heard]
 
 
 def gone(directory: Directory, lane: Lane, refs: Collection[RecordRef]) -> set[RecordRef]:
     """Those of ``refs`` that the CRM is known to have deleted."""
-    return {ref for ref, is_there in _heard_of(directory, lane, refs).items() if not is_there}
+    return {ref for ref, is_there in heard_of(directory, lane.project, lane.connection, refs).items() if not is_there}
 
 
-def _heard_of(directory: Directory, lane: Lane, refs: Collection[RecordRef]) -> dict[RecordRef, bool]:
+def heard_of(directory: Directory, project: str, connection: str, refs: Collection[RecordRef]) -> dict[RecordRef, bool]:
     """Those of ``refs`` of which the directory was ever told: True = it is there, False = it was deleted."""
     if not refs:
         return {}
     by_row = {(KINDS[ref.kind], ref.id): ref for ref in refs}
-    rows = directory.rows(lane.project, lane.connection, list(by_row))
+    rows = directory.rows(project, connection, list(by_row))
     return {by_row[kind, id]: body is not None for kind, id, _, _, body in rows}

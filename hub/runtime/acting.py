@@ -25,13 +25,14 @@ from hub.core.remark import remark
 from hub.core.revise import StepState
 from hub.core.right import Right
 from hub.engine.projects import LiveConnection, LiveProject
+from hub.engine.snapshots import heard_of
 from hub.errors import AccessError, ConfigurationError, VendorError
 from hub.ports import Changes
 from hub.runtime.client_records import ClientRecords, Reader, records_of_card, records_of_client
 from hub.runtime.pace import Urgency, urgency
 from hub.runtime.services import Services
 from hub.store import dues, events, interactions, locks, steps, work
-from hub.store.deeds import anchor_of, personal_steps
+from hub.store.deeds import anchor_of, making, may_be_taken, personal_steps
 from hub.store.dues import Due
 from hub.store.holdings import employee_of
 from hub.store.popups import CARD
@@ -47,6 +48,8 @@ State: TypeAlias = Literal["done", "waiting", "failed"]
 PATIENCE = timedelta(seconds=4)
 #: how long the CRM may take to say whether it knows a client, before a person makes one
 SEARCH = timedelta(seconds=3)
+#: how much older than what it was told last a directory's copy may be in what it was told out of order
+COPY_MARGIN = timedelta(minutes=1)
 
 
 class Unknown(ConfigurationError):
@@ -158,7 +161,7 @@ class Acting:
             )
             return _Wish(said="create_deal" if "deal" in what else "create_contact", actions=actions)
 
-        return await self._act(client, interaction, "take", wish)
+        return await self._act(client, interaction, "take", wish, makes_card=True)
 
     async def call_back_task(
         self,
@@ -186,6 +189,7 @@ class Acting:
                 text=text,
                 due=due,
             )
+            plan = by_hand.joined_to(plan, [one.key for one in self._making(conn, records)])
             is_open = {task.id for task in records.snapshot.tasks if task.is_open}
             known = steps.by_keys(conn, self.live.name, self.connection.name, {one.key for one in plan.actions})
             again = frozenset(
@@ -243,6 +247,8 @@ class Acting:
         interaction: InteractionId | None,
         right: Right,
         wish: Callable[[Connection, ClientRecords, ClientId, InteractionId], _Wish],
+        *,
+        makes_card: bool = False,
     ) -> Done:
         def store(conn: Connection) -> _Stored:
             records = records_of_client(conn, self.services, self.live, self.connection, client)
@@ -250,7 +256,7 @@ class Acting:
                 raise Unknown("there is no such client", path="client")
             if not records.allows(Reader(employee=self.employee), right, self.policy, self.services.clock.now()):
                 raise AccessError("a colleague's client", endpoint="widget")
-            return self._keep(conn, records, interaction, wish)
+            return self._keep(conn, records, interaction, wish, makes_card=makes_card)
 
         return await self._follow(await self._stored(store))
 
@@ -299,11 +305,17 @@ class Acting:
         records: ClientRecords,
         interaction: InteractionId | None,
         wish: Callable[[Connection, ClientRecords, ClientId, InteractionId], _Wish],
+        *,
+        makes_card: bool = False,
     ) -> _Stored:
         """The steps of the request, in the caller's transaction; those that stand already are not added again."""
         now, name = self.services.clock.now(), self.connection.name
         # two requests at once, or the same one twice: the later sees what the earlier stored
         locks.hold(conn, "deeds", self.live.name, name)
+        for step in self._making(conn, records) if makes_card else ():
+            if step.action.kind != "create_task":
+                # under the keys of what is on its way already, so that the two make one (A14)
+                interaction = step.interaction_id
         anchor = anchor_of(conn, records.ids, name, interaction)
         if anchor is None:
             raise Impossible("no_history")
@@ -320,6 +332,8 @@ class Acting:
             for action in wanted.actions
             if action.key in known and (action.key in wanted.again or known[action.key].state in over)
         ]
+        # what has not left yet leaves as the person wants it
+        taken = [action for action in wanted.actions if action.key in known and may_be_taken(known[action.key])]
         steps.add(
             conn,
             fresh,
@@ -331,17 +345,18 @@ class Acting:
             now=now,
             first_position=len(steps.of_interaction(conn, anchor, name)),
         )
-        for action in again:
+        for action in (*again, *taken):
             steps.replace_action(
                 conn,
                 action,
                 project=self.live.name,
                 connection=name,
-                interaction_id=anchor,
+                interaction_id=known[action.key].interaction_id if action in taken else anchor,
                 urgency=int(Urgency.POPUP),
             )
         if fresh or again:
             self._let_write(conn, stored, now)
+        if fresh or again or taken:
             for key, at in wanted.due.items():
                 dues.put(conn, Due(project=self.live.name, client_id=stored.client_id, key=key, at=at))
             self._announce(conn, records, wanted, now)
@@ -350,8 +365,17 @@ class Acting:
             said=wanted.said if keys else "nothing",
             keys=keys,
             records=records,
-            effect=_effect(records, [*fresh, *again], self.connection),
+            effect=_effect(records, [*fresh, *again, *taken], self.connection),
         )
+
+    def _making(self, conn: Connection, records: ClientRecords) -> list[steps.Step]:
+        """The steps that make the client's records, and of whose records this process's directory has not heard."""
+        place = (self.live.name, self.connection.name)
+        account = self.services.accounts.get(place)
+        told = self.services.clock.now() if account is None else account.folded_until()
+        found = making(conn, records.ids, *place, since=told - COPY_MARGIN)
+        heard = heard_of(self.services.directory, *place, [one.record for one in found if one.record is not None])
+        return [one for one in found if one.record is None or one.record not in heard]
 
     def _before(self, conn: Connection, records: ClientRecords) -> tuple[StepKey, ...]:
         """Where nothing is left to do: what this employee's earlier click, or this very request, is still about.

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, or_, select
 
 from hub.core.interaction import ClientId, InteractionId
 from hub.core.plan import StepKey
+from hub.core.revise import BY_HAND, StepState
 from hub.store import steps
-from hub.store.schema import interaction, step, work
+from hub.store.schema import client, interaction, step, work
 from hub.store.steps import Step
 from hub.store.work import WorkState
 
-__all__ = ["anchor_of", "outstanding_contact", "personal_steps"]
+__all__ = ["anchor_of", "making", "may_be_taken", "personal_steps"]
 
 
 def personal_steps(conn: Connection, clients: Collection[ClientId], project: str, connection: str) -> list[Step]:
@@ -32,10 +34,30 @@ def personal_steps(conn: Connection, clients: Collection[ClientId], project: str
     return sorted(found.values(), key=lambda one: one.id, reverse=True)
 
 
-def outstanding_contact(conn: Connection, client: ClientId, connection: str) -> Step | None:
-    """The step that is about to make the client's contact, None if none is."""
-    made = steps.of_client(conn, client, connection, kind="create_contact")
-    return next((one for one in reversed(made) if one.state.is_outstanding), None)
+def making(
+    conn: Connection, clients: Collection[ClientId], project: str, connection: str, *, since: datetime
+) -> list[Step]:
+    """The steps that are about to make contact, deal or task of these clients, and of whom they were joined with, or
+    that did so ``since`` then; the oldest first."""
+    is_theirs = or_(client.c.id.in_(sorted(clients)), client.c.merged_into.in_(sorted(clients)))
+    keys = conn.execute(
+        select(step.c.key)
+        .join(client, client.c.id == step.c.client_id)
+        .where(
+            is_theirs,
+            step.c.connection == connection,
+            step.c.kind.in_(["create_contact", "create_deal", "create_task"]),
+            or_(step.c.ended_at.is_(None), step.c.ended_at >= since),
+        )
+    )
+    found = steps.by_keys(conn, project, connection, [StepKey(row.key) for row in keys])
+    stand = [one for one in found.values() if one.state.is_outstanding or one.state is StepState.DONE]
+    return sorted(stand, key=lambda one: one.id)
+
+
+def may_be_taken(made: Step) -> bool:
+    """Whether a person may still have it their way: it has not left, and nobody else's wish is behind it."""
+    return made.state is StepState.WAITING and made.action.reason.code != BY_HAND
 
 
 def anchor_of(
