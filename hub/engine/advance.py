@@ -252,7 +252,8 @@ class Advance:
         assert seen.stored is not None
         identity = seen.stored.interaction.client
         if unheard := unheard_of(self._directory, lane, seen):
-            await self._read(lane, unheard)
+            if not await self._read(lane, unheard, self.resting.is_well(lane)):
+                return None
             self.resting.answered(lane)
         holdings = self._holdings(lane, connection, seen, identity)
         missing = [ref for ref in holdings.missing if ref.kind is RecordKind.DEAL]
