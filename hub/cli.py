@@ -91,7 +91,7 @@ def explain(
 ) -> None:
     """Tell why here: facts, candidates, the rule that won, what came.
 
-    Of one interaction, or of the forwarding answers to one caller: with what was sent and what the CRM answered (X1).
+    Of one interaction, or of the forwarding answers to one caller: with what was sent and what the CRM answered.
     """
     if bool(forwarding) == bool(interaction):
         raise typer.BadParameter("name an interaction, or say --forwarding with a question, call or number")
@@ -137,7 +137,7 @@ def replay(
     project: ProjectOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Decide interactions anew: one, a filter, a period. What was already done is not repeated (X13)."""
+    """Decide interactions anew: one, a filter, a period. What was already done is not repeated."""
     chosen = replay_command.Filter(
         interaction=interaction,
         connection=connection,
@@ -166,7 +166,7 @@ def rehearse(
 ) -> None:
     """Try a changed policy on the past before it is published.
 
-    Who gains, who loses, what nobody would own, and what cannot be known (X2).
+    Who gains, who loses, what nobody would own, and what cannot be known.
     """
     from hub.commands.rehearse import run_rehearsal
 
@@ -186,7 +186,7 @@ def shadow(
 ) -> None:
     """Compare what shadow decided with what was done in the CRM.
 
-    Of a project that only watches, beside another integration that writes (X2).
+    Of a project that only watches, beside another integration that writes.
     """
     from hub.commands.rehearse import run_shadow
 
@@ -254,7 +254,7 @@ def recover(
 ) -> None:
     """Take in what a channel's own log knows and the hub does not.
 
-    Such as calls whose webhook never came (X7); a dry run first.
+    Such as calls whose webhook never came; a dry run first.
     """
     from hub.commands.recover import recover as recover_now
 

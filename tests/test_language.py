@@ -35,6 +35,8 @@ from hub.web.widget.refusal import Code
 HUB = Path(__file__).parent.parent / "hub"
 KINDS = [kind.__dataclass_fields__["kind"].default for kind in get_args(Action)]
 
+PRESETS = [tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(HUB.joinpath("presets").glob("*.toml"))]
+
 #: families whose members are chosen at run time
 FAMILIES = {
     "band": ["shadow", "paused"],
@@ -71,6 +73,8 @@ FAMILIES = {
     "shadow_differs": list(SHADOW_DIFFERENCES),
     "shadow_unknown": ["anonymous", "not_read_since", "importing", "task_gone"],
     "task_part": ["text", "deadline", "place"],
+    "record_part": ["name", "price", "phones", "emails", "tags"],
+    "task_name": sorted({kind for preset in PRESETS for kind in preset.get("tasks", {})}),
     "popup_why": list(get_args(Why)),
     "widget_refusal": list(get_args(Code)),
     "deed": [

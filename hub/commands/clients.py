@@ -49,7 +49,7 @@ def joins(
 ) -> None:
     """Every join of two clients, with its reason.
 
-    And every number that was carried over from a duplicate (X12).
+    And every number that was carried over from a duplicate.
     """
     with opened() as services:
         live, policy = _live(services, project)
@@ -75,7 +75,7 @@ def undo(
 ) -> None:
     """Part clients that the hub joined.
 
-    In the hub and, as far as the vendor allows, in the CRM (X12); a dry run first.
+    In the hub and, as far as the vendor allows, in the CRM; a dry run first.
     """
     if not ids and not since:
         raise typer.BadParameter("name what is to be undone, or say --since")

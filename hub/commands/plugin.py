@@ -122,7 +122,7 @@ def check(
 ) -> None:
     """Try an installed plugin against what the hub expects of it.
 
-    Everything that is expected of its kind (X4), in its own sandbox, without a vendor account.
+    Everything that is expected of its kind, in its own sandbox, without a vendor account.
     """
     entry = _entry(name)
     plugins = load_plugins([name])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ from hub.commands.clients import find_client
 from hub.commands.context import bring_directory, console, errors, fail, opened, print_json, the_project
 from hub.commands.explain import find_interaction
 from hub.commands.moment import parse_moment
+from hub.commands.staff import find_employee
 from hub.core.interaction import InteractionId
 from hub.core.policy import Policy
 from hub.core.records import EmployeeId
@@ -90,7 +91,7 @@ def _wanted(services: Services, live: LiveProject, policy: Policy, typed: Filter
     if typed.channel and typed.channel not in live.channels:
         _one_of(typed.channel, {**live.channels, **live.problems}, "--channel")
     if typed.employee:
-        _one_of(typed.employee, {one.id: one for one in policy.employees}, "--employee")
+        typed = replace(typed, employee=find_employee(policy, typed.employee, option="--employee").id)
     if typed.row:
         _one_of(typed.row, _rows(services, live.name, policy, typed.row), "--row")
     selection = Selection(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy import Connection
 
 from hub.commands.context import bring_directory, console, fail, opened, print_json, the_project
+from hub.commands.staff import find_employee
 from hub.core.employee import Employee
 from hub.core.interaction import Destination, Direction, Disposition, Identity
 from hub.core.merge import CallFragment, Moment
@@ -17,6 +19,7 @@ from hub.core.policy import Policy
 from hub.engine.projects import LiveProject
 from hub.errors import ConfigurationError
 from hub.language import translator
+from hub.ports import AnswersForwarding
 from hub.runtime.ingest import Arrived, store_parsed
 from hub.runtime.replay import offline_advance
 from hub.runtime.services import Services
@@ -44,9 +47,7 @@ def try_call(
         if live.policy is None:
             raise ConfigurationError(live.problem, path=f"project {live.name}")
         fragment = _fragment(services, live.policy, number, answered_by, line)
-        channel = next(iter(live.channels), "")
-        if not channel:
-            raise ConfigurationError("the project has no channel yet: run 'hub setup'", path=f"project {live.name}")
+        channel = _channel(services, live)
         now = services.clock.now()
 
         def store(conn: Connection) -> Arrived:
@@ -83,8 +84,11 @@ def try_call(
 def _fragment(services: Services, policy: Policy, number: str, answered_by: str, line: str) -> CallFragment:
     phone = parse_phone(number, policy.project.region, eight_is_seven=policy.eight_is_seven)
     if phone is None:
-        raise fail(f"{number!r} is no phone number in {policy.project.region}")
-    employee = _employee(policy, answered_by) if answered_by else None
+        raise ConfigurationError(f"{number!r} is no phone number in {policy.project.region}", path="NUMBER")
+    employee = find_employee(policy, answered_by, option="--answered-by") if answered_by else None
+    dialled = parse_phone(line, policy.project.region) if line else None
+    if line and dialled is None:
+        raise ConfigurationError(f"{line!r} is no phone number in {policy.project.region}", path="--line")
     now = services.clock.now()
     return CallFragment(
         external_id=f"test-{uuid.uuid4().hex[:12]}",
@@ -94,7 +98,7 @@ def _fragment(services: Services, policy: Policy, number: str, answered_by: str,
         direction=Direction.INBOUND,
         disposition=Disposition.ANSWERED if employee else Disposition.MISSED,
         client=Identity(phones=(phone,)),
-        line=parse_phone(line, policy.project.region) if line else None,
+        line=dialled,
         destination=_destination(employee) if employee else None,
         duration_seconds=60,
         talk_seconds=45 if employee else 0,
@@ -102,13 +106,15 @@ def _fragment(services: Services, policy: Policy, number: str, answered_by: str,
     )
 
 
-def _employee(policy: Policy, text: str) -> Employee:
-    low = text.casefold()
-    for employee in policy.employees:
-        if low in (employee.id.casefold(), employee.name.casefold(), employee.email.casefold()):
-            return employee
-    known = ", ".join(employee.id for employee in policy.employees) or "none"
-    raise fail(f"the policy has no employee {text!r}; known: {known}")
+def _channel(services: Services, live: LiveProject) -> str:
+    """The channel that the call is said to come by: a telephony if there is one."""
+    if not live.channels:
+        raise ConfigurationError("the project has no channel yet: run 'hub setup'", path=f"project {live.name}")
+    known = services.plugins.sources
+    rings = [
+        name for name, channel in live.channels.items() if isinstance(known.get(channel.source), AnswersForwarding)
+    ]
+    return next(iter((*rings, *live.channels)))
 
 
 def _destination(employee: Employee) -> Destination:
@@ -131,5 +137,6 @@ def _tried(services: Services, live: LiveProject, store: Callable[[Connection], 
         services.store.write_now(attempt)
     except _NothingHappened as told:
         if told.story is not None:
-            return told.story
+            chapters = tuple(replace(chapter, is_trial=True) for chapter in told.story.chapters)
+            return replace(told.story, chapters=chapters)
     raise fail("the call could not be told")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TypeVar
 
 from hub.core.plan import (
@@ -24,7 +25,7 @@ from hub.core.plan import (
     UpdateDeal,
 )
 
-__all__ = ["KINDS", "WHY", "Difference", "differences", "row_of", "rules_of"]
+__all__ = ["FIELD", "KINDS", "WHY", "Difference", "differences", "row_of", "rules_of"]
 
 #: every kind of difference, in the order in which a report tells them; the comment says what ``of``, ``before`` and
 #: ``after`` are (employees by id, "" = nobody)
@@ -38,12 +39,12 @@ KINDS: tuple[str, ...] = (
     "contact",  # after: whose new contact
     "no_contact",  # before: whose
     "contact_responsible",  # employees
-    "contact_content",
+    "contact_content",  # before: which parts, as of deal_content
     "deal",  # after: whose new deal
     "no_deal",  # before: whose
     "deal_responsible",  # employees
     "deal_stage",  # pipeline / stage
-    "deal_content",
+    "deal_content",  # before: which of name, price, phones, emails, tags, and fields behind `FIELD`, is another
     "takeover",  # of: contact or deal; employees to whom the existing record moves
     "task_instead",  # of: the employee; kinds of tasks
     "task_responsible",  # of: the kind; employees
@@ -64,6 +65,8 @@ KINDS: tuple[str, ...] = (
     "no_note",
     "note_content",
 )
+#: stands before the name of a CRM's field in a list of a record's parts
+FIELD = "field:"
 #: what tells why, not what is done
 WHY = frozenset({"row", "rule_wins", "rule_is_out"})
 
@@ -163,14 +166,17 @@ def _contacts(before: Plan, after: Plan) -> Iterator[Difference]:
         if old.responsible != new.responsible:
             yield Difference(kind="contact_responsible", before=old.responsible or "", after=new.responsible or "")
         if _content(old) != _content(new):
-            yield Difference(kind="contact_content")
+            yield Difference(kind="contact_content", before=_parts(_content(old), _content(new)))
     yield from (Difference(kind="no_contact", before=old.responsible or "") for old in was[len(now) :])
     yield from (Difference(kind="contact", after=new.responsible or "") for new in now[len(was) :])
     changed = [
-        [said for action in _of(UpdateContact, plan) if any(said := _content(action))] for plan in (before, after)
+        [said for action in _of(UpdateContact, plan) if any((said := _content(action)).values())]
+        for plan in (before, after)
     ]
     if changed[0] != changed[1] and not was and not now:
-        yield Difference(kind="contact_content")
+        both = zip_longest(*changed, fillvalue={})
+        parts = dict.fromkeys(part for pair in both for part in _parts(*pair).split(", "))
+        yield Difference(kind="contact_content", before=", ".join(part for part in parts if part))
 
 
 def _deals(before: Plan, after: Plan) -> Iterator[Difference]:
@@ -181,7 +187,7 @@ def _deals(before: Plan, after: Plan) -> Iterator[Difference]:
         if _stage(old) != _stage(new):
             yield Difference(kind="deal_stage", before=_stage(old), after=_stage(new))
         if _content(old) != _content(new):
-            yield Difference(kind="deal_content")
+            yield Difference(kind="deal_content", before=_parts(_content(old), _content(new)))
     yield from (Difference(kind="no_deal", before=old.responsible or "") for old in was[len(now) :])
     yield from (Difference(kind="deal", after=new.responsible or "") for new in now[len(was) :])
 
@@ -190,15 +196,21 @@ def _stage(deal: CreateDeal) -> str:
     return "unsorted" if deal.is_unsorted else " / ".join(part for part in (deal.pipeline, deal.stage) if part)
 
 
-def _content(action: CreateContact | CreateDeal | UpdateContact) -> tuple[object, ...]:
-    """What the record says; whose it is and where it stands are differences of their own."""
+def _content(action: CreateContact | CreateDeal | UpdateContact) -> dict[str, object]:
+    """What the record says, part by part; whose it is and where it stands are differences of their own."""
     match action:
         case CreateContact():
-            return action.name, action.phones, action.emails, dict(action.fields), action.tags
+            own: dict[str, object] = {"phones": action.phones, "emails": action.emails, "tags": action.tags}
         case CreateDeal():
-            return action.name, action.price, dict(action.fields), action.tags
+            own = {"price": action.price, "tags": action.tags}
         case UpdateContact():
-            return action.name, action.add_phones, action.add_emails, dict(action.fields), action.add_tags
+            own = {"phones": action.add_phones, "emails": action.add_emails, "tags": action.add_tags}
+    return {"name": action.name, **own, **{f"{FIELD}{name}": value for name, value in action.fields.items()}}
+
+
+def _parts(old: Mapping[str, object], new: Mapping[str, object]) -> str:
+    """Which parts of a record differ, joined by ", "; a field of the CRM by its own name behind `FIELD`."""
+    return ", ".join(name for name in {**old, **new} if old.get(name) != new.get(name))
 
 
 def _moved(plan: Plan, kind: type[UpdateContact | UpdateDeal]) -> str:

@@ -14,7 +14,7 @@ from typing import Any, NewType
 
 import phonenumbers
 
-__all__ = ["Phone", "mask_phone", "parse_phone"]
+__all__ = ["Phone", "mask_phone", "parse_phone", "phone_text"]
 
 #: E.164 with the plus: ``+380981234567``
 Phone = NewType("Phone", str)
@@ -24,6 +24,8 @@ _SHORTEST, _LONGEST = 5, 17
 _LONGEST_TEXT = 250
 _INTERNATIONAL = re.compile(r"(\+?)([1-9][0-9]{7,14})", re.ASCII)
 _NON_GEOGRAPHIC = "001"
+#: countries whose people write their numbers in these groups; `widget/lib/format.js` has the same
+_GROUPED = re.compile(r"\+(380|375|994|996|998|7)(\d{2,3})(\d{3})(\d{2})(\d{2})", re.ASCII)
 #: trunk prefixes of the past that people still write before the national number: ``8 068 729 00 73``
 _OLD_TRUNK = {"UA": "8"}
 #: any of them will do; clients have the first two, and they are tried in this order
@@ -68,6 +70,12 @@ def _parse(text: str, region: str, eight_is_seven: bool) -> Phone | None:
 def mask_phone(phone: str) -> str:
     """``phone`` for a log: the country and the last two digits stay readable."""
     return phone if len(phone) < 7 else f"{phone[:4]}***{phone[-2:]}"
+
+
+def phone_text(phone: str) -> str:
+    """``phone`` for people, in groups as the widget writes it: ``+380 98 123 45 67``; others stay as they are."""
+    found = _GROUPED.fullmatch(phone)
+    return f"+{' '.join(found.groups())}" if found else phone
 
 
 def _ask_library(text: str, region: str, *, eight_is_seven: bool) -> Phone | None:

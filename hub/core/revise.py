@@ -130,7 +130,9 @@ def revise(actions: Sequence[Action], known: Mapping[StepKey, Known], revision: 
             continue
         undo = take_back(old)
         if undo is None:
-            left.append((key, Reason(code="left_in_place")))
+            # a notice has been read, a timer's among them: nothing of it stays in the CRM
+            if not isinstance(old.action, Notify):
+                left.append((key, Reason(code="left_in_place")))
             continue
         wanted.add(undo.key)
         before = known.get(undo.key)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from hub.core.difference import Difference, row_of, rules_of
+from hub.core.difference import FIELD, Difference, row_of, rules_of
 from hub.core.explained import why_responsible
 from hub.core.interaction import Interaction
 from hub.core.load import Load
@@ -20,7 +20,7 @@ from hub.core.rehearsal import Example, Report
 from hub.language import Translator
 from hub.runtime.rehearse import Wanted
 from hub.runtime.story import Person, StoryAction
-from hub.runtime.telling import action_text, headline, reason_text, row_title, trial_text
+from hub.runtime.telling import action_text, headline, reason_text, row_title, task_name, trial_text
 
 __all__ = [
     "Speaker",
@@ -44,6 +44,9 @@ _PEOPLE = frozenset(
         "notice",
     }
 )  # fmt: skip
+_TASKS = frozenset(
+    {"task_responsible", "task", "no_task", "task_content", "done_responsible", "done", "no_done", "done_content"}
+)
 _CODES = frozenset({"row", "now_nothing", "now_something"})
 _LOADS = ("interactions", "deals", "tasks", "open_tasks")
 
@@ -78,8 +81,15 @@ def difference_text(found: Difference, speaker: Speaker) -> str:
         values["of"] = t(f"record.{found.of}")
     if found.kind in _CODES:
         values |= {name: t.or_else(f"reason.{values[name]}", values[name]) for name in ("before", "after")}
+    if found.kind in _TASKS:
+        values["of"] = task_name(found.of, t)
+    if found.kind == "task_instead":
+        values |= {"before": task_name(found.before, t), "after": task_name(found.after, t)}
     if found.kind in ("task_content", "done_content"):
         values["before"] = ", ".join(t(f"task_part.{part}") for part in found.before.split(", "))
+    if found.kind in ("contact_content", "deal_content"):
+        parts = found.before.split(", ")
+        values["before"] = ", ".join(t.or_else(f"record_part.{part}", part.removeprefix(FIELD)) for part in parts)
     if found.kind == "deal_stage":
         values |= {name: values[name] or "—" for name in ("before", "after")}
     return t(f"differs.{found.kind}", **values)

@@ -130,6 +130,8 @@ class Chapter:
     policy_author: str = ""
     policy_at: datetime | None = None
     is_shadow: bool = False
+    #: only tried: nothing of it was kept, nothing will be sent (H12)
+    is_trial: bool = False
     decisions: int = 0
     responsible: Person | None = None
     #: the row of the matrix that fitted, in the policy's own words, and the rules that changed it

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from hub.core.explained import why_responsible
 from hub.core.field import OPEN_FIELDS
 from hub.core.interaction import Call, Chat, Direction, Disposition, Form, Interaction, Message
+from hub.core.phone import phone_text
 from hub.core.plan import Action, Candidate, Check, CreateTask, Fact, Nothing, Notify, Reason, RecordCall, Trial
 from hub.core.records import EmployeeId
 from hub.core.remark import remarks
@@ -37,6 +38,7 @@ __all__ = [
     "row_title",
     "story_text",
     "summary",
+    "task_name",
     "trial_text",
 ]
 
@@ -120,7 +122,7 @@ def outcome_kind(interaction: Interaction) -> str:
 
 def headline(interaction: Interaction, client: str, t: Translator, talker: str = "") -> str:
     """What happened, in one sentence; ``talker`` is the employee who talked to the client."""
-    values = {"client": client or t("client.hidden"), "who": talker or t("somebody")}
+    values = {"client": phone_text(client) or t("client.hidden"), "who": talker or t("somebody")}
     match interaction:
         case Call():
             key = _call_key(interaction)
@@ -179,6 +181,8 @@ def _sentence(chapter: Chapter, t: Translator, zone: ZoneInfo, crms: str) -> str
     nothing = next((found.action for found in chapter.actions if isinstance(found.action, Nothing)), None)
     if nothing is not None and not done:
         return t("outcome.nothing", reason=reason_text(nothing.reason, t))
+    if chapter.is_trial:
+        return t("outcome.trial", done=done, crm=crms) if done else t("outcome.no_actions")
     if chapter.is_shadow:
         return t("outcome.shadow", done=done) if done else t("outcome.shadow_nothing")
     if chapter.failed:
@@ -302,7 +306,12 @@ def row_title(title: str, t: Translator) -> str:
 
 def role_name(role: str, t: Translator) -> str:
     """For what somebody was considered; other roles than ours are the policy's kinds of tasks."""
-    return t.or_else(f"role.{role}", t("role.of_task", task=role))
+    return t.or_else(f"role.{role}", t("role.of_task", task=task_name(role, t)))
+
+
+def task_name(kind: str, t: Translator) -> str:
+    """What a kind of task is called: those of our presets in the reader's language, a project's own as it is."""
+    return t.or_else(f"task_name.{kind}", kind)
 
 
 def check_text(check: Check, t: Translator, names: Mapping[EmployeeId, str] | None = None) -> str:
@@ -428,6 +437,8 @@ def _explained(candidates: tuple[Candidate, ...], t: Translator, names: Mapping[
 
 def _chapter(chapter: Chapter, story: Story, t: Translator) -> Iterator[str]:
     state = t(f"state.{chapter.state.value}") if chapter.state else ""
+    if chapter.is_trial:
+        state = t("story.trial")
     yield f"{chapter.connection}: {state}" + (f" ({note_text(chapter.note, t)})" if chapter.note else "")
     if chapter.decided_at is None:
         yield f"  {outcome(chapter, t, story.zone)}"
@@ -457,15 +468,19 @@ def _chapter(chapter: Chapter, story: Story, t: Translator) -> Iterator[str]:
             mark = "✓" if one.is_chosen else "·"
             yield f"    {mark} {one.name}: {reason_text(one.reason, t, chapter.names)} {one.card_url}".rstrip()
     yield ""
-    yield f"  {t('story.actions')}"
+    yield f"  {t('story.trial_actions') if chapter.is_trial else t('story.actions')}"
     for found in chapter.actions:
+        if chapter.is_trial:
+            yield f"    {action_text(found, t, story.zone, chapter.names)}"
+            continue
         said = t(f"step.{found.state.value}") if found.state else t("step.none")
         link = f" {found.card_url}" if found.card_url else ""
         note = f": {note_text(found.note, t, chapter.names)}" if found.note else ""
         yield f"    {action_text(found, t, story.zone, chapter.names)} [{said}{note}]{link}"
     for warning in chapter.warnings:
         yield f"  ! {reason_text(warning, t, chapter.names)}"
-    yield f"  {t('story.cost', requests=t.number(round(chapter.requests, 2)))}; {age_text(chapter.age, t)}"
+    cost = "" if chapter.is_trial else f"{t('story.cost', requests=t.number(round(chapter.requests, 2)))}; "
+    yield f"  {cost}{age_text(chapter.age, t)}"
 
 
 def _fact_line(fact: Fact, chapter: Chapter, t: Translator) -> str:

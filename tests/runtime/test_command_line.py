@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,6 +45,13 @@ def test_every_command_is_told_whole_in_the_list(path: tuple[str, ...], group: T
     told = command.get_short_help_str(width)
     assert told.endswith(".")
     assert not told.endswith("..."), told
+
+
+@pytest.mark.parametrize(("path", "command"), [((), ROOT), *((path, command) for path, _, command in ALL)])
+def test_help_speaks_of_no_requirement_numbers(path: tuple[str, ...], command: Any) -> None:
+    """They are ours: who types ``--help`` has no list of them."""
+    told = command.get_help(command.make_context("hub", [], resilient_parsing=True))
+    assert re.findall(r"\b[HRAZCJWUX]\d{1,2}\b", told) == []
 
 
 #: each command with --json -> what else to type, and how it ends on a hub whose CRM and channel do not answer

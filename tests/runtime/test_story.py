@@ -98,9 +98,9 @@ async def test_a_story_tells_facts_candidates_winner_actions_answers_and_cost(tm
 
 def _told_in_every_language(story: Story) -> None:
     expected: dict[Language, str] = {
-        "en": "+380501112233 called, Ирина Белова answered; they talked for 1 min 2 s.",
-        "ru": "Звонок от клиента: +380501112233. Ответил сотрудник: Ирина Белова, разговор 1 мин 2 с.",
-        "uk": "Дзвінок від клієнта: +380501112233. Відповів співробітник: Ирина Белова, розмова 1 хв 2 с.",
+        "en": "+380 50 111 22 33 called, Ирина Белова answered; they talked for 1 min 2 s.",
+        "ru": "Звонок от клиента: +380 50 111 22 33. Ответил сотрудник: Ирина Белова, разговор 1 мин 2 с.",
+        "uk": "Дзвінок від клієнта: +380 50 111 22 33. Відповів співробітник: Ирина Белова, розмова 1 хв 2 с.",
     }
     for language in LANGUAGES:
         t = translator(language)

@@ -39,8 +39,10 @@ async def chat_of_client(visit: Visit) -> Response:
     live, id, composer = visit.project, await _client(visit), visit.services.composer
     employee = EmployeeId(visit.request.query_params.get("as", ""))
     policy = live.policy
-    if id is None or composer is None or policy is None or employee not in policy.people.by_id:
+    if id is None or composer is None or policy is None:
         return await _unknown(visit)
+    if employee not in policy.people.by_id:
+        return await _problem(visit, visit.t("clients.no_employee", who=employee or "—"))
     identity: Identity = await visit.services.store.read(lambda conn: acquaintance.identity_of(conn, id))
     for channel in live.channels.values():
         source = visit.services.plugins.sources.get(channel.source)
@@ -65,4 +67,8 @@ async def _client(visit: Visit) -> ClientId | None:
 
 
 async def _unknown(visit: Visit) -> Response:
-    return page("console/problem.html", await visit.frame("journal"), visit.t("clients.unknown"), status=404)
+    return await _problem(visit, visit.t("clients.unknown"))
+
+
+async def _problem(visit: Visit, said: str) -> Response:
+    return page("console/problem.html", await visit.frame("journal"), said, status=404)

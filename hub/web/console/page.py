@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
+from hub.core.phone import phone_text
 from hub.core.text import Language
 from hub.language import LANGUAGE_NAMES, Translator
 from hub.runtime import telling
@@ -90,6 +91,7 @@ def _environment() -> Environment:
         "note_text": telling.note_text,
         "age_text": telling.age_text,
         "answer_line": telling.answer_line,
+        "phone_text": phone_text,
     }
     found.globals.update(words)
     return found

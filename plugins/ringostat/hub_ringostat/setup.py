@@ -83,7 +83,7 @@ _WEBHOOKS = (
     ),
     _Webhook(
         event="Call processed by AI",
-        moment="-",
+        moment="",
         value=Event.SUMMARISED,
         parameters="uniqueid, ai_call_type, short summary, client mood, employee mood, general mood, recommended "
         "actions, transcript",
@@ -91,7 +91,7 @@ _WEBHOOKS = (
     ),
     _Webhook(
         event="Form submitted on the site",
-        moment="-",
+        moment="",
         value=Event.FORM,
         parameters=f"name, phone, email, form name, comment, page, {_MARKS}",
         why="site forms become enquiries; optional",
@@ -110,9 +110,9 @@ def setup_hints(settings: RingostatSettings, hook_url: str, forward_url: str) ->
 
 def _webhook_hint(webhook: _Webhook, settings: RingostatSettings, hook_url: str) -> SetupHint:
     joint = "&" if "?" in hook_url else "?"
+    moment = f"moment «{webhook.moment}», " if webhook.moment else ""
     return SetupHint(
-        where=f"Integration > Webhooks > Add: event «{webhook.event}», moment «{webhook.moment}», method POST, "
-        "data format json, address:",
+        where=f"Integration > Webhooks > Add: event «{webhook.event}», {moment}method POST, data format json, address:",
         value=f"{hook_url}{joint}{settings.moment_parameter}={webhook.value}",
         note=f"Parameters to tick: {webhook.parameters}. Why: {webhook.why}.",
     )
@@ -144,18 +144,15 @@ def _forwarding_hints(settings: RingostatSettings, forward_url: str) -> tuple[Se
 
 _SCHEME = (
     SetupHint(
-        where="Virtual PBX > Forwarding scheme, block 1",
-        value="the webhook number made above",
+        where="Virtual PBX > Forwarding scheme, block 1: the webhook number made above",
         note="The responsible: the hub answers with their number or SIP login, or with nothing for a new client.",
     ),
     SetupHint(
-        where="Virtual PBX > Forwarding scheme, block 2",
-        value="the queue of managers",
+        where="Virtual PBX > Forwarding scheme, block 2: the queue of managers",
         note="New clients, and the reserve when the responsible does not answer. Never leave it out.",
     ),
     SetupHint(
-        where="Virtual PBX > Forwarding scheme, block 3",
-        value="voicemail",
+        where="Virtual PBX > Forwarding scheme, block 3: voicemail",
         note="What the client says here reaches the responsible's task as a recording.",
     ),
 )
