@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+
 import httpx
 
 from hub.errors import Rejected, Stale, Throttled, VendorError
@@ -103,6 +107,42 @@ async def whatever_the_vendor_answers_is_a_vendor_error(bench: CrmBench) -> None
                     bench.wire.answer = None
                 believed = kind in CREATING and isinstance(made.get(write.key), Done)
                 expect(not believed, f"it is believed to be done: {made.get(write.key)}")
+    several.report()
+
+
+@CHECKS.add()
+async def an_odd_answer_proves_no_absence(bench: CrmBench) -> None:
+    """X5: whoever looks for a lost write and is told nothing that can be read has not learnt that it is not there."""
+    several = Several()
+    since = bench.clock.now() - timedelta(minutes=1)
+    for status, kind_of_body, body in _ODD_ANSWERS:
+        if status != 200:
+            continue
+
+        def answer(request: httpx.Request, k: str = kind_of_body, b: bytes = body) -> httpx.Response:
+            return httpx.Response(200, headers={"content-type": k}, content=b, request=request)
+
+        async def asked(looking: Awaitable[object], what: str, answer: Callable[..., httpx.Response] = answer) -> None:
+            before = len(bench.wire.requests)
+            bench.wire.answer = answer
+            try:
+                found = await looking
+            except VendorError:
+                return
+            except Exception as err:  # noqa: BLE001 - as above
+                fail(f"{what} raised {told(err)}", err)
+            finally:
+                bench.wire.answer = None
+            # what the vendor itself does once is not looked for
+            expect(len(bench.wire.requests) == before, f"{what} believed it: {found!r}")
+
+        for _, step in each(bench, tuple(sorted(CREATING))):
+            write = replace(step.make(bench), sent_at=since)
+            with several.case(f"{step.name} looked for, answered with {body[:40]!r}"):
+                await asked(bench.session.find_done([write]), "find_done")
+        for kind in sorted(bench.capabilities.barrier_kinds):
+            with several.case(f"the barrier of {kind}, answered with {body[:40]!r}"):
+                await asked(bench.session.barrier([kind], since), "barrier")
     several.report()
 
 

@@ -152,6 +152,19 @@ def believes_an_empty_answer(session: Session) -> Methods:
     return {}
 
 
+def takes_anything_for_an_empty_list(session: Session) -> Methods:
+    sound = session._client._items
+
+    def items(answer: Any) -> list[Any]:
+        try:
+            return list(sound(answer))
+        except Unavailable:
+            return []
+
+    session._client._items = items
+    return {}
+
+
 def one_bad_item_spoils_all(session: Session) -> Methods:
     """The vendor took the good ones, and nobody is told."""
     sound = session.apply
@@ -387,6 +400,7 @@ DEFECTS: list[tuple[Callable[..., Methods], str, str]] = [
     (is_never_sure, "a_refused_connection_leaves_nothing_in_doubt", "maybe_applied is True"),
     (trusts_the_answer, "whatever_the_vendor_answers_is_a_vendor_error", "apply raised KeyError"),
     (believes_an_empty_answer, "whatever_the_vendor_answers_is_a_vendor_error", "it is believed to be done"),
+    (takes_anything_for_an_empty_list, "an_odd_answer_proves_no_absence", "find_done believed it"),
     (one_bad_item_spoils_all, "a_bad_item_takes_nobody_with_it", "half was applied"),
     (what_is_gone_is_done, "changing_what_is_gone_is_stale", "not Refused(is_stale=True)"),
     (replaces_numbers, "every_declared_action_is_applied", "the number that was there is gone"),

@@ -229,14 +229,23 @@ class AmoCrmClient:
         try:
             page = wire.listing(model, collection).model_validate_json(body)
         except ValidationError:
-            return self._patiently(model, _parse(body), collection)
+            return self._patiently(model, body, collection)
         return Page(tuple(page.embedded.items), bool(page.links.next))
 
-    def _patiently(self, model: type[ModelT], found: Any, collection: str) -> Page[ModelT]:
-        """A page that is empty, or not quite as expected: what can be read of it."""
-        if found is None:
+    def _patiently(self, model: type[ModelT], body: bytes, collection: str) -> Page[ModelT]:
+        """A page that is empty, or not quite as expected: what can be read of it.
+
+        What is no list at all is not taken for an empty one, which has no body (1.1): whoever looks whether a lost
+        write arrived would believe that it did not (X5).
+        """
+        if not body.strip():
             return Page((), False)
+        found = _parse(body)
         links = found.get("_links") if isinstance(found, dict) else None
+        embedded = found.get("_embedded") if isinstance(found, dict) else None
+        items = embedded.get(collection) if isinstance(embedded, dict) else None
+        if not isinstance(items, list) or not all(isinstance(item, dict) and item for item in items):
+            raise Unavailable(f"amoCRM answered in an unknown form: no list of {collection}", operation=collection)
         has_more = isinstance(links, dict) and bool(links.get("next"))
         return Page(self._items(model, found, collection), has_more)
 

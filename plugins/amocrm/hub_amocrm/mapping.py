@@ -71,8 +71,11 @@ UNWRITABLE = frozenset(
 
 
 def to_moment(seconds: int | None) -> datetime | None:
-    """Unix seconds as an instant; 0 and null mean none."""
-    return datetime.fromtimestamp(seconds, UTC) if seconds else None
+    """Unix seconds as an instant; 0 and null mean none, and so does what no calendar holds."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC) if seconds else None
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -184,6 +184,12 @@ class RetailCrmClient:
     async def _list(self, model: type[ModelT], path: str, key: str, params: Params) -> Page[ModelT]:
         found = await self._get(path, params)
         items = wire.keyed(found.get(key))
+        is_list = isinstance(found.get(key), list | dict)
+        if not is_list or not all(isinstance(item, Mapping) and item for item in items):
+            # not taken for an empty list: whoever looks whether a lost write arrived would believe that it did not (X5)
+            raise Unavailable(
+                f"RetailCRM answered in an unknown form: no list of {key}", maybe_applied=False, operation=f"GET {path}"
+            )
         pages = found.get("pagination")
         told = _read(wire.Pagination, pages) if isinstance(pages, dict) else wire.Pagination(totalCount=len(items))
         return Page(_many(model, items), told.totalPageCount, len(items), told.totalCount)

@@ -207,15 +207,16 @@ class ZohoClient:
         if not response.content.strip():
             return None
         try:
-            return from_json(response.content)
-        except ValueError as err:
-            if not response.is_success:
-                return None
+            found = from_json(response.content)
+        except ValueError:
+            found = None
+        if response.is_success and not isinstance(found, dict):
             raise Unavailable(
-                "Zoho answered with something that is not JSON",
+                "Zoho answered with something that is no JSON object",
                 maybe_applied=not sent.is_read,
                 operation=sent.operation,
-            ) from err
+            )
+        return found
 
     def _models(self, model: type[ModelT], found: Any, key: str) -> tuple[ModelT, ...]:
         try:
@@ -246,7 +247,16 @@ def _has_more(found: Any) -> bool:
 
 
 def _page(module: str, found: Any) -> Page:
+    """A page of records; an empty list has no body (4).
+
+    What is no list at all is not taken for an empty one: whoever looks whether a lost write arrived would believe that
+    it did not (X5).
+    """
     rows = tuple(row for item in _listed(found, "data") if (row := Row(module, item)).id)
+    if found is not None and (not isinstance(found.get("data"), list) or len(rows) < len(found["data"])):
+        raise Unavailable(
+            "Zoho answered in an unknown form: no list of records", maybe_applied=False, operation=f"GET {module}"
+        )
     return Page(rows, _has_more(found), str(_info(found).get("next_page_token") or ""))
 
 
