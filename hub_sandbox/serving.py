@@ -24,6 +24,11 @@ ATTENDED = "HUB_SANDBOX_ATTENDED"
 
 _START_SECONDS = 15.0
 
+#: Seconds that a connection stays open between requests: nginx's own default, as vendors have it before them. uvicorn's 5
+#: are exactly those after which httpx gives an idle connection up: the sandbox closed it at the very moment at which a
+#: client asked on it again, and that request failed for no fault of either.
+_KEEP_ALIVE = 75
+
 
 class _CuttableProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # uvicorn picks the class itself
     """uvicorn's protocol that also hands its connection to the application, which may cut it."""
@@ -48,6 +53,7 @@ class SandboxServer(uvicorn.Server):
                 log_level="warning",
                 access_log=False,
                 server_header=False,
+                timeout_keep_alive=_KEEP_ALIVE,
                 timeout_graceful_shutdown=1,
                 backlog=4096,
             )
