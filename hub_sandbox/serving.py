@@ -24,8 +24,8 @@ ATTENDED = "HUB_SANDBOX_ATTENDED"
 
 _START_SECONDS = 15.0
 
-#: Seconds that a connection stays open between requests: nginx's own default, as vendors have it before them. uvicorn's 5
-#: are exactly those after which httpx gives an idle connection up: the sandbox closed it at the very moment at which a
+#: Seconds that a connection stays open between requests: nginx's own default, as vendors have it before them. uvicorn's
+#: 5 are just those after which httpx gives an idle connection up: the sandbox closed it at the very moment at which a
 #: client asked on it again, and that request failed for no fault of either.
 _KEEP_ALIVE = 75
 

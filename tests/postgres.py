@@ -22,7 +22,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -35,6 +34,7 @@ import pytest
 from psycopg import sql
 
 from hub.store.engine import Store, sqlite_url
+from tests.ports import free_port
 
 __all__ = [
     "Server",
@@ -130,9 +130,7 @@ class Server:
     def start(self) -> None:
         """Start it, on the same port and with the same data as before; returns when it answers."""
         if self.port == 0:
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                self.port = free.getsockname()[1]
+            self.port = free_port()
         end = time.monotonic() + PATIENCE
         while True:
             said = len(self.log())

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import functools
 import json
-import socket
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,8 +27,9 @@ from hub.widget_archive import Archive, build_archive
 from tests.browser.account_page import AccountPages
 from tests.browser.tab import Tab
 from tests.end_to_end import world
+from tests.ports import free_port
 
-__all__ = ["ANNA", "IRINA", "OLEG", "Stage", "free_port", "stage", "the_archive"]
+__all__ = ["ANNA", "IRINA", "OLEG", "Stage", "stage", "the_archive"]
 
 #: users of the CRM; Irina is its administrator
 IRINA, OLEG, ANNA = 8800101, 8800102, 8800103
@@ -40,13 +40,6 @@ SECRET = "sandbox-secret-of-the-integration-0123456789-abcdefghijklmnop"
 def the_archive() -> Archive:
     """The real widget, built once."""
     return build_archive()
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 @dataclass(slots=True)
@@ -95,7 +88,7 @@ class Stage:
         ready: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         serving = serve_forever(build_app(hub.services), "127.0.0.1", self.port, ready=ready.set_result)
         self._server = asyncio.create_task(serving)
-        await asyncio.wait([ready, self._server], timeout=15, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([ready, self._server], timeout=60, return_when=asyncio.FIRST_COMPLETED)
         assert ready.done(), "the hub does not listen"
 
     async def stop_hub(self) -> None:

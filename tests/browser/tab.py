@@ -55,7 +55,7 @@ class Tab:
 
     async def ready(self) -> None:
         """Wait until every widget of the page was loaded."""
-        await self.page.wait_for_function("window.__harness && window.__harness.isReady", timeout=30_000)
+        await self.page.wait_for_function("window.__harness && window.__harness.isReady", timeout=60_000)
 
     # --- what a person does ---------------------------------------------------------------------------------------
 

@@ -14,8 +14,9 @@ import pytest_asyncio
 from playwright.async_api import Browser, Locator
 
 from tests.browser.hub_double import HubDouble, ago, call, card, hub_double
-from tests.browser.stage import IRINA, OLEG, Stage, free_port, stage
+from tests.browser.stage import IRINA, OLEG, Stage, stage
 from tests.browser.tab import Tab, until
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.end_to_end]
 

@@ -156,7 +156,7 @@ async def test_a_hub_that_is_down_is_one_quiet_line_until_it_is_back(scene: Stag
     assert len(await text_of(tab)) < 120
     await scene.start_hub()
     know(scene, "oleg")
-    await panel(tab).get_by_text("Олег Громов").first.wait_for(timeout=30_000)
+    await panel(tab).get_by_text("Олег Громов").first.wait_for(timeout=60_000)
     assert not await line.is_visible()
     assert await tab.harness("loads") == 1
 

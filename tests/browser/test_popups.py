@@ -49,7 +49,7 @@ async def streaming(*tabs: Tab) -> None:
 
 
 async def shows(tab: Tab, state: str) -> None:
-    await popup(tab).and_(tab.page.locator(f'[data-state="{state}"]')).wait_for(timeout=20_000)
+    await popup(tab).and_(tab.page.locator(f'[data-state="{state}"]')).wait_for(timeout=60_000)
 
 
 async def test_a_ringing_call_pops_up_with_the_right_employee_in_any_section(scene: Stage) -> None:

@@ -12,7 +12,6 @@ import json
 import os
 import random
 import signal
-import socket
 import sqlite3
 import sys
 import time
@@ -31,6 +30,7 @@ from hub.runtime.importer import mark_imported
 from hub.settings import Settings
 from hub.store import projects
 from tests.end_to_end.world import CHANNEL, CRM, PROJECT, connect, prepare, preset
+from tests.ports import free_port
 
 __all__ = ["CrashWorld", "Timing", "Verdict", "calling", "crash_world", "judge"]
 
@@ -323,7 +323,7 @@ async def crash_world(
     arguments = ["--latency", f"{latency_ms[0]}-{latency_ms[1]}", "--search-lag", "2", "--seed", str(seed)]
     arguments += ["--late-apply", str(timing.late_apply), "--late-apply-probability", str(late_probability)]
     async with crm_sandbox(*arguments) as crm:
-        data, port = folder / "var", _free_port()
+        data, port = folder / "var", free_port()
         await crm.order("switches", {"latency_ms": None, "late_apply_probability": 0.0})
         secret = await _prepare(data, crm, timing)
         switches = {"latency_ms": list(latency_ms), "late_apply_probability": late_probability}
@@ -379,12 +379,6 @@ async def calling(caller: Caller, per_second: float) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 async def _prepare(data: Path, crm: AmoCrmStage, timing: Timing) -> str:

@@ -30,8 +30,8 @@ from hub.settings import Settings
 from hub.store import cluster, directory_stream, projects
 from tests.end_to_end.crash_world import Caller, Timing, Verdict, calling, judge
 from tests.end_to_end.fleet_world import KEY
-from tests.end_to_end.nginx import free_port
 from tests.end_to_end.world import CHANNEL, CRM, PROJECT, connect_services, prepare_services
+from tests.ports import free_port
 from tests.postgres import Server
 
 __all__ = ["Outcome", "crash_fleet"]

@@ -9,6 +9,7 @@ and a crash test wants hundreds of restarts; whatever a hub does after its impor
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import json
 import os
@@ -20,7 +21,9 @@ from hub.compose import Hub
 from hub.core.phone import parse_phone
 from hub.engine import checkpoints
 from hub.logs import set_up_logs
+from hub.plugins import load_plugins
 from hub.runtime import pace
+from hub.runtime.certificates import certificates
 from hub.runtime.doubt import Doubt
 from hub.runtime.results import Results
 from hub.settings import load_settings
@@ -32,16 +35,19 @@ from hub.web.worker_app import build_worker_app
 
 def main() -> None:
     """Fork a hub for each order, until the input ends."""
-    # loaded lazily by their libraries, and by every fork if not here
+    # every hub imports all plugins that are installed; the rest is loaded lazily by its libraries
+    load_plugins()
     for module in (
-        "hub_amocrm",
-        "hub_ringostat",
+        "httpcore",
         "sqlalchemy.dialects.sqlite",
         "uvicorn.protocols.http.httptools_impl",
-        *(("hub.runtime.fleet",) if "HUB_DATABASE_URL" in os.environ else ()),
+        *(("hub.runtime.fleet", "hub.store.postgres") if "HUB_DATABASE_URL" in os.environ else ()),
     ):
         importlib.import_module(module)
     parse_phone("0501112233", "UA")
+    certificates()
+    # as the command does once it has its imports: no fork looks for garbage among them
+    gc.freeze()
     _say({"waiting": True})
     for line in sys.stdin:
         order = json.loads(line)

@@ -6,7 +6,6 @@ import contextlib
 import datetime
 import ipaddress
 import os
-import random
 import re
 import shutil
 import socket
@@ -21,8 +20,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from hub.clock import SystemClock
+from tests.ports import free_port
 
-__all__ = ["behind_nginx", "free_port"]
+__all__ = ["behind_nginx"]
 
 ROOT = Path(__file__).parents[2]
 _MAIN = """
@@ -75,15 +75,6 @@ def behind_nginx(folder: Path, ports: tuple[int, int]) -> Iterator[tuple[str, Pa
     finally:
         running.terminate()
         running.wait(30)
-
-
-def free_port() -> int:
-    """A port that nobody listens on now, below those that the system gives to whoever connects somewhere."""
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as free, contextlib.suppress(OSError):
-            free.bind(("127.0.0.1", port))
-            return port
 
 
 def _program() -> str:

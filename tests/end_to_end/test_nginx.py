@@ -16,11 +16,12 @@ from hub_amocrm.sandbox import Sandbox
 from hub.compose import build_services
 from hub.settings import Settings
 from tests.end_to_end.fleet_world import KEY, Fleet, Process, fleet
-from tests.end_to_end.nginx import behind_nginx, free_port
+from tests.end_to_end.nginx import behind_nginx
 from tests.end_to_end.tabs import open_tab
 from tests.end_to_end.test_popups import CALL
 from tests.end_to_end.test_popups_fleet import ANNA_FOR_OLEG, JANA_OF_OLEG
 from tests.end_to_end.world import CHANNEL, CRM, PROJECT
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.postgres]
 

@@ -22,7 +22,8 @@ from hub.runtime.feeds import Feed, feed_cursor
 from hub.runtime.pace import Pacer
 from hub.store import inbox, projects
 from hub.store.inbox import InboxStatus
-from tests.runtime.connected import CRM, PROJECT, Connected, connected, free_port, hooks, until
+from tests.ports import free_port
+from tests.runtime.connected import CRM, PROJECT, Connected, connected, hooks, until
 
 IRINA, OLEG = 8800101, 8800102
 FAST = {"poll": timedelta(seconds=2), "poll_alone": timedelta(seconds=0.5)}

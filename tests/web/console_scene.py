@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from hub.store import projects, work
 from hub.web.app import build_app
 from hub.web.links import hook_url
 from hub.web.server import serve_forever
+from tests.ports import free_port
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = (
@@ -38,6 +38,8 @@ FLAGS = (
 
 PROJECT, CRM, CHANNEL = "nordtea", "amocrm", "ringostat"
 LOGIN, PASSWORD = "olha", "correct horse battery"
+#: milliseconds for what a page or the browser is sure to do, on a machine that others share
+PATIENCE = 60_000
 #: a name that would be markup if anybody forgot to escape it
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 
@@ -168,9 +170,7 @@ class Scene:
 @contextlib.asynccontextmanager
 async def scene(data: Path) -> AsyncIterator[Scene]:
     """A running hub with nothing set up."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     address = f"http://127.0.0.1:{port}"
     staff = telephony.Sandbox(employees=STAFF)
     with crm.serve(crm.Sandbox()) as (account, crm_address), telephony.serve(staff) as (_, telephony_address):
@@ -180,7 +180,7 @@ async def scene(data: Path) -> AsyncIterator[Scene]:
             serving = serve_forever(build_app(hub.services), "127.0.0.1", port, ready=ready.set_result)
             server = asyncio.create_task(serving)
             try:
-                await asyncio.wait_for(asyncio.shield(ready), 10)
+                await asyncio.wait_for(asyncio.shield(ready), 60)
                 yield Scene(
                     hub=hub,
                     crm=account,
@@ -200,13 +200,22 @@ async def browser() -> AsyncIterator[Browser]:
     """Debian's Chromium."""
     if not os.access(CHROMIUM, os.X_OK):
         raise AssertionError("the browser is missing: apt-get install chromium")
-    expect.set_options(timeout=30_000)
+    expect.set_options(timeout=PATIENCE)
     async with async_playwright() as playwright:
-        found = await playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(FLAGS))
+        found = await playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(FLAGS), timeout=PATIENCE)
         try:
             yield found
         finally:
             await found.close()
+
+
+async def press(page: Page, name: str) -> None:
+    """Press the button that is called just so and sends a form; the page that answers is there afterwards.
+
+    Whoever presses the next button at once may still have the old page before them, and takes the first press back.
+    """
+    async with page.expect_navigation():
+        await page.get_by_role("button", name=name, exact=True).click()
 
 
 async def log_in(page: Page, address: str) -> None:

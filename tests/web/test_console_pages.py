@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from hub.runtime import setup
@@ -16,34 +17,36 @@ from tests.web.console_scene import (
     HOSTILE,
     LOGIN,
     PASSWORD,
+    PATIENCE,
     PROJECT,
     Scene,
     browser,
     log_in,
+    press,
     scene,
 )
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.end_to_end, pytest.mark.timeout(240)]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def stage(tmp_path: Path) -> AsyncIterator[Scene]:
     async with scene(tmp_path / "var") as found:
         yield found
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def chromium() -> AsyncIterator[Browser]:
     async with browser() as found:
         yield found
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def page(chromium: Browser) -> AsyncIterator[Page]:
     """A page that fails the test if a script of ours fails or is forbidden."""
     context = await chromium.new_context(locale="en", viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(PATIENCE)
     found = await context.new_page()
-    found.set_default_timeout(20_000)
     errors: list[str] = []
     found.on("pageerror", lambda error: errors.append(str(error)))
     found.on("console", lambda said: errors.append(said.text) if "Content Security Policy" in said.text else None)
@@ -60,8 +63,8 @@ async def test_a_sales_head_watches_the_journal_and_asks_why(stage: Scene, page:
     await stage.call("380501112233", answered_by="examplecom_irina", talk=62)
     # the journal renews itself: nobody reloads the page
     row = page.locator("#rows tr[data-href]").first
-    await expect(row).to_contain_text("Ирина Белова answered", timeout=30_000)
-    await expect(row).to_contain_text("Written to amocrm: a new contact, a new deal", timeout=30_000)
+    await expect(row).to_contain_text("Ирина Белова answered")
+    await expect(row).to_contain_text("Written to amocrm: a new contact, a new deal")
     await page.keyboard.press("j")
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/interactions/**")
@@ -143,14 +146,14 @@ async def test_writing_is_switched_on_paused_and_off_in_the_console(stage: Scene
         assert found is not None
         return found
 
-    await page.get_by_role("button", name="Go live").click()
+    await press(page, "Go live")
     await expect(page.locator("main")).to_contain_text("Live: decisions are written")
     assert row().is_writing
-    await page.get_by_role("button", name="Pause").click()
+    await press(page, "Pause")
     await expect(page.locator(".band")).to_contain_text("Writing is paused")
     assert row().is_paused
-    await page.get_by_role("button", name="Go on").click()
-    await page.get_by_role("button", name="Back to shadow").click()
+    await press(page, "Go on")
+    await press(page, "Back to shadow")
     await expect(page.locator(".band")).to_contain_text("Shadow mode")
 
 
@@ -175,28 +178,28 @@ async def test_the_set_up_leads_from_an_empty_hub_to_the_first_webhook(stage: Sc
     await page.get_by_role("link", name="New project").click()
     await page.fill("#title", "Nord Tea")
     await page.fill("#name", PROJECT)
-    await page.get_by_role("button", name="Make the project").click()
-    await page.wait_for_url(f"**/setup/{PROJECT}")
+    await press(page, "Make the project")
+    assert page.url.endswith(f"/setup/{PROJECT}")
     # --- the CRM, with a wrong address first
     await page.get_by_role("link", name="Go on: CRM").click()
     await page.get_by_text("Further settings").click()
     await page.check("[name=is_loopback_allowed]")
     await page.fill("[name=address]", "http://127.0.0.1:1")
     await page.fill("[name=long_lived_token]", stage.crm.long_lived_token())
-    await page.get_by_role("button", name="Save and go on").click()
+    await press(page, "Save and go on")
     await expect(page.locator("#redirect-uri")).to_have_text(f"{stage.address}/oauth/amocrm/callback")
-    await page.get_by_role("button", name="Check the account").click()
+    await press(page, "Check the account")
     await expect(page.get_by_role("alert")).to_contain_text("The account was not connected.")
     await page.fill("[name=address]", stage.crm_address)
-    await page.get_by_role("button", name="Save", exact=True).click()
-    await page.get_by_role("button", name="Check the account").click()
+    await press(page, "Save")
+    await press(page, "Check the account")
     await expect(page.get_by_role("status")).to_contain_text("The account is connected.")
     await expect(page.locator("main")).to_contain_text("Продажи")
     # --- names
     await page.get_by_role("link", name="Go on: Pipelines and fields").click()
     await expect(page.locator("main")).to_contain_text("utm_source")
     await page.select_option("select[name='field:deal/utm_term']", label="Отдел")
-    await page.get_by_role("button", name="Save").click()
+    await press(page, "Save")
     await expect(page.locator("main")).to_contain_text("chosen")
     # --- the channel
     await page.get_by_role("link", name="Go on: Channel").click()
@@ -206,8 +209,8 @@ async def test_the_set_up_leads_from_an_empty_hub_to_the_first_webhook(stage: Sc
     await page.fill("[name=auth_key]", "sandbox-auth-key")
     await page.get_by_text("Further settings").click()
     await page.fill("[name=api_base]", stage.telephony_address)
-    await page.get_by_role("button", name="Save and go on").click()
-    await page.wait_for_url("**/addresses")
+    await press(page, "Save and go on")
+    assert page.url.endswith("/addresses")
     row = await setup.find_channel(services, PROJECT, CHANNEL)
     hook = f"{stage.address}/hooks/{PROJECT}/{CHANNEL}/{row.secret}"
     await expect(page.locator("#hint-1")).to_have_text(f"{hook}?moment=after")
@@ -216,7 +219,7 @@ async def test_the_set_up_leads_from_an_empty_hub_to_the_first_webhook(stage: Sc
     for sign in ("by e-mail", "by number", "by name", "not found"):
         await expect(page.locator("table")).to_contain_text(sign)
     await page.select_option("#senior", label="Ирина Белова")
-    await page.get_by_role("button", name="Write into the rules").click()
+    await press(page, "Write into the rules")
     await expect(page.get_by_role("status")).to_contain_text("Saved")
     policy = services.projects.get(PROJECT).policy
     assert policy is not None
@@ -231,7 +234,7 @@ async def test_the_set_up_leads_from_an_empty_hub_to_the_first_webhook(stage: Sc
     await page.goto(f"{stage.address}/setup/{PROJECT}/channels/{CHANNEL}/waiting")
     await expect(page.locator("#lamp")).to_have_class("lamp is-waiting")
     await stage.call("380501112233", answered_by="examplecom_irina", talk=62)
-    await expect(page.locator("#lamp")).to_have_class("lamp is-lit", timeout=20_000)
+    await expect(page.locator("#lamp")).to_have_class("lamp is-lit")
     # a new project is in shadow: nothing was written
     await stage.settled(1)
     assert stage.crm.records()["leads"] == []
@@ -245,11 +248,11 @@ async def _make_administrator(stage: Scene, page: Page) -> None:
     await page.fill("#token", "guess")
     await page.fill("#login", LOGIN)
     await page.fill("#password", PASSWORD)
-    await page.get_by_role("button", name="Make the administrator").click()
+    await press(page, "Make the administrator")
     await expect(page.get_by_role("alert")).to_contain_text("not the one that the hub printed")
     await page.fill("#token", stage.token)
     await page.fill("#password", PASSWORD)
-    await page.get_by_role("button", name="Make the administrator").click()
+    await press(page, "Make the administrator")
     await expect(page.locator("h1")).to_have_text("Set-up")
 
 
@@ -274,7 +277,7 @@ async def test_the_account_is_connected_by_consent_in_the_browser(stage: Scene, 
     await page.goto(f"{stage.address}/setup/{PROJECT}/crm/{CRM}")
     await page.get_by_role("link", name="Connect amocrm in the browser").click()
     await page.wait_for_url(f"**/setup/{PROJECT}/crm/{CRM}")
-    await page.get_by_role("button", name="Read the account again").click()
+    await press(page, "Read the account again")
     await expect(page.get_by_role("status")).to_contain_text("The account is connected.")
 
 
@@ -283,6 +286,7 @@ async def test_pages_fit_a_phone(stage: Scene, chromium: Browser) -> None:
     await stage.call("380501112233", answered_by="examplecom_irina", talk=62)
     await stage.settled(1)
     context = await chromium.new_context(viewport={"width": 360, "height": 740}, locale="en")
+    context.set_default_timeout(PATIENCE)
     page = await context.new_page()
     await log_in(page, stage.address)
     found = stage.hub.services.store.read_now(lambda conn: interactions.journal(conn, PROJECT))
