@@ -12,13 +12,18 @@ import asyncio
 import contextlib
 import heapq
 import logging
+import math
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import procrastinate
+import psycopg
+import psycopg_pool
 from procrastinate import exceptions
 from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
@@ -45,6 +50,8 @@ _PATIENT = 8
 _LOST_AFTER = 10.0
 #: how many wake-ups are put into the queue with one statement
 _TOGETHER = 64
+#: seconds for which a connection that lived is taken to live
+_TRUSTED = 1.0
 
 
 def _app(url: URL) -> procrastinate.App:
@@ -52,11 +59,31 @@ def _app(url: URL) -> procrastinate.App:
         connector=procrastinate.PsycopgConnector(
             conninfo=url.set(drivername="postgresql").render_as_string(hide_password=False),
             kwargs={"connect_timeout": 5, "application_name": "hub queue"},
+            configure=_in_autocommit,
+            pool_factory=_pool,
             min_size=1,
             max_size=4,
             timeout=10,
         )
     )
+
+
+async def _in_autocommit(conn: psycopg.AsyncConnection[Any]) -> None:
+    """Each of the queue's statements is a transaction of its own: no need to begin and end one besides."""
+    await conn.set_autocommit(True)
+
+
+def _pool(**given: Any) -> psycopg_pool.AsyncConnectionPool[Any]:
+    """The library asks before each statement whether the connection lives; of one that just did it is not asked."""
+    asked: WeakKeyDictionary[psycopg.AsyncConnection[Any], float] = WeakKeyDictionary()
+
+    async def check(conn: psycopg.AsyncConnection[Any]) -> None:
+        now = time.monotonic()
+        if now - asked.get(conn, -math.inf) >= _TRUSTED:
+            await psycopg_pool.AsyncConnectionPool.check_connection(conn)
+            asked[conn] = now
+
+    return psycopg_pool.AsyncConnectionPool(**{**given, "check": check})
 
 
 async def prepare_queue(store: Store) -> None:

@@ -16,6 +16,7 @@ from psycopg.types.string import StrDumper
 from sqlalchemy import URL, Connection, event
 from sqlalchemy.exc import DBAPIError
 
+from hub.store.driver import tell
 from hub.store.locks import is_conflict, key_of
 
 __all__ = ["SESSION", "Postgres", "prepare_driver"]
@@ -29,6 +30,8 @@ MOST_TRIES = 8
 LONGEST_PAUSE = 0.2
 #: how long a lock that another process holds is waited for, seconds
 LOCK_PATIENCE = 60
+#: how many statements a connection keeps prepared: all that the hub has, in the few lengths of their lists
+MOST_PREPARED = 300
 
 #: an accepted webhook is on disk whatever the server's own default says (H3); nobody waits for ever for a lock
 SESSION = "-c synchronous_commit=on -c lock_timeout=15s -c client_encoding=utf8"
@@ -52,10 +55,14 @@ class Postgres:
         if "application_name" not in url.query:
             connect_args["application_name"] = "hub"
         self.engine = sqlalchemy.create_engine(
-            url.difference_update_query(["options"]), pool_size=size, max_overflow=size, connect_args=connect_args
+            url.difference_update_query(["options"]),
+            pool_size=size,
+            max_overflow=size,
+            # transactions are told in words (`hub.store.driver`)
+            isolation_level="AUTOCOMMIT",
+            connect_args=connect_args,
         )
         event.listen(self.engine, "connect", prepare_driver)
-        self._reading = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     def write(self, fn: Callable[[Connection], T]) -> T:
         """Run ``fn`` in a transaction of its own and commit it; again if it met another one, or a connection was stale.
@@ -69,9 +76,10 @@ class Postgres:
             is_committing = False
             try:
                 with self.engine.connect() as conn:
+                    tell(conn, b"BEGIN")
                     result = fn(conn)
                     is_committing = True
-                    conn.commit()
+                    tell(conn, b"COMMIT", is_commit=True)
                     return result
             except DBAPIError as error:
                 if is_conflict(error):
@@ -86,13 +94,19 @@ class Postgres:
     def read(self, fn: Callable[[Connection], T]) -> T:
         """What ``fn`` reads from one consistent state; once more if the connection was stale."""
         try:
-            with self._reading.connect() as conn:
-                return fn(conn)
+            return self._read(fn)
         except DBAPIError as error:
             if not error.connection_invalidated:
                 raise
-        with self._reading.connect() as conn:
-            return fn(conn)
+        return self._read(fn)
+
+    def _read(self, fn: Callable[[Connection], T]) -> T:
+        with self.engine.connect() as conn:
+            tell(conn, b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            result = fn(conn)
+            # nothing was written: this ends it without the driver forgetting what it has prepared
+            tell(conn, b"COMMIT", is_commit=True)
+            return result
 
     @contextlib.asynccontextmanager
     async def locked(self, *words: str) -> AsyncIterator[None]:
@@ -118,6 +132,7 @@ async def _is_taken(conn: psycopg.AsyncConnection[Any], key: int) -> bool:
 def prepare_driver(driver: psycopg.Connection[Any], _: object) -> None:
     """Make a new connection as the hub wants it."""
     driver.adapters.register_dumper(str, _Words)
+    driver.prepared_max = MOST_PREPARED
 
 
 class _Words(StrDumper):

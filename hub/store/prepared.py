@@ -1,12 +1,13 @@
-"""Statements that are made once: on SQLite what Core makes of them goes straight to the driver.
+"""Statements that are made once: what Core makes of them goes straight to the driver.
 
 Core takes a tenth of a millisecond or more to make, look up and read each statement, SQLite some microseconds to run
-it; a call's way through the hub is some fifty statements (DESIGN 11: a burst drains at the CRM's pace, not at ours).
-The statement stays Core's own, so that there is one for both engines; PostgreSQL runs it through Core.
+it and psycopg fifty to ask for it; a call's way through the hub is some fifty statements (DESIGN 11: a burst drains at
+the CRM's pace, not at ours). The statement stays Core's own, so that there is one for both engines.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -17,6 +18,7 @@ from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import UpdateBase
 
+from hub.store.driver import raise_as_core
 from hub.store.engine import driver_connection
 
 __all__ = ["Prepared"]
@@ -30,6 +32,8 @@ class Prepared:
     ``columns`` of an insert are those that are given, the others get their defaults; it must hold no list.
     A list for an ``expanding`` parameter is filled up with its last value, so that few lengths need texts of their own.
     ``postgresql`` is the statement there, where the engines' own words differ (``on_conflict``).
+    What the driver refuses is raised as Core raises it (`sqlalchemy.exc.DBAPIError`) on PostgreSQL, and by SQLite's
+    driver itself there.
     """
 
     def __init__(
@@ -43,14 +47,12 @@ class Prepared:
         self._elsewhere = statement if postgresql is None else postgresql
         #: by the lengths of the lists
         self._texts: dict[tuple[int, ...], _Text] = {}
+        self._texts_elsewhere: dict[tuple[int, ...], _Text] = {}
 
     def rows(self, conn: Connection, /, **values: Any) -> list[Any]:
         """What is found, as tuples in the order of the statement's columns."""
-        driver = driver_connection(conn)
-        if driver is None:
-            return list(conn.execute(self._elsewhere, _checked(values)))
         text, given = self._text(conn, values)
-        found = driver.execute(text.sql, text.parameters(given)).fetchall()
+        found = _run(conn, text.sql, text.parameters(given)).fetchall()
         return text.read(found) if text.is_converting else found
 
     def first(self, conn: Connection, /, **values: Any) -> Any:
@@ -65,24 +67,18 @@ class Prepared:
 
     def change(self, conn: Connection, /, **values: Any) -> int:
         """How many rows were inserted, updated or deleted."""
-        driver = driver_connection(conn)
-        if driver is None:
-            # without being asked Core forgets how many an insert was
-            found = conn.execute(self._elsewhere, _checked(values), execution_options={"preserve_rowcount": True})
-            return found.rowcount
         text, given = self._text(conn, values)
-        return driver.execute(text.sql, text.parameters(given)).rowcount
+        return int(_run(conn, text.sql, text.parameters(given)).rowcount)
 
     def change_many(self, conn: Connection, rows: Collection[Mapping[str, Any]]) -> None:
         """`change` for each of ``rows``, which have the same names and no lists."""
         if not rows:
             return
-        driver = driver_connection(conn)
-        if driver is None:
-            conn.execute(self._elsewhere, list(rows))
-            return
         text = self._text_of(conn, ())
-        driver.executemany(text.sql, [text.parameters(values) for values in rows])
+        if len(rows) == 1:
+            _run(conn, text.sql, *map(text.parameters, rows))
+        else:
+            _run_many(conn, text.sql, [text.parameters(values) for values in rows])
 
     def _text(self, conn: Connection, values: Mapping[str, Any]) -> tuple[_Text, Mapping[str, Any]]:
         lists = {name: _filled_up(value) for name, value in values.items() if isinstance(value, list)}
@@ -95,15 +91,53 @@ class Prepared:
     def _text_of(
         self, conn: Connection, lengths: tuple[int, ...], lists: Mapping[str, list[Any]] | None = None
     ) -> _Text:
-        text = self._texts.get(lengths)
+        is_sqlite = conn.dialect.name == "sqlite"
+        texts = self._texts if is_sqlite else self._texts_elsewhere
+        text = texts.get(lengths)
         if text is None:
-            text = self._texts[lengths] = _compile(self._statement, conn.dialect, self._columns, lists or {})
+            statement = self._statement if is_sqlite else self._elsewhere
+            text = texts[lengths] = _compile(statement, _in_order(conn.dialect), self._columns, lists or {})
         return text
+
+
+def _run(conn: Connection, sql: str, parameters: Sequence[Any]) -> Any:
+    """The driver's cursor after ``sql``."""
+    driver = driver_connection(conn)
+    if driver is not None:
+        return driver.execute(sql, parameters)
+    other: Any = conn.connection.dbapi_connection
+    try:
+        return other.execute(sql, parameters)
+    except conn.dialect.loaded_dbapi.Error as error:
+        raise_as_core(conn, sql, error)
+
+
+def _run_many(conn: Connection, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+    driver = driver_connection(conn)
+    if driver is not None:
+        driver.executemany(sql, rows)
+        return
+    other: Any = conn.connection.dbapi_connection
+    try:
+        with other.cursor() as cursor:
+            # sent together and answered together
+            cursor.executemany(sql, rows)
+    except conn.dialect.loaded_dbapi.Error as error:
+        raise_as_core(conn, sql, error)
+
+
+def _in_order(dialect: Dialect) -> Dialect:
+    """The same words with the parameters in their order, as a list is the quickest to make."""
+    if dialect.positional:
+        return dialect
+    found = copy.copy(dialect)
+    found.paramstyle, found.positional = "format", True
+    return found
 
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """What SQLite is told, and how values are turned to and fro."""
+    """What the driver is told, and how values are turned to and fro."""
 
     sql: str
     #: in the order of the text: name, what turns it, the value if it is always the same
@@ -123,12 +157,6 @@ class _Text:
             tuple([value if turn is None else turn(value) for turn, value in zip(results, row, strict=True)])
             for row in found
         ]
-
-
-def _checked(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    if [] in values.values():
-        raise ValueError("an empty list finds nothing: do not ask")
-    return values
 
 
 def _filled_up(values: list[Any]) -> list[Any]:
