@@ -100,6 +100,7 @@ class Placement:
             beat=self._beat,
             stalled=self._stalled,
             lost=lost,
+            shares=self._store.shares,
         )
         await asyncio.to_thread(tenure.open)
         self.tenure = self._store.tenure = tenure

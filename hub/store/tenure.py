@@ -2,7 +2,8 @@
 
 A session's advisory lock lives exactly as long as its connection. Since a worker writes over the very connection that
 holds its locks, no other lease is needed: whoever lost the connection, or had it cut while the process was stopped,
-has lost the right and the means to write in the same moment. The writes of one process share commits, as on SQLite.
+has lost the right and the means to write in the same moment. The writes of one process share commits, and projects take
+turns in them, as on SQLite (H8, `hub.store.group`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import contextlib
 import logging
 import queue
 import threading
+import time
 import uuid
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import timedelta
@@ -24,8 +27,10 @@ from sqlalchemy.exc import DBAPIError
 
 from hub.clock import Clock
 from hub.errors import LeaseLost
+from hub.store.driver import tell
 from hub.store.locks import is_conflict, key_of
 from hub.store.pending import PendingWrite, settle
+from hub.store.turns import OWN, Shares, Turns, whose
 
 __all__ = ["BEAT", "STALLED", "Tenure"]
 
@@ -37,8 +42,8 @@ log = logging.getLogger(__name__)
 BEAT, STALLED = timedelta(seconds=2), timedelta(seconds=8)
 #: how many functions may share a commit: every one is a sub-transaction, and PostgreSQL keeps some sixty cheaply
 _GROUP_LIMIT = 48
-#: seconds after which a group commits what it has
-_LONGEST_GROUP = 0.2
+#: seconds after which a group commits what it has: as long as a quiet project's write waits for a flood's
+_LONGEST_GROUP = 0.1
 #: how often a function is run again that two processes made wait for each other
 _MOST_TRIES = 5
 
@@ -88,11 +93,18 @@ class Tenure:
         beat: timedelta = BEAT,
         stalled: timedelta = STALLED,
         lost: Callable[[], None] = lambda: None,
+        shares: Shares | None = None,
     ) -> None:
         self.id = uuid.uuid4().hex
         self.beat_every, self.stalled = beat, stalled
         self._url, self._clock, self._role, self._host, self._lost = url, clock, role, host, lost
+        #: from any thread; None = close when everything is done
         self._jobs: queue.SimpleQueue[PendingWrite | None] = queue.SimpleQueue()
+        self._shares = shares or Shares(clock.monotonic)
+        #: what nobody may overtake: what somebody is answered for, what beats, what is to be run again
+        self._first: deque[PendingWrite] = deque()
+        self._background: Turns[PendingWrite] = Turns(lambda job: job.owner or OWN, self._shares)
+        self._is_closing = False
         self._thread: threading.Thread | None = None
         self._engine: sqlalchemy.Engine | None = None
         self._guard = threading.Lock()
@@ -119,6 +131,8 @@ class Tenure:
         self._engine = sqlalchemy.create_engine(
             self._url.difference_update_query(["options"]),
             poolclass=sqlalchemy.NullPool,
+            # transactions are told in words (`hub.store.driver`)
+            isolation_level="AUTOCOMMIT",
             connect_args={
                 **_KEEPALIVE,
                 "application_name": f"hub {self._role} {self.id[:8]}",
@@ -133,7 +147,6 @@ class Tenure:
             for statement in _SESSION:
                 conn.exec_driver_sql(statement)
             conn.execute(_BEAT, self._told(()))
-            conn.commit()
         except BaseException:
             conn.close()
             raise
@@ -144,8 +157,6 @@ class Tenure:
     def close(self) -> None:
         """Finish what was queued and let everything go; may be called twice."""
         if self._thread is not None:
-            if not self._is_over:
-                self._jobs.put(PendingWrite(lambda conn: conn.execute(_END, {"id": self.id}), None, Future()))
             self._jobs.put(None)
             self._thread.join(10)
             self._thread = None
@@ -181,8 +192,7 @@ class Tenure:
         now = self._clock.monotonic()
         is_due = now - self._beat_at >= self.beat_every.total_seconds() / 2
         if is_due and now - self._alive_at < self.stalled.total_seconds():
-            with conn.begin():
-                conn.execute(_BEAT, self._told(self._owns))
+            conn.execute(_BEAT, self._told(self._owns))
             self._beat_at = now
 
     def _told(self, owns: tuple[str, ...]) -> dict[str, Any]:
@@ -204,7 +214,8 @@ class Tenure:
             # the session has the lock even if the transaction in which it was taken came to nothing, or nobody waits
             # for it any more: a lock of which nobody knows would keep its project from everybody
             with contextlib.suppress(LeaseLost):
-                self._put(PendingWrite(lambda conn: _give(conn, key), None, Future()))
+                # behind the taking, which may still wait for its turn
+                self._put(PendingWrite(lambda conn: _give(conn, key), None, Future(), owner=whose()))
             raise
         if is_taken:
             self._held.add(key)
@@ -221,18 +232,19 @@ class Tenure:
     async def write(self, fn: Callable[[Connection], T]) -> T:
         """What ``fn`` returns, once durable. Raises what ``fn`` raises, LeaseLost if the connection is gone.
 
-        In the order in which they came, but for one that met another process: it is run again behind those that came
-        with it. Who wants two writes in an order awaits the first, or lets each store what holds when it runs.
+        What somebody waits to be answered for goes first, then the projects' background work in their turns; of one
+        project in the order in which it came, but for one that met another process: it is run again behind those that
+        came with it. Who wants two writes in an order awaits the first, or lets each store what holds when it runs.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._put(PendingWrite(fn, loop, future))
+        self._put(PendingWrite(fn, loop, future, owner=whose()))
         return await future
 
     def write_now(self, fn: Callable[[Connection], T]) -> T:
         """`write` for threads."""
         future: Future[T] = Future()
-        self._put(PendingWrite(fn, None, future))
+        self._put(PendingWrite(fn, None, future, owner=whose()))
         return future.result()
 
     def _put(self, job: PendingWrite) -> None:
@@ -242,84 +254,112 @@ class Tenure:
             self._jobs.put(job)
 
     def _work(self, conn: Connection) -> None:
-        is_running = True
-        late: list[PendingWrite] = []
-        while is_running or late:
-            # those that did not get their turn go before what came in since
-            group, late = late, []
-            while is_running and len(group) < _GROUP_LIMIT:
-                try:
-                    job = self._jobs.get_nowait() if group else self._jobs.get()
-                except queue.Empty:
-                    break
-                if job is None:
-                    is_running = False
-                else:
-                    group.append(job)
-            if group:
-                late = self._run(conn, group)
-                settle([done for done in group if done.result is not _AGAIN])
-            if self._is_over:
-                break
-        for job in late:
-            self._jobs.put(job)
+        while not self._is_over and self._collect(is_patient=True):
+            group: list[PendingWrite] = []
+            again = self._run(conn, group)
+            settle([done for done in group if done.result is not _AGAIN])
+            # those that met another process go before what came in since
+            self._first.extendleft(reversed(again))
+        if not self._is_over:
+            # closed in order: from now on others take what was this process's
+            with contextlib.suppress(DBAPIError, LeaseLost):
+                conn.execute(_END, {"id": self.id})
         conn.close()
-        if not is_running:
-            # closed in order: whatever came in between is told so
-            with self._guard:
-                self._is_over = True
+        # whatever came in between is told so
+        with self._guard:
+            self._is_over = True
         self._fail_queued()
 
+    def _collect(self, *, is_patient: bool = False) -> bool:
+        """Sort what has come; ``is_patient`` waits for something. False if nothing waits and nothing more will come."""
+        while True:
+            has_some = bool(self._first or self._background)
+            try:
+                job = self._jobs.get(block=is_patient and not has_some and not self._is_closing)
+            except queue.Empty:
+                return has_some
+            if job is None:
+                self._is_closing = True
+            elif job.owner is None:
+                self._first.append(job)
+            else:
+                self._background.append(job)
+
+    def _next(self) -> PendingWrite | None:
+        self._collect()
+        if self._first:
+            return self._first.popleft()
+        return self._background.popleft() if self._background else None
+
     def _run(self, conn: Connection, group: list[PendingWrite]) -> list[PendingWrite]:
-        """Run ``group`` in one transaction; each one's result or error is left in it. Who has to be run again."""
+        """Run what waits in one transaction; each one's result or error is left in it, all in ``group``.
+
+        What has to be run again is returned.
+        """
         again: list[PendingWrite] = []
+        began = self._clock.monotonic()
+        job = self._next()
+        is_alone = not (self._first or self._background)
         try:
             self._beat(conn)
-            with conn.begin():
-                began = self._clock.monotonic()
-                for place, job in enumerate(group):
-                    if place and self._clock.monotonic() - began > _LONGEST_GROUP:
-                        # beats and commits go between: nobody else waits longer than for these
-                        again += group[place:]
-                        for late in group[place:]:
-                            late.result = _AGAIN
-                        break
-                    job.error = None
-                    if len(group) == 1:
-                        job.result = job.run(conn)
-                        break
-                    try:
-                        with conn.begin_nested():
-                            job.result = job.run(conn)
-                    except DBAPIError as error:
-                        if error.connection_invalidated or _is_gone(conn):
-                            raise
-                        job.error = error
-                        if is_conflict(error, is_hasty=True) and job.tries < _MOST_TRIES:
-                            job.tries += 1
-                            job.error, job.result = None, _AGAIN
-                            again.append(job)
-                    except BaseException as error:  # noqa: BLE001 - it belongs to whoever asked for this write
-                        job.error = error
+            tell(conn, b"BEGIN", *(() if is_alone else (_SAVE,)))
+            while job is not None:
+                group.append(job)
+                used = time.thread_time()
+                job.error, job.result = None, None
+                try:
+                    job.result = job.run(conn)
+                except BaseException as error:  # it belongs to whoever asked for this write
+                    if is_alone or _is_lost(conn, error):
+                        raise
+                    job.error = error
+                    tell(conn, _UNDO)
+                    if is_conflict(error, is_hasty=True) and job.tries < _MOST_TRIES:
+                        job.tries += 1
+                        job.error, job.result = None, _AGAIN
+                        again.append(job)
+                if job.owner is not None:
+                    self._shares.charge(job.owner, time.thread_time() - used)
+                # beats and commits go between: nobody else waits longer than for these
+                is_full = len(group) >= _GROUP_LIMIT or self._clock.monotonic() - began > _LONGEST_GROUP
+                job = None if is_alone or is_full else self._next()
+                if job is not None:
+                    tell(conn, _KEEP, _SAVE)
+            tell(conn, b"COMMIT", is_commit=True)
         except BaseException as error:  # noqa: BLE001 - nothing was committed, or nobody knows; everybody hears of it
-            is_gone = _is_gone(conn) or isinstance(error, _ConnectionGone)
-            is_gone |= isinstance(error, DBAPIError) and error.connection_invalidated
-            if len(group) == 1 and not is_gone:
-                if is_conflict(error, is_hasty=True) and group[0].tries < _MOST_TRIES:
-                    group[0].tries += 1
-                    group[0].result = _AGAIN
-                    return group
-                group[0].error = error
-                return []
-            log.error("a commit failed: %s", error, extra={"action": "store.commit_failed"})
-            for job in group:
-                job.result = None
-                if job.error is None or is_gone:
-                    job.error = LeaseLost(f"the connection to the database is lost: {error}") if is_gone else error
-            if is_gone:
-                self._end()
-            return []
+            if job is not None and job not in group:
+                group.append(job)
+            self._undo(conn, group, error)
+            return [job for job in group if job.result is _AGAIN]
         return again
+
+    def _undo(self, conn: Connection, group: list[PendingWrite], error: BaseException) -> None:
+        """Nothing of ``group`` was kept: take back what the server still has, and say why."""
+        is_gone = _is_lost(conn, error)
+        if not is_gone:
+            try:
+                tell(conn, b"ROLLBACK")
+            except DBAPIError as lost:
+                is_gone, error = True, lost
+        if is_gone:
+            reason: BaseException = LeaseLost(f"the connection to the database is lost: {error}")
+        else:
+            reason = error
+        if len(group) == 1 and not is_gone:
+            job = group[0]
+            if is_conflict(error, is_hasty=True) and job.tries < _MOST_TRIES:
+                job.tries += 1
+                job.error, job.result = None, _AGAIN
+            else:
+                job.error = error
+            return
+        log.error("a commit failed: %s", error, extra={"action": "store.commit_failed"})
+        for job in group:
+            job.result = None
+            if job.error is None or is_gone:
+                job.error = reason
+        if is_gone:
+            self._end()
 
     def _end(self) -> None:
         with self._guard:
@@ -329,14 +369,9 @@ class Tenure:
 
     def _fail_queued(self) -> None:
         left: list[PendingWrite] = []
-        while True:
-            try:
-                job = self._jobs.get_nowait()
-            except queue.Empty:
-                break
-            if job is not None:
-                job.error = LeaseLost("this worker has lost its connection to the database")
-                left.append(job)
+        while (job := self._next()) is not None:
+            job.error, job.result = LeaseLost("this worker has lost its connection to the database"), None
+            left.append(job)
         settle(left)
 
 
@@ -348,6 +383,9 @@ def _refuse(*_: object) -> None:
     raise _ConnectionGone("this worker has lost its connection to the database")
 
 
+#: each function of a group can be taken back by itself
+_SAVE, _KEEP, _UNDO = b"SAVEPOINT one", b"RELEASE SAVEPOINT one", b"ROLLBACK TO SAVEPOINT one"
+
 #: the result of a function that is to be run again
 _AGAIN = object()
 
@@ -356,7 +394,10 @@ def _give(conn: Connection, key: int) -> None:
     conn.execute(_GIVE, {"key": key})
 
 
-def _is_gone(conn: Connection) -> bool:
+def _is_lost(conn: Connection, error: BaseException) -> bool:
+    """Whether the connection is gone, and with it all locks."""
+    if isinstance(error, _ConnectionGone) or (isinstance(error, DBAPIError) and error.connection_invalidated):
+        return True
     if conn.invalidated or conn.closed:
         return True
     driver: Any = conn.connection.dbapi_connection
