@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import hashlib
 
-from sqlalchemy import BigInteger, Connection, bindparam, func, select
+from sqlalchemy import BigInteger, Connection, Text, bindparam, cast, func, select
 from sqlalchemy.exc import DBAPIError
+
+from hub.store.prepared import Prepared
 
 __all__ = ["hold", "hold_arrivals", "is_conflict", "is_shared", "key_of"]
 
-#: what PostgreSQL calls a deadlock and a conflict of two transactions: one of both was undone whole
-_CONFLICTS = frozenset({"40P01", "40001"})
+#: what PostgreSQL calls a deadlock and a conflict of two transactions: one of both was undone whole; and a statement
+#: that is prepared no more, or was for a table that has been changed since
+_CONFLICTS = frozenset({"40P01", "40001", "26000", "0A000"})
 #: and a lock that was not had within ``lock_timeout``
 _NOT_HAD = "55P03"
-_HOLD = select(func.pg_advisory_xact_lock(bindparam("key", type_=BigInteger)))
+_HOLD = Prepared(select(cast(func.pg_advisory_xact_lock(bindparam("key", type_=BigInteger)), Text).label("held")))
 
 
 def is_shared(conn: Connection) -> bool:
@@ -29,7 +32,7 @@ def is_shared(conn: Connection) -> bool:
 def hold(conn: Connection, *words: str) -> None:
     """Be the only one who holds ``words`` until the transaction ends; waits for whoever does."""
     if is_shared(conn):
-        conn.execute(_HOLD, {"key": key_of("transaction", *words)})
+        _HOLD.rows(conn, key=key_of("transaction", *words))
 
 
 def hold_arrivals(conn: Connection, project: str) -> None:

@@ -30,9 +30,6 @@ MOST_TRIES = 8
 LONGEST_PAUSE = 0.2
 #: how long a lock that another process holds is waited for, seconds
 LOCK_PATIENCE = 60
-#: how many statements a connection keeps prepared: all that the hub has, in the few lengths of their lists
-MOST_PREPARED = 300
-
 #: an accepted webhook is on disk whatever the server's own default says (H3); nobody waits for ever for a lock
 SESSION = "-c synchronous_commit=on -c lock_timeout=15s -c client_encoding=utf8"
 
@@ -92,11 +89,11 @@ class Postgres:
                     raise
 
     def read(self, fn: Callable[[Connection], T]) -> T:
-        """What ``fn`` reads from one consistent state; once more if the connection was stale."""
+        """What ``fn`` reads from one consistent state; once more if the connection, or what it prepared, was stale."""
         try:
             return self._read(fn)
         except DBAPIError as error:
-            if not error.connection_invalidated:
+            if not (error.connection_invalidated or is_conflict(error)):
                 raise
         return self._read(fn)
 
@@ -132,7 +129,8 @@ async def _is_taken(conn: psycopg.AsyncConnection[Any], key: int) -> bool:
 def prepare_driver(driver: psycopg.Connection[Any], _: object) -> None:
     """Make a new connection as the hub wants it."""
     driver.adapters.register_dumper(str, _Words)
-    driver.prepared_max = MOST_PREPARED
+    # what is asked often is prepared by `hub.store.driver`; the driver would throw that away with its own
+    driver.prepare_threshold = None
 
 
 class _Words(StrDumper):

@@ -1,25 +1,25 @@
 """Statements that are made once: what Core makes of them goes straight to the driver.
 
 Core takes a tenth of a millisecond or more to make, look up and read each statement, SQLite some microseconds to run
-it and psycopg fifty to ask for it; a call's way through the hub is some fifty statements (DESIGN 11: a burst drains at
-the CRM's pace, not at ours). The statement stays Core's own, so that there is one for both engines.
+it, PostgreSQL's library twenty to ask for it; a call's way through the hub is a hundred statements (DESIGN 11: a burst
+drains at the CRM's pace, not at ours). The statement stays Core's own, so that there is one for both engines.
 """
 
 from __future__ import annotations
 
-import copy
+import functools
+import sqlite3
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import BindParameter, Connection, Dialect, Select
+from sqlalchemy import BindParameter, Connection, Dialect, LargeBinary, Select
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import UpdateBase
 
-from hub.store.driver import raise_as_core
-from hub.store.engine import driver_connection
+from hub.store.driver import ask
 
 __all__ = ["Prepared"]
 
@@ -52,7 +52,11 @@ class Prepared:
     def rows(self, conn: Connection, /, **values: Any) -> list[Any]:
         """What is found, as tuples in the order of the statement's columns."""
         text, given = self._text(conn, values)
-        found = _run(conn, text.sql, text.parameters(given)).fetchall()
+        driver = conn.connection.dbapi_connection
+        if isinstance(driver, sqlite3.Connection):
+            found = driver.execute(text.sql, text.parameters(given)).fetchall()
+        else:
+            found = ask(conn, text.sql, text.parameters(given)).rows
         return text.read(found) if text.is_converting else found
 
     def first(self, conn: Connection, /, **values: Any) -> Any:
@@ -68,17 +72,22 @@ class Prepared:
     def change(self, conn: Connection, /, **values: Any) -> int:
         """How many rows were inserted, updated or deleted."""
         text, given = self._text(conn, values)
-        return int(_run(conn, text.sql, text.parameters(given)).rowcount)
+        driver = conn.connection.dbapi_connection
+        if isinstance(driver, sqlite3.Connection):
+            return driver.execute(text.sql, text.parameters(given)).rowcount
+        return ask(conn, text.sql, text.parameters(given)).count
 
     def change_many(self, conn: Connection, rows: Collection[Mapping[str, Any]]) -> None:
         """`change` for each of ``rows``, which have the same names and no lists."""
         if not rows:
             return
         text = self._text_of(conn, ())
-        if len(rows) == 1:
-            _run(conn, text.sql, *map(text.parameters, rows))
-        else:
-            _run_many(conn, text.sql, [text.parameters(values) for values in rows])
+        driver = conn.connection.dbapi_connection
+        if isinstance(driver, sqlite3.Connection):
+            driver.executemany(text.sql, [text.parameters(values) for values in rows])
+            return
+        for values in rows:
+            ask(conn, text.sql, text.parameters(values))
 
     def _text(self, conn: Connection, values: Mapping[str, Any]) -> tuple[_Text, Mapping[str, Any]]:
         lists = {name: _filled_up(value) for name, value in values.items() if isinstance(value, list)}
@@ -96,42 +105,19 @@ class Prepared:
         text = texts.get(lengths)
         if text is None:
             statement = self._statement if is_sqlite else self._elsewhere
-            text = texts[lengths] = _compile(statement, _in_order(conn.dialect), self._columns, lists or {})
+            dialect = conn.dialect if is_sqlite else _numbering()
+            text = texts[lengths] = _compile(statement, dialect, self._columns, lists or {})
         return text
 
 
-def _run(conn: Connection, sql: str, parameters: Sequence[Any]) -> Any:
-    """The driver's cursor after ``sql``."""
-    driver = driver_connection(conn)
-    if driver is not None:
-        return driver.execute(sql, parameters)
-    other: Any = conn.connection.dbapi_connection
-    try:
-        return other.execute(sql, parameters)
-    except conn.dialect.loaded_dbapi.Error as error:
-        raise_as_core(conn, sql, error)
+@functools.cache
+def _numbering() -> Dialect:
+    """PostgreSQL's words with ``$1`` and so on, as its library wants them."""
+    # only here: a hub on SQLite needs no driver of PostgreSQL
+    from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
-
-def _run_many(conn: Connection, sql: str, rows: Sequence[Sequence[Any]]) -> None:
-    driver = driver_connection(conn)
-    if driver is not None:
-        driver.executemany(sql, rows)
-        return
-    other: Any = conn.connection.dbapi_connection
-    try:
-        with other.cursor() as cursor:
-            # sent together and answered together
-            cursor.executemany(sql, rows)
-    except conn.dialect.loaded_dbapi.Error as error:
-        raise_as_core(conn, sql, error)
-
-
-def _in_order(dialect: Dialect) -> Dialect:
-    """The same words with the parameters in their order, as a list is the quickest to make."""
-    if dialect.positional:
-        return dialect
-    found = copy.copy(dialect)
-    found.paramstyle, found.positional = "format", True
+    made: Any = PGDialect_psycopg
+    found: Dialect = made(dbapi=made.import_dbapi(), paramstyle="numeric_dollar")
     return found
 
 
@@ -192,14 +178,27 @@ def _compile(
     for name in compiled.positiontup or ():
         whole, item = items.get(name, (name, None))
         bind = compiled.binds[whole]
-        turn = bind.type.dialect_impl(dialect).bind_processor(dialect)
+        turn = _turn(bind, dialect)
         if whole in given:
             binds.append((name, turn, None))
         else:
             value = item if name in items else defaults.get(name, bind.value)
             binds.append(("", None, value if turn is None else turn(value)))
-    results = tuple(column.type.dialect_impl(dialect).result_processor(dialect, None) for column in _columns(statement))
+    results = tuple(_turn_back(column, dialect) for column in _columns(statement))
     return _Text(compiled.string, tuple(binds), results, any(results))
+
+
+def _turn(bind: BindParameter[Any], dialect: Dialect) -> _Processor | None:
+    # bytes go as they are: only the driver's own cursors want them wrapped
+    is_bytes = isinstance(bind.type, LargeBinary)
+    return None if is_bytes else bind.type.dialect_impl(dialect).bind_processor(dialect)
+
+
+def _turn_back(column: Any, dialect: Dialect) -> _Processor | None:
+    if isinstance(column.type, LargeBinary):
+        return None
+    found: _Processor | None = column.type.dialect_impl(dialect).result_processor(dialect, None)
+    return found
 
 
 def _compiler(statement: Executable, dialect: Dialect, columns: Sequence[str] | None, **options: bool) -> SQLCompiler:
