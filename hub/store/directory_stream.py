@@ -13,22 +13,27 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from hub.store.directory import Row
+from hub.store.prepared import Prepared
 
 __all__ = ["Changed", "changes_after", "heads", "put"]
 
 #: the kind under which an account's marks stand among its records
 _MARK = 0
 
-_PUT = text(
-    "INSERT INTO hub_directory (project, connection, kind, id, version, seen, body, change)"
-    " VALUES (:project, :connection, :kind, :id, :version, :seen, :body, nextval('hub_directory_change'))"
-    " ON CONFLICT (project, connection, kind, id) DO UPDATE"
-    " SET version = excluded.version, seen = excluded.seen, body = excluded.body, change = excluded.change"
-    " WHERE (hub_directory.version, hub_directory.seen) <= (excluded.version, excluded.seen)"
+_PUT = Prepared(
+    text(
+        "INSERT INTO hub_directory (project, connection, kind, id, version, seen, body, change)"
+        " VALUES (:project, :connection, :kind, :id, :version, :seen, :body, nextval('hub_directory_change'))"
+        " ON CONFLICT (project, connection, kind, id) DO UPDATE"
+        " SET version = excluded.version, seen = excluded.seen, body = excluded.body, change = excluded.change"
+        " WHERE (hub_directory.version, hub_directory.seen) <= (excluded.version, excluded.seen)"
+    )
 )
-_AFTER = text(
-    "SELECT kind, id, version, seen, body, change FROM hub_directory"
-    " WHERE project = :project AND connection = :connection AND change > :after ORDER BY change LIMIT :most"
+_AFTER = Prepared(
+    text(
+        "SELECT kind, id, version, seen, body, change FROM hub_directory"
+        " WHERE project = :project AND connection = :connection AND change > :after ORDER BY change LIMIT :most"
+    )
 )
 # one step down the index for each account, however many records it has
 _HEADS = text(
@@ -61,12 +66,12 @@ def put(
         for name, value in (marks or {}).items()
     ]
     if values:
-        conn.execute(_PUT, values)
+        _PUT.change_many(conn, values)
 
 
 def changes_after(conn: Connection, project: str, connection: str, after: int, most: int = 500) -> Changed:
     """The oldest changes beyond the number ``after``, in their order."""
-    found = conn.execute(_AFTER, {"project": project, "connection": connection, "after": after, "most": most}).all()
+    found = _AFTER.rows(conn, project=project, connection=connection, after=after, most=most)
     return Changed(
         rows=[(kind, id, version, seen, body) for kind, id, version, seen, body, _ in found if kind != _MARK],
         marks={id: body.decode() for kind, id, _, _, body, _ in found if kind == _MARK},

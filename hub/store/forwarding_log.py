@@ -13,6 +13,7 @@ from hub.core.phone import Phone
 from hub.store import codec
 from hub.store.column import moment
 from hub.store.engine import driver_connection
+from hub.store.prepared import Prepared
 from hub.store.schema import forwarding_log, microseconds
 
 __all__ = [
@@ -67,6 +68,24 @@ _INSERT = (
 )
 
 
+_PUT = Prepared(
+    insert(forwarding_log).inline(),
+    columns=(
+        "project",
+        "channel",
+        "uuid",
+        "call_id",
+        "caller",
+        "asked_at",
+        "destination",
+        "employee",
+        "took",
+        "age",
+        "explanation",
+    ),
+)
+
+
 def _row(entry: ForwardingEntry) -> tuple[object, ...]:
     return (
         entry.project,
@@ -96,8 +115,8 @@ def append_many(conn: Connection, entries: Sequence[ForwardingEntry]) -> None:
         # Core takes ten times as long, and at a thousand answers a second that is felt (DESIGN 11)
         driver.executemany(_INSERT, [_row(entry) for entry in entries])
         return
-    conn.execute(
-        insert(forwarding_log),
+    _PUT.change_many(
+        conn,
         [
             {
                 "project": entry.project,

@@ -9,8 +9,7 @@ from enum import StrEnum
 from typing import Any, Literal, TypeAlias
 
 from sqlalchemy import Connection, Integer, Row, bindparam, func, select, text, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.dialects import postgresql, sqlite
 
 from hub.ports import RawRequest
 from hub.store import codec
@@ -70,6 +69,11 @@ _INSERT = (
     "INSERT INTO inbox (project, channel, kind, received_at, method, query, headers, body, status, field, note)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'new', '', '')"
 )
+_ADD = Prepared(
+    sqlite.insert(inbox).on_conflict_do_nothing().returning(inbox.c.id),
+    columns=("project", "channel", "kind", "received_at", "method", "query", "headers", "body", "spool_id"),
+    postgresql=postgresql.insert(inbox).on_conflict_do_nothing().returning(inbox.c.id),
+)
 
 
 def add(
@@ -79,24 +83,19 @@ def add(
     headers = codec.dump_json(request.headers)
     driver = driver_connection(conn)
     if driver is None or spool_id is not None:
-        by_dialect = sqlite_insert if driver is not None else postgresql_insert
-        statement = (
-            by_dialect(inbox)
-            .values(
-                project=project,
-                channel=channel,
-                kind=kind,
-                received_at=request.received_at,
-                method=request.method,
-                query=request.query,
-                headers=headers,
-                body=request.body,
-                spool_id=spool_id,
-            )
-            .on_conflict_do_nothing()
-            .returning(inbox.c.id)
+        added = _ADD.scalar(
+            conn,
+            project=project,
+            channel=channel,
+            kind=kind,
+            received_at=request.received_at,
+            method=request.method,
+            query=request.query,
+            headers=headers,
+            body=request.body,
+            spool_id=spool_id,
         )
-        return int(conn.execute(statement).scalar() or 0)
+        return int(added or 0)
     moment = microseconds(request.received_at)
     cursor = driver.execute(
         _INSERT, (project, channel, kind, moment, request.method, request.query, headers, request.body)
