@@ -62,7 +62,6 @@ __all__ = [
 
 
 @by_slots
-@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawRequest:
     """A request as it was stored; header names are lower case, secrets are removed from headers."""
@@ -163,6 +162,7 @@ class ForwardingAnswer:
     destination: str = ""
 
 
+@by_slots
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """What an HTTP request gets back."""

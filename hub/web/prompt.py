@@ -7,9 +7,11 @@ out of the ordinary, goes uvicorn's own way, as if nobody had looked.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 __all__ = ["AnswersAtOnce", "PromptProtocol"]
@@ -47,6 +49,11 @@ class PromptProtocol(HttpToolsProtocol):
         self._body = b""
         #: nothing has come since the last answer here, and so many looks were made at it; None: uvicorn's own timer
         self.rested: int | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        # who is at both ends is asked of the system on uvicorn's way alone (`_go_on`)
+        self.connections.add(self)
+        self.transport, self.flow = transport, FlowControl(transport)
 
     def data_received(self, data: bytes) -> None:
         self.rested = None
@@ -111,6 +118,10 @@ class PromptProtocol(HttpToolsProtocol):
     def _go_on(self) -> None:
         """The headers are complete: on uvicorn's way from here."""
         self.rested = None
+        if self.scheme is None:
+            flow = self.flow
+            super().connection_made(self.transport)
+            self.flow = flow
         url, headers, expects = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
         self.url, self.expect_100_continue = url, expects
