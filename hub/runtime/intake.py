@@ -53,7 +53,7 @@ class Intake:
             await self.spool.accept(project=project, channel=channel, kind=kind, request=request)
         else:
             await self._store.write(
-                lambda conn: inbox.add(conn, project=project, channel=channel, kind=kind, request=request)
+                lambda conn: inbox.add(conn, project=project, channel=channel, kind=kind, request=request), is_one=True
             )
         checkpoint("inbox.stored")
         self.wake()

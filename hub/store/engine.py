@@ -181,10 +181,11 @@ class Store:
 
     # --- writing ------------------------------------------------------------------------------------------------
 
-    async def write(self, fn: Callable[[Connection], T]) -> T:
+    async def write(self, fn: Callable[[Connection], T], *, is_one: bool = False) -> T:
         """What ``fn`` returns, after its writes are durable; raises what ``fn`` raises, nothing of it kept.
 
-        Cancelling the wait does not take the write back.
+        ``is_one``: it runs one statement and nothing that could fail after it, so that there is nothing to take back
+        (a savepoint costs a webhook as much as its row does). Cancelling the wait does not take the write back.
         """
         loop = asyncio.get_running_loop()
         if self.tenure is not None:
@@ -193,7 +194,7 @@ class Store:
             return await loop.run_in_executor(self._opened(), self._write_in_thread, fn)
         self._opened()
         future: asyncio.Future[T] = loop.create_future()
-        self._group.put(PendingWrite(fn, loop, future, owner=whose()))
+        self._group.put(PendingWrite(fn, loop, future, owner=whose(), is_one=is_one))
         return await future
 
     def write_now(self, fn: Callable[[Connection], T]) -> T:

@@ -58,6 +58,8 @@ class GroupWriter:
         """Sort what has come; ``is_patient`` waits for something. False if nothing waits and nothing more will come."""
         while True:
             has_some = bool(self._requested or self._background)
+            if has_some and self._arrived.empty():
+                return True
             try:
                 job = self._arrived.get(block=is_patient and not has_some and not self._is_closing)
             except queue.Empty:
@@ -83,9 +85,10 @@ class GroupWriter:
             driver.execute("BEGIN IMMEDIATE")
             while job is not None:
                 group.append(job)
-                if not is_alone:
+                is_marked = not (is_alone or job.is_one)
+                if is_marked:
                     driver.execute("SAVEPOINT one")
-                used = time.thread_time()
+                used = 0.0 if job.owner is None else time.thread_time()
                 try:
                     job.result = job.run(conn)
                 except BaseException as error:  # noqa: BLE001 — it belongs to whoever asked for this write
@@ -99,12 +102,12 @@ class GroupWriter:
                     elif is_alone:
                         driver.execute("ROLLBACK")
                         return
-                    else:
+                    elif is_marked:
                         driver.execute("ROLLBACK TO one")
                         driver.execute("RELEASE one")
                 else:
                     kept.append(job)
-                    if not is_alone:
+                    if is_marked:
                         driver.execute("RELEASE one")
                 if job.owner is not None:
                     self._shares.charge(job.owner, time.thread_time() - used)

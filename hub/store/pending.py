@@ -27,6 +27,8 @@ class PendingWrite:
     error: BaseException | None = None
     #: for which project it is done in its turn; None where somebody waits who is answered at once (H8)
     owner: str | None = None
+    #: one statement at most, which leaves nothing behind where it fails: it needs no savepoint among others
+    is_one: bool = False
     #: how often it was run, where a conflict with another process is tried again
     tries: int = 0
 

@@ -101,6 +101,26 @@ async def test_a_write_that_raises_loses_none_of_its_neighbours(store: Store, no
     assert await store.read(names) == [f"p{number:02}" for number in range(40) if number % 7 != 3]
 
 
+async def test_single_statements_among_others_fail_alone_and_leave_nothing(store: Store, now: datetime) -> None:
+    """H3: a webhook's row needs no savepoint, whoever fails before or after it in the same commit."""
+
+    def half(conn: Connection) -> str:
+        add_project(conn, "half", now)
+        raise RuntimeError("on purpose")
+
+    def one(number: int) -> asyncio.Future[str]:
+        if number % 5 == 4:
+            return asyncio.ensure_future(store.write(half))
+        # every third name was there before
+        name = "p00" if number % 3 == 2 else f"p{number:02}"
+        return asyncio.ensure_future(store.write(lambda conn: add_project(conn, name, now), is_one=True))
+
+    results = await asyncio.gather(*(one(number) for number in range(40)), return_exceptions=True)
+    told = sorted(result for result in results if isinstance(result, str))
+    assert told == [f"p{number:02}" for number in range(40) if number % 5 != 4 and number % 3 != 2]
+    assert await store.read(names) == told
+
+
 async def test_a_lone_write_that_raises_leaves_nothing(store: Store, now: datetime) -> None:
     await store.write(lambda conn: add_project(conn, "a", now))
     with pytest.raises(IntegrityError):
