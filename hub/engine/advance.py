@@ -79,7 +79,7 @@ class Advance:
             if project is None or project.policy is None or connection is None or project.row.is_paused:
                 return None
             now = self._clock.now()
-            seen = await self._store.read(lambda conn: self._look(conn, lane))
+            seen = await self._store.read(lambda conn: self._look(conn, lane), is_short=True)
             if seen is None:
                 return None
             if seen.work.state is WorkState.WRITING:
@@ -323,7 +323,7 @@ class Advance:
 
         now = self._clock.now()
         views: dict[InteractionId, str] = {}
-        for item, seen in await self._store.read(read):
+        for item, seen in await self._store.read(read, is_short=len(works) == 1):
             project = self._projects.find(item.project)
             connection = project.connection(item.connection) if project else None
             if connection is None or seen.stored is None:

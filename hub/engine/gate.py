@@ -33,12 +33,16 @@ class Gate:
     PASS = 0.0005
     #: then so many passes are theirs alone: to be let in, to be read, to be answered
     GAP = 3
+    #: seconds that go on at once, without either, between two such gaps: of projects that use little beside others
+    LIGHT = 0.002
 
     def __init__(self, shares: Shares, *, processor_time: Callable[[], float] = time.thread_time) -> None:
         self._shares, self.processor_time = shares, processor_time
         self._waiting: Turns[_Leave] = Turns(lambda leave: leave.owner, shares)
         #: what slices have taken of this pass; more than `PASS` while nobody may go on in it
         self._taken = 0.0
+        #: what the slices of projects that use little may still take at once
+        self._light_left = self.LIGHT
         #: whether somebody has leave and has not begun yet
         self._is_given = False
         self._is_pass_counted = False
@@ -59,8 +63,11 @@ class Gate:
 
     # --- of one slice -------------------------------------------------------------------------------------------
 
-    def is_open(self) -> bool:
-        """Whether a slice may begin at once."""
+    def is_open(self, owner: str) -> bool:
+        """Whether a slice of ``owner`` may begin at once."""
+        if self._light_left > 0 and self._shares.is_light(owner):
+            # of a flood's slices those under way are enough to wait for, each time that there is an answer (H8)
+            return not self._waiting or self._shares.used(self._waiting.first_owner()) >= self._shares.used(owner)
         return not self._is_given and not self._waiting and self._taken < self.PASS
 
     async def leave(self, owner: str) -> None:
@@ -82,6 +89,8 @@ class Gate:
         """A slice of ``owner`` has taken ``seconds``."""
         self._shares.charge(owner, seconds)
         self._taken += seconds
+        if self._shares.is_light(owner):
+            self._light_left -= seconds
         self._gap = self.GAP
         self._count_pass(asyncio.get_running_loop())
 
@@ -99,7 +108,7 @@ class Gate:
             self._gap -= 1
             self._count_pass(loop)
             return
-        self._taken = 0.0
+        self._taken, self._light_left = 0.0, self.LIGHT
         while self._waiting and not self._is_given:
             leave = self._waiting.popleft()
             if not leave.done():
@@ -122,7 +131,7 @@ class _Sliced(Generic[T]):
             while True:
                 owner = whose() or OWN
                 # who is cancelled ends at once
-                if not isinstance(error, asyncio.CancelledError) and not gate.is_open():
+                if not isinstance(error, asyncio.CancelledError) and not gate.is_open(owner):
                     try:
                         yield from gate.leave(owner).__await__()
                     except asyncio.CancelledError as cancelled:

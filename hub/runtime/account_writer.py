@@ -64,8 +64,7 @@ class AccountWriter:
         popups: Popups | None = None,
     ) -> None:
         self.account, self._store, self._clock, self._timing = account, store, clock, timing
-        self._barrier = barrier
-        self._doubt = Doubt(account, store, clock, self._finish)
+        self._barrier, self._doubt = barrier, Doubt(account, store, clock, self._finish)
         self._wake_lane, self._refresh_names = wake_lane, refresh_names
         self._may_write, self._popups = may_write, popups
         self._wakeup = asyncio.Event()
@@ -74,8 +73,8 @@ class AccountWriter:
         self._limits: dict[int, int] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._doubting: asyncio.Task[None] | None = None
-        #: how many of the running requests carry nothing but replays of a bulk
-        self._patient = 0
+        #: how many of the running requests carry nothing but replays of a bulk; how many steps waited at the last look
+        self._patient, self._waited = 0, 0
         #: steps whose request ended without its outcome being stored
         self._stranded: set[int] = set()
 
@@ -110,8 +109,7 @@ class AccountWriter:
 
     async def _recover(self, why: str, only: frozenset[int] | None = None) -> None:
         """Put steps in doubt that stand as sent and whose request nobody waits for."""
-        account = self.account
-        now = self._clock.now()
+        account, now = self.account, self._clock.now()
         not_before = now + account.request_timeout + self._timing.doubt_wait
         found = await self._store.write(
             lambda conn: steps.recover(
@@ -130,9 +128,10 @@ class AccountWriter:
 
     async def _pause(self) -> None:
         """Until woken, until something falls due, or a second has passed."""
-        now = self._clock.now()
-        account = self.account
-        due = await self._store.read(lambda conn: steps.next_moment(conn, account.project, account.name, now))
+        account, now = self.account, self._clock.now()
+        due = await self._store.read(
+            lambda conn: steps.next_moment(conn, account.project, account.name, now), is_short=True
+        )
         moments = [moment for moment in (due, account.retry_at) if moment is not None and moment > now]
         seconds = min([1.0, *((moment - now).total_seconds() for moment in moments)])
         if account.pacer.ready_in:
@@ -157,7 +156,8 @@ class AccountWriter:
         free = min(self._timing.parallel - len(self._running), account.pacer.room_for(Urgency.RETRY))
         if free <= 0:
             return
-        waiting, states = await self._store.read(lambda conn: self._look(conn, now))
+        waiting, states = await self._store.read(lambda conn: self._look(conn, now), is_short=self._waited < 20)
+        self._waited = len(waiting)
         if not waiting:
             return
         hopeless = blocked(waiting, states)

@@ -100,7 +100,9 @@ class Barrier:
         works: list[Work] = []
         kinds: frozenset[RecordKind] = frozenset()
         for some in _parts(sorted(wanted)):
-            fresh, of_these = await self._store.read(partial(self._unverified, interactions=some))
+            fresh, of_these = await self._store.read(
+                partial(self._unverified, interactions=some), is_short=len(some) == 1
+            )
             works, kinds = [*works, *fresh], kinds | of_these
         if not works:
             return set()

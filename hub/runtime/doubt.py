@@ -58,9 +58,11 @@ class Doubt:
     async def check_due(self) -> None:
         """Ask for all steps whose moment has come, in one go."""
         account, now = self._account, self._clock.now()
-        due, made = await self._store.read(lambda conn: self._due(conn, now))
-        if not due:
+        if not await self._store.read(
+            lambda conn: steps.due_doubts(conn, account.project, account.name, now, limit=1), is_short=True
+        ):
             return
+        due, made = await self._store.read(lambda conn: self._due(conn, now))
         results = Results()
         writes, by_key = self._writes(due, made, results)
         with urgency(Urgency.RETRY), counted() as cost:

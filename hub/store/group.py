@@ -71,6 +71,13 @@ class GroupWriter:
             else:
                 self._background.append(job)
 
+    def _is_for_light(self, last: PendingWrite) -> bool:
+        """Whether whoever wrote ``last`` would wait for the commit longer than need be, for the sake of a flood."""
+        following = self._background.first_owner()
+        if last.owner is None or last.owner == following:
+            return False
+        return self._shares.is_light(last.owner) and not self._shares.is_light(following)
+
     def _write(self, conn: Connection, driver: sqlite3.Connection, group: list[PendingWrite]) -> None:
         """One transaction; each one's result or error is left in its job, and all of them in ``group``."""
         kept: list[PendingWrite] = []
@@ -122,7 +129,12 @@ class GroupWriter:
                 has_time = time.monotonic() < until and len(group) < self.LIMIT
                 if self._requested and (has_time or len(group) < min(first, self.LIMIT)):
                     job = self._requested.popleft()
-                elif self._background and not is_late and (has_time or not has_background):
+                elif (
+                    self._background
+                    and not is_late
+                    and (has_time or not has_background)
+                    and not self._is_for_light(group[-1])
+                ):
                     # however many ask, each commit takes along something of what nobody waits for
                     job = self._background.popleft()
             ran = time.monotonic()

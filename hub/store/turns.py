@@ -51,6 +51,8 @@ class Shares:
 
     #: after so many seconds half as much counts
     HALF_LIFE = 1.0
+    #: who used less than one in so many parts of all uses little
+    LIGHT = 2
     #: in half-lives: how far the weights may grow before all are written down again
     _FURTHEST = 200
 
@@ -59,6 +61,8 @@ class Shares:
         self._epoch = monotonic()
         #: seconds, each weighted by when it was used: the later the more, so that nothing has to fade by itself
         self._used: dict[str, float] = {}
+        #: of all, weighted as they are
+        self._total = 0.0
         self._guard = threading.Lock()
 
     def charge(self, owner: str, seconds: float) -> None:
@@ -68,12 +72,19 @@ class Shares:
             if age > self._FURTHEST:
                 # what is left of the old ones is less than a float can tell from nothing
                 self._used = {one: used for one, was in self._used.items() if (used := was * 2.0**-age) > 1e-9}
+                self._total = sum(self._used.values())
                 self._epoch, age = self._epoch + age * self.HALF_LIFE, 0.0
-            self._used[owner] = self._used.get(owner, 0.0) + seconds * 2**age
+            weighted = seconds * 2**age
+            self._used[owner] = self._used.get(owner, 0.0) + weighted
+            self._total += weighted
 
     def used(self, owner: str) -> float:
         """What ``owner`` has used, in a unit that only compares projects with each other."""
         return self._used.get(owner, 0.0)
+
+    def is_light(self, owner: str) -> bool:
+        """Whether ``owner`` used little of what all have used of late: others do not wait for it, it waits for them."""
+        return self._used.get(owner, 0.0) * self.LIGHT < self._total
 
 
 class Turns(Generic[T]):
@@ -107,16 +118,20 @@ class Turns(Generic[T]):
 
     def popleft(self, *, but_not: Collection[str] = ()) -> T:
         """Take the first of whose turn it is, ``but_not`` of these. Raises KeyError if nothing waits."""
-        owners = [owner for owner in self._waiting if owner not in but_not] if but_not else self._waiting
-        if not owners:
-            raise KeyError("nothing waits")
-        # of equals the one that waits longest for its turn
-        owner = next(iter(owners)) if self._shares is None else min(owners, key=self._shares.used)
+        owner = self.first_owner(but_not=but_not)
         items = self._waiting.pop(owner)
         item, _ = items.popitem(last=False)
         if items:
             self._waiting[owner] = items
         return item
+
+    def first_owner(self, *, but_not: Collection[str] = ()) -> str:
+        """Whose turn it is, ``but_not`` of these. Raises KeyError if nothing waits."""
+        owners = [owner for owner in self._waiting if owner not in but_not] if but_not else self._waiting
+        if not owners:
+            raise KeyError("nothing waits")
+        # of equals the one that waits longest for its turn
+        return next(iter(owners)) if self._shares is None else min(owners, key=self._shares.used)
 
     def remove(self, item: T) -> None:
         """Take ``item`` out of its turn. Raises KeyError if it does not wait."""

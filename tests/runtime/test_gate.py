@@ -66,6 +66,35 @@ async def test_who_comes_with_one_call_goes_behind_the_slice_under_way_and_not_b
     assert Counter(done) == {"flood": 300, "shop": 1}
 
 
+async def test_who_uses_little_goes_on_at_once_until_it_has_had_its_share() -> None:
+    """A quiet project's call waits for no gap, yet not so often that a request would wait for it (H8)."""
+    ticking, order = Ticking(), list[str]()
+
+    async def call(project: str, seconds: float, slices: int) -> None:
+        for _ in range(slices):
+            order.append(project)
+            ticking.work(seconds)
+            await asyncio.sleep(0)
+
+    with gated(ticking) as gate:
+        with on_behalf_of("flood"):
+            flood = [asyncio.create_task(call("flood", 0.01, 20)) for _ in range(5)]
+        while len(order) < 10:  # noqa: ASYNC110 - the loop turns, that is all
+            await asyncio.sleep(0)
+        assert gate.is_open("shop")
+        assert not gate.is_open("flood")
+        with on_behalf_of("shop"):
+            shop = asyncio.create_task(call("shop", 0.0005, 12))
+        await shop
+        mine = "".join(one[0] for one in order[order.index("shop") : len(order) - order[::-1].index("shop")])
+        gate.ended("shop", Gate.LIGHT)
+        assert not gate.is_open("shop")
+        await asyncio.gather(*flood)
+    # 2 ms are four slices at once; then the loop looks at its sockets, and one of the flood's may go on
+    assert all(part in ("", "f") for part in mine.replace("ssss", "").split("s"))
+    assert mine.count("f") <= 12 // 4
+
+
 async def test_a_request_is_answered_between_two_slices_whatever_waits() -> None:
     ticking, order = Ticking(), list[str]()
 

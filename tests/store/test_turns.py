@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
 
 from hub.clock import FakeClock
 from hub.store.engine import Store, sqlite_url
@@ -118,6 +119,45 @@ async def test_a_flood_of_requests_lets_the_background_go_on(tmp_path: Path) -> 
     # 600 requests are three commits, and each has one of the others
     assert order.index("behind 0") < order.index("behind 1") < order.index("behind 2") < len(order)
     assert order.index("behind 0") <= writer.LIMIT < 600
+
+
+async def test_a_short_read_of_sqlite_waits_for_no_thread(store: Store) -> None:
+    """It is read where it is asked for, and a write in it is refused as in any read."""
+    with store, on_behalf_of("shop"):
+        reading = store.read(lambda _: threading.current_thread(), is_short=True)
+        with pytest.raises(StopIteration) as ended:
+            reading.send(None)
+        assert ended.value.value is threading.current_thread()
+        with pytest.raises(OperationalError, match="readonly"):
+            await store.read(lambda conn: conn.execute(text("DELETE FROM project")), is_short=True)
+        assert await store.read(lambda conn: conn.execute(text("SELECT 1")).scalar_one(), is_short=True) == 1
+
+
+async def test_who_uses_little_does_not_wait_for_a_flood_in_the_same_commit(store: Store) -> None:
+    """What the flood still wants goes into the next one, so that a quiet project hears of its own first (H8)."""
+    begun, may_go = threading.Event(), threading.Event()
+    heard: list[str] = []
+
+    def holding(_: Connection) -> None:
+        begun.set()
+        may_go.wait(10)
+
+    async def write(word: str) -> None:
+        await store.write(lambda conn: conn.execute(text("SELECT 1")))
+        heard.append(word)
+
+    with store:
+        store.shares.charge("flood", 0.5)
+        with on_behalf_of("flood"):
+            first = asyncio.create_task(store.write(holding))
+            await asyncio.to_thread(begun.wait, 10)
+            flood = [asyncio.create_task(write("flood")) for _ in range(20)]
+        with on_behalf_of("shop"):
+            shop = asyncio.create_task(write("shop"))
+        await asyncio.sleep(0)
+        may_go.set()
+        await asyncio.gather(first, shop, *flood)
+    assert heard == ["shop", *["flood"] * 20]
 
 
 async def test_of_a_project_one_read_runs_at_a_time_and_a_long_one_holds_up_nobody_else() -> None:
