@@ -11,7 +11,10 @@ import io
 import re
 from datetime import date, datetime, timedelta
 from functools import lru_cache
+from importlib.metadata import entry_points
 from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
@@ -67,6 +70,20 @@ class Translator:
         """The text of ``key``, or ``otherwise`` where somebody else's word (a plugin's, a policy's) has none."""
         found = self._texts.gettext(key)
         return otherwise if found == key else found
+
+    def theirs(self, text: str) -> str:
+        """A plugin's English ``text`` as its catalogue has it in this language; others come back as they are.
+
+        The catalogue is ``locales/<language>.po`` in the plugin's package, and its message ids are the English texts.
+        ``{places}`` in one stand for whatever the plugin put there; what was put in is looked up as well.
+        """
+        whole, patterns = _plugin_texts(self.language)
+        if not text or text in whole:
+            return whole.get(text, text)
+        for pattern, translated in patterns:
+            if found := pattern.fullmatch(text):
+                return _fill(translated, {name: self.theirs(value) for name, value in found.groupdict().items()})
+        return text
 
     # --- time and numbers ---------------------------------------------------------------------------------------
 
@@ -134,6 +151,32 @@ def _catalogue(language: Language) -> Translations:
     if found is None:
         raise FileNotFoundError(f"no texts for the language {language!r} in {folder}")
     return found
+
+
+@lru_cache
+def _plugin_texts(language: Language) -> tuple[dict[str, str], tuple[tuple[re.Pattern[str], str], ...]]:
+    """The texts of every installed plugin: whole ones, and patterns of those with places, the longest first.
+
+    A plugin is not imported for it, so one that does not work is read all the same.
+    """
+    whole: dict[str, str] = {}
+    for package in sorted({entry.module.partition(".")[0] for entry in entry_points(group="hub")}):
+        spec = find_spec(package)
+        for folder in (spec.submodule_search_locations or ()) if spec else ():
+            path = Path(folder, "locales", f"{language}.po")
+            if path.is_file():
+                with path.open("rb") as source:
+                    found = read_po(source, locale=language)
+                whole |= {str(message.id): str(message.string) for message in found if message.id and message.string}
+    placed = sorted((text for text in whole if _PLACE.search(text)), key=len, reverse=True)
+    return whole, tuple((_as_pattern(text), whole[text]) for text in placed)
+
+
+def _as_pattern(text: str) -> re.Pattern[str]:
+    parts = _PLACE.split(text)
+    # every second part is the name of a place
+    said = (f"(?P<{part}>.*?)" if number % 2 else re.escape(part) for number, part in enumerate(parts))
+    return re.compile("".join(said), re.DOTALL)
 
 
 def keys_of(language: Language) -> frozenset[str]:

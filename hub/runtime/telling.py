@@ -266,7 +266,8 @@ def note_text(note: str, t: Translator, names: Mapping[EmployeeId, str] | None =
     said = []
     for part in remarks(note):
         if isinstance(part, str):
-            said.append(part)
+            # a channel may have several reasons to put something aside
+            said += [t.theirs(text) for text in part.split("; ")]
             continue
         values = {name: known.get(EmployeeId(value), value) for name, value in part.values.items()}
         if "record" in values:

@@ -16,6 +16,7 @@ from pydantic_core import PydanticUndefined, to_jsonable_python
 from starlette.datastructures import FormData
 
 from hub.errors import ConfigurationError
+from hub.language import Translator
 from hub.web.console.page import Choice
 
 __all__ = ["FormField", "fields_of", "values_of"]
@@ -40,9 +41,9 @@ class FormField:
 
 
 def fields_of(
-    model: type[BaseModel], values: Mapping[str, Any], *, error: ConfigurationError | None = None
+    model: type[BaseModel], values: Mapping[str, Any], t: Translator, *, error: ConfigurationError | None = None
 ) -> list[FormField]:
-    """The form's fields with ``values``; secrets are never sent back to the browser."""
+    """The form's fields with ``values``, named in the reader's language; secrets are never sent back to the browser."""
     found = []
     for name, info in model.model_fields.items():
         kind, options = _kind(info)
@@ -51,8 +52,8 @@ def fields_of(
         found.append(
             FormField(
                 name=name,
-                title=info.title or name,
-                hint=info.description or "",
+                title=t.theirs(info.title or name),
+                hint=t.theirs(info.description or ""),
                 kind=kind,
                 value="" if kind == "password" else _shown(kind, value),
                 is_set=bool(value),

@@ -65,7 +65,7 @@ async def new_channel(visit: Visit) -> Response:
         plugins=tuple(Choice(value=one, label=one, is_chosen=one == source) for one in sources),
         plugin=source,
         name=name,
-        fields=tuple(fields_of(model, {}, error=problem)),
+        fields=tuple(fields_of(model, {}, visit.t, error=problem)),
         problem=str(problem) if problem else "",
         is_new=True,
     )
@@ -92,7 +92,7 @@ async def channel_page(visit: Visit) -> Response:
         plugins=(),
         plugin=row.source,
         name=row.name,
-        fields=tuple(fields_of(model, row.settings, error=problem)),
+        fields=tuple(fields_of(model, row.settings, visit.t, error=problem)),
         problem=str(problem) if problem else live.problems.get(row.name, ""),
     )
     return page("setup/channel.html", await visit.frame("setup"), shown, status=422 if problem else 200)

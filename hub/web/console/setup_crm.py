@@ -89,7 +89,7 @@ async def new_connection(visit: Visit) -> Response:
         plugins=tuple(Choice(value=one, label=one, is_chosen=one == sink) for one in sinks),
         plugin=sink,
         name=name,
-        fields=tuple(fields_of(model, _texts(entered, model.model_fields), error=problem)),
+        fields=tuple(fields_of(model, _texts(entered, model.model_fields), visit.t, error=problem)),
         problem=str(problem) if problem else "",
         is_new=True,
     )
@@ -132,7 +132,7 @@ async def connection_page(visit: Visit, *, problem: str = "", is_fresh: bool = F
             plugins=(),
             plugin=connection.row.sink,
             name=connection.name,
-            fields=tuple(fields_of(sink.settings_model, connection.row.settings, error=error)),
+            fields=tuple(fields_of(sink.settings_model, connection.row.settings, visit.t, error=error)),
             problem=str(error) if error else "",
         ),
         connection=connection,
