@@ -25,7 +25,7 @@ from hub.runtime.barrier import Barrier
 from hub.runtime.batches import Batch, Unit, blocked, form_batches, linked, reunite
 from hub.runtime.doubt import Doubt
 from hub.runtime.effects import effect, held
-from hub.runtime.pace import Urgency, counted, urgency
+from hub.runtime.pace import Cost, Urgency, counted, urgency
 from hub.runtime.popups import Popups
 from hub.runtime.resolve import Unresolved, resolve
 from hub.runtime.results import Results, keep, lane_of, shown_in_tabs
@@ -210,13 +210,16 @@ class AccountWriter:
     async def _send_guarded(self, batch: Batch) -> None:
         with urgency(Urgency(batch.urgency)), counted() as cost:
             try:
-                await self._send(batch)
+                await self._send(batch, cost)
             finally:
-                ids = [step.interaction_id for step in batch.steps]
                 if cost.requests:
-                    await self._store.write(lambda conn: work.charge(conn, ids, self.account.name, cost.requests))
+                    await self._store.write(lambda conn: self._charge(conn, batch, cost))
 
-    async def _send(self, batch: Batch) -> None:
+    def _charge(self, conn: Connection, batch: Batch, cost: Cost) -> None:
+        ids = [step.interaction_id for step in batch.steps]
+        work.charge(conn, ids, self.account.name, cost.requests)
+
+    async def _send(self, batch: Batch, cost: Cost) -> None:
         account = self.account
         try:
             changed = await self._barrier.check(batch.steps)
@@ -265,7 +268,8 @@ class AccountWriter:
         checkpoint("writer.answered")
         if outcome.stale:
             await self._look_again(outcome, writes)
-        await self._finish(outcome)
+        await self._finish(outcome, lambda conn: self._charge(conn, batch, cost))
+        cost.requests = 0
 
     async def _look_again(self, outcome: Results, writes: Mapping[StepKey, Write]) -> None:
         """What the CRM refused as outdated is decided again with the users and records that there are now."""
@@ -441,12 +445,12 @@ class AccountWriter:
             return
         outcome.doubtful.extend((step, text) for step in sent)
 
-    async def _finish(self, outcome: Results) -> None:
+    async def _finish(self, outcome: Results, also: Callable[[Connection], None] = lambda _: None) -> None:
         """Tell the directory, store what became of the steps, each in one transaction; then wake the lanes.
 
         In this order: whoever looks at the client's next interaction once a step is done, for whatever reason, must
         find in the directory what the step made, all of it, or makes it again (H3). Killed in between, the steps are
-        in doubt, and found.
+        in doubt, and found. ``also`` is stored in the same transaction.
         """
         now = self._clock.now()
         timeout, timing = self.account.request_timeout, self._timing
@@ -454,7 +458,13 @@ class AccountWriter:
         if learnt != Changes():
             await self.account.fold_own(learnt, now)
         checkpoint("writer.folded")
-        lanes = await self._store.write(lambda conn: keep(conn, outcome, now, timing=timing, request_timeout=timeout))
+
+        def store(conn: Connection) -> set[Lane]:
+            lanes = keep(conn, outcome, now, timing=timing, request_timeout=timeout)
+            also(conn)
+            return lanes
+
+        lanes = await self._store.write(store)
         checkpoint("writer.stored")
         if self._popups is not None:
             self._popups.made([(step, record) for step, record, *_ in outcome.done])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -12,10 +12,11 @@ from hub.core.plan import Notify, StepKey
 from hub.core.records import EmployeeId, RecordRef
 from hub.core.remark import joined, remark
 from hub.core.revise import StepState
+from hub.engine.ending import end
 from hub.ports import Changes
 from hub.runtime.pace import Urgency
 from hub.runtime.timing import WriterTiming
-from hub.store import codec, steps, work
+from hub.store import codec, ends, steps, work
 from hub.store.steps import Step
 from hub.store.work import Lane, WorkState
 
@@ -42,6 +43,12 @@ class Results:
     #: among `stale` are some whose user, not whose record, is the problem
     is_user_stale: bool = False
 
+    def steps(self) -> Iterator[Step]:
+        """All of them."""
+        for told in (self.done, self.again, self.doubtful, self.unseen, self.unasked, self.rejected, self.stale):
+            for step, *_ in told:
+                yield step
+
     def learnt(self) -> Changes:
         """What the directory must learn of everything that is done, in the order in which it was done."""
         told = [changes for _, _, changes, _ in self.done]
@@ -63,17 +70,33 @@ def lane_of(step: Step) -> Lane:
 def keep(
     conn: Connection, outcome: Results, now: datetime, *, timing: WriterTiming, request_timeout: timedelta
 ) -> set[Lane]:
-    """Store ``outcome``; the lanes to wake."""
-    lanes: set[Lane] = set()
+    """Store ``outcome`` and end the interactions that have nothing left to send; the lanes that can go on.
+
+    The directory must know already what was done: the client's next interaction may be decided as soon as this is kept.
+    """
+    touched = {step.interaction_id: lane_of(step) for step in outcome.steps()}
+    if not touched:
+        return set()
+    connection = next(iter(touched.values())).connection
+    work.hold(conn, touched, connection)
+    _keep_steps(conn, outcome, now, timing=timing, request_timeout=request_timeout)
+    counts = ends.states_of(conn, touched, connection)
+    for found in ends.works_of(conn, touched, connection):
+        end(conn, found, counts.get(found.interaction_id, {}), now)
+    clients = {lane.client_id: lane for lane in touched.values()}
+    return {clients[client] for client in ends.clients_with_open(conn, clients, connection)}
+
+
+def _keep_steps(
+    conn: Connection, outcome: Results, now: datetime, *, timing: WriterTiming, request_timeout: timedelta
+) -> None:
     for step, record, changes, note in outcome.done:
         blob = codec.dump_changes(changes) if changes != Changes() else None
         steps.set_state(conn, [step.id], StepState.DONE, now=now, record=record, effect=blob, note=note)
-        lanes.add(lane_of(step))
     for step, note, moment, counts in outcome.again:
         state = StepState.WAITING
         if counts and step.attempts + 1 >= timing.most_attempts:
             state = StepState.REJECTED
-            lanes.add(lane_of(step))
         steps.set_state(
             conn,
             [step.id],
@@ -89,7 +112,6 @@ def keep(
         if _is_popup(step):
             # at most once: a popup that may have been shown is not shown again
             steps.set_state(conn, [step.id], StepState.DONE, now=now, note=joined(remark("shown_perhaps"), note))
-            lanes.add(lane_of(step))
             continue
         moment = now + timing.doubt_wait + request_timeout
         steps.set_state(conn, [step.id], StepState.IN_DOUBT, now=now, note=note, not_before=moment)
@@ -108,24 +130,19 @@ def keep(
         state = StepState.REJECTED if ended else StepState.IN_DOUBT
         moment = now + timing.doubt_wait
         steps.set_state(conn, [step.id], state, now=now, note=note, not_before=moment, add_attempt=True)
-        if ended:
-            lanes.add(lane_of(step))
     for step, note in outcome.rejected:
         if _is_popup(step):
             # a popup that cannot be shown is nobody's work; its task stands
             steps.set_state(conn, [step.id], StepState.DONE, now=now, note=joined(remark("not_shown"), note))
         else:
             steps.set_state(conn, [step.id], StepState.REJECTED, now=now, note=note, add_attempt=True)
-        lanes.add(lane_of(step))
     for step, note in outcome.stale:
         ended = step.attempts + 1 >= timing.most_attempts
         state = StepState.REJECTED if ended else StepState.WAITING
         steps.set_state(conn, [step.id], state, now=now, note=note, add_attempt=True)
-        lanes.add(lane_of(step))
         item = work.get(conn, step.interaction_id, step.connection, to_change=True)
         if item is not None and not ended:
             work.put(conn, item, WorkState.OPEN, now=now, note=note)
-    return lanes
 
 
 def shown_in_tabs(sent: Sequence[Step], unseen: Mapping[StepKey, Sequence[EmployeeId]], outcome: Results) -> list[Step]:
