@@ -70,6 +70,8 @@ class Account:
     request_timeout: timedelta = timedelta(seconds=20)
     #: when the CRM last took a write
     written_at: datetime | None = None
+    #: how many steps that are no bulk waited when its writer last looked
+    backlog: int = 0
     #: up to when each kind of record is known to be complete
     complete_until: dict[RecordKind, datetime] = field(default_factory=dict)
     #: nothing is asked any more: the hub ends, the settings changed, or another process has it
@@ -135,6 +137,11 @@ class Account:
             and self.health.may_ask
             and (self._retry_at is None or self._retry_at <= self.clock.now())
         )
+
+    @property
+    def is_crowded(self) -> bool:
+        """True in a burst: what is asked beside the interactions waits a little, or is asked for many (H5)."""
+        return self.pacer.headroom < 0.5 or self.backlog >= 100
 
     def resume(self) -> None:
         """Credentials were renewed, settings changed, or a person says that the ban is lifted."""

@@ -19,12 +19,11 @@ from hub.core.remark import joined, remark
 from hub.core.revise import StepState
 from hub.engine.checkpoints import checkpoint
 from hub.errors import Banned, NeedsCredentials, Rejected, Stale, Throttled, Unavailable, VendorError
-from hub.ports import Applied, Changes, Done, Refused, Write
+from hub.ports import Changes, Write
 from hub.runtime.account import Account
 from hub.runtime.barrier import Barrier
-from hub.runtime.batches import Batch, Unit, blocked, form_batches, linked, reunite
+from hub.runtime.batches import Batch, Unit, blocked, form_batches, reunite
 from hub.runtime.doubt import Doubt
-from hub.runtime.effects import effect, held
 from hub.runtime.pace import Cost, Urgency, counted, urgency
 from hub.runtime.popups import Popups
 from hub.runtime.resolve import Unresolved, resolve
@@ -39,8 +38,8 @@ __all__ = ["AccountWriter", "WriterTiming"]
 
 log = logging.getLogger(__name__)
 
-#: the code by which a sink says that an item's user, not the item, is the problem
-STALE_CODES = frozenset({"stale_user", "stale_record"})
+#: it is looked what waits at least so often
+_LONGEST_PAUSE = timedelta(seconds=1)
 
 
 class AccountWriter:
@@ -75,6 +74,11 @@ class AccountWriter:
         self._doubting: asyncio.Task[None] | None = None
         #: how many of the running requests carry nothing but replays of a bulk; how many steps waited at the last look
         self._patient, self._waited = 0, 0
+        #: when the last request of each kind of batch began that has no answer yet
+        self._begun: dict[str, datetime] = {}
+        #: when it was last looked what waits, and when the next of it falls due
+        self._looked_at: datetime | None = None
+        self._moment: datetime | None = None
         #: steps whose request ended without its outcome being stored
         self._stranded: set[int] = set()
 
@@ -128,12 +132,9 @@ class AccountWriter:
 
     async def _pause(self) -> None:
         """Until woken, until something falls due, or a second has passed."""
-        account, now = self.account, self._clock.now()
-        due = await self._store.read(
-            lambda conn: steps.next_moment(conn, account.project, account.name, now), is_short=True
-        )
-        moments = [moment for moment in (due, account.retry_at) if moment is not None and moment > now]
-        seconds = min([1.0, *((moment - now).total_seconds() for moment in moments)])
+        now, account = self._clock.now(), self.account
+        moments = [moment for moment in (self._moment, account.retry_at) if moment is not None and moment > now]
+        seconds = min([_LONGEST_PAUSE.total_seconds(), *((moment - now).total_seconds() for moment in moments)])
         if account.pacer.ready_in:
             seconds = min(seconds, account.pacer.ready_in)
         try:
@@ -149,16 +150,20 @@ class AccountWriter:
             stranded = frozenset(self._stranded)
             await self._recover("outcome_lost", stranded)
             self._stranded -= stranded
-        if self._doubting is None or self._doubting.done():
-            # beside the sending: lists are slow to read, and a popup does not wait for them
-            self._doubting = asyncio.create_task(self._check_doubts(), name=f"doubts {account.name}")
         # what cannot leave yet is not put together yet: meanwhile more of its kind comes to share the request
         free = min(self._timing.parallel - len(self._running), account.pacer.room_for(Urgency.RETRY))
-        if free <= 0:
+        if free <= 0 and self._looked_at is not None and now - self._looked_at < _LONGEST_PAUSE:
             return
-        waiting, states = await self._store.read(lambda conn: self._look(conn, now), is_short=self._waited < 20)
+        self._looked_at = now
+        waiting, states, self._moment, has_doubts = await self._store.read(
+            lambda conn: self._look(conn, now), is_short=self._waited < 20
+        )
         self._waited = len(waiting)
-        if not waiting:
+        account.backlog = sum(1 for step in waiting if step.urgency < Urgency.IMPORT)
+        if has_doubts and (self._doubting is None or self._doubting.done()):
+            # beside the sending: lists are slow to read, and a popup does not wait for them
+            self._doubting = asyncio.create_task(self._check_doubts(), name=f"doubts {account.name}")
+        if free <= 0 or not waiting:
             return
         hopeless = blocked(waiting, states)
         if hopeless:
@@ -175,6 +180,8 @@ class AccountWriter:
             most=free,
         )
         for batch in batches:
+            if self._may_grow(batch, now):
+                continue
             if batch.urgency >= Urgency.IMPORT:
                 # many replays leave half of the account's requests to what is fresh (X13)
                 if self._patient >= max(1, self._timing.parallel // 2):
@@ -182,9 +189,25 @@ class AccountWriter:
                 self._patient += 1
             ids = {step.id for step in batch.steps}
             self._busy |= ids
+            self._begun[batch.kind] = now
             task = asyncio.create_task(self._send_guarded(batch), name=f"write {account.name} {batch.kind}")
             self._running.add(task)
-            task.add_done_callback(partial(self._ended, ids=ids, is_patient=batch.urgency >= Urgency.IMPORT))
+            task.add_done_callback(partial(self._ended, batch=batch))
+
+    def _may_grow(self, batch: Batch, now: datetime) -> bool:
+        """Whether more of its kind may join ``batch`` until the answer to the last request of that kind has come.
+
+        Nobody waits for one that hangs, nor for a person's popup; what took part in a failed request goes as it is.
+        """
+        begun = self._begun.get(batch.kind)
+        size = self.account.capabilities.batch_sizes.get(batch.units[0].step.action.kind, 1)
+        return (
+            begun is not None
+            and now - begun < _LONGEST_PAUSE
+            and len(batch.units) < size
+            and batch.urgency > Urgency.POPUP
+            and not any(step.id in self._limits for step in batch.steps)
+        )
 
     async def _check_doubts(self) -> None:
         try:
@@ -192,16 +215,22 @@ class AccountWriter:
         except Exception:
             log.exception("the doubts of %s were not checked", self.account.name, extra={"action": "doubt.broken"})
 
-    def _look(self, conn: Connection, now: datetime) -> tuple[list[Step], dict[StepKey, StepState]]:
-        account = self.account
-        waiting = steps.waiting(conn, account.project, account.name, now)
-        needed = {key for step in waiting for key in step.needs}
-        return waiting, steps.states(conn, account.project, account.name, needed)
+    def _look(
+        self, conn: Connection, now: datetime
+    ) -> tuple[list[Step], dict[StepKey, StepState], datetime | None, bool]:
+        """What may go, how that stands which it needs, when something falls due, whether there are doubts to check."""
+        account = (self.account.project, self.account.name)
+        waiting = steps.waiting(conn, *account, now)
+        states = steps.states(conn, *account, {key for step in waiting for key in step.needs})
+        has_doubts = bool(steps.due_doubts(conn, *account, now, limit=1))
+        return waiting, states, steps.next_moment(conn, *account, now), has_doubts
 
-    def _ended(self, task: asyncio.Task[None], ids: set[int], is_patient: bool) -> None:
+    def _ended(self, task: asyncio.Task[None], batch: Batch) -> None:
+        ids = {step.id for step in batch.steps}
         self._running.discard(task)
-        self._patient -= is_patient
+        self._patient -= batch.urgency >= Urgency.IMPORT
         self._busy -= ids
+        self._begun.pop(batch.kind, None)
         self._wakeup.set()
         if not task.cancelled() and task.exception() is not None:
             self._stranded |= ids
@@ -342,7 +371,7 @@ class AccountWriter:
             outcome.again.extend((step, remark("slow_down"), again, False) for step in sent)
             return
         except Rejected as error:
-            self._sort_rejected(error, items, by_key, outcome)
+            outcome.take_refusal(error, items, by_key, self._limits)
             account.succeeded()
             return
         except Stale as error:
@@ -366,65 +395,7 @@ class AccountWriter:
             return
         account.succeeded()
         account.written_at = self._clock.now()
-        self._sort_answers(answers, writes, by_key, notes, outcome, now)
-
-    def _sort_answers(
-        self,
-        answers: Mapping[StepKey, Applied],
-        writes: Mapping[StepKey, Write],
-        by_key: Mapping[StepKey, Step],
-        notes: Mapping[StepKey, str],
-        outcome: Results,
-        now: datetime,
-    ) -> None:
-        contacts = {write.with_contact.key: key for key, write in writes.items() if write.with_contact is not None}
-        for key, write in writes.items():
-            step = by_key[key]
-            match answers.get(key):
-                case Done() as done:
-                    changes = effect(write, done, self.account.names.catalogue, now, held(self.account, write))
-                    contact = write.with_contact and answers.get(write.with_contact.key)
-                    if isinstance(contact, Done) and contact.record and changes.deals:
-                        changes = linked(changes, contact.record.id)
-                    outcome.done.append((step, done.record, changes, notes.get(key, "")))
-                case Refused(is_stale=True) as refused:
-                    outcome.stale.append((step, refused.text))
-                    outcome.is_user_stale |= refused.is_user_stale
-                case Refused() as refused:
-                    outcome.rejected.append((step, refused.text))
-                case None:
-                    text = remark("deal_answered_only" if key in contacts else "not_answered")
-                    outcome.doubtful.append((step, text))
-
-    def _sort_rejected(
-        self,
-        error: Rejected,
-        items: Sequence[Write],
-        by_key: Mapping[StepKey, Step],
-        outcome: Results,
-    ) -> None:
-        """One bad item takes nobody with it: those named leave, the rest is sent again at no cost."""
-        named = set(error.problems) & {str(key) for key in by_key}
-        for item in items:
-            keys = [item.key, *([item.with_contact.key] if item.with_contact else [])]
-            unit = [by_key[key] for key in keys]
-            problems = [problem for key in keys for problem in error.problems.get(str(key), ())]
-            if not any(str(key) in named for key in keys):
-                if named:
-                    outcome.again.extend((step, remark("neighbour_refused"), None, False) for step in unit)
-                elif len(items) > 1:
-                    for step in unit:
-                        self._limits[step.id] = max(1, len(items) // 2)
-                    outcome.again.extend((step, remark("neighbour_refused"), None, False) for step in unit)
-                else:
-                    outcome.rejected.extend((step, str(error)) for step in unit)
-                continue
-            text = "; ".join(str(problem) for problem in problems)
-            if any(problem.code in STALE_CODES for problem in problems):
-                outcome.stale.extend((step, text) for step in unit)
-                outcome.is_user_stale |= any(problem.code == "stale_user" for problem in problems)
-            else:
-                outcome.rejected.extend((step, text) for step in unit)
+        outcome.take_answers(answers, writes, by_key, notes, account, now)
 
     def _sort_unavailable(
         self, error: Unavailable | TimeoutError, items: Sequence[Write], sent: Sequence[Step], outcome: Results

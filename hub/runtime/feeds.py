@@ -187,7 +187,7 @@ class Feed:
         A poll reads again all that the hub writes in a burst, which would take a third of what it may ask.
         """
         step = timedelta(seconds=1)
-        while self._is_busy and self._postponed < 2 * self._interval and not self._poll_now.is_set():
+        while self.account.is_crowded and self._postponed < 2 * self._interval and not self._poll_now.is_set():
             await _wait(self._poll_now, step)
             self._postponed += step
 
@@ -251,13 +251,9 @@ class Feed:
     def _interval(self) -> timedelta:
         # in a burst the account's requests go to its interactions first (H5)
         heard, alone = self.account.capabilities.poll_every
-        if self.webhooks_are_healthy is False and not self._is_busy:
+        if self.webhooks_are_healthy is False and not self.account.is_crowded:
             return max(self._timing.poll_alone, alone)
         return max(self._timing.poll, heard)
-
-    @property
-    def _is_busy(self) -> bool:
-        return self.account.pacer.headroom < 0.5
 
     # --- folding ------------------------------------------------------------------------------------------------
 

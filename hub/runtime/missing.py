@@ -63,7 +63,7 @@ class MissingRecords:
 
     @property
     def _is_scarce(self) -> bool:
-        return self._account.pacer.headroom < 0.75
+        return self._account.is_crowded or self._account.pacer.headroom < 0.75
 
     def _asked(self, asking: asyncio.Task[None]) -> None:
         self._asking.discard(asking)

@@ -43,6 +43,8 @@ log = logging.getLogger(__name__)
 MISSED_AT_START = timedelta(minutes=1)
 #: looks that wait; more than that means that something is wrong, and popups are not worth the memory
 MOST_WAITING = 10_000
+#: seconds in which what no call waits for may gather
+GATHER = 0.03
 #: looked at in one reading, and stored in one transaction
 BATCH = 100
 
@@ -123,6 +125,8 @@ class Popups:
         #: what waits, each once and in order
         self._waiting: dict[_Task, None] = {}
         self._wakeup, self._is_idle = asyncio.Event(), asyncio.Event()
+        #: wakes for what need not be looked at alone
+        self._soon: asyncio.TimerHandle | None = None
         self._calls = CrmCalls(services)
         #: calls that ring, by the telephony's id: a forwarding question about one may be answered after it was shown
         self._ringing: dict[tuple[str, str], InteractionId] = {}
@@ -196,6 +200,14 @@ class Popups:
         # told again meanwhile: what is read then is the newest, so the place in the queue may stay
         self._waiting[task] = None
         self._is_idle.clear()
+        if isinstance(task, _Notice) or (isinstance(task, _Look) and task.responsible is None):
+            self._wakeup.set()
+        elif self._soon is None:
+            # somebody rings in the one, nobody in the other: what a decision and its writes tell is looked at together
+            self._soon = asyncio.get_running_loop().call_later(GATHER, self._wake)
+
+    def _wake(self) -> None:
+        self._soon = None
         self._wakeup.set()
 
     async def run(self) -> None:

@@ -13,7 +13,11 @@ from hub.core.records import EmployeeId, RecordRef
 from hub.core.remark import joined, remark
 from hub.core.revise import StepState
 from hub.engine.ending import end
-from hub.ports import Changes
+from hub.errors import Rejected
+from hub.ports import Applied, Changes, Done, Refused, Write
+from hub.runtime.account import Account
+from hub.runtime.batches import linked
+from hub.runtime.effects import effect, held
 from hub.runtime.pace import Urgency
 from hub.runtime.timing import WriterTiming
 from hub.store import codec, ends, steps, work
@@ -21,6 +25,9 @@ from hub.store.steps import Step
 from hub.store.work import Lane, WorkState
 
 __all__ = ["Results", "keep", "lane_of", "shown_in_tabs"]
+
+#: the codes by which a sink says that an item's user or record, not the item, is the problem
+STALE_CODES = frozenset({"stale_user", "stale_record"})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,6 +55,68 @@ class Results:
         for told in (self.done, self.again, self.doubtful, self.unseen, self.unasked, self.rejected, self.stale):
             for step, *_ in told:
                 yield step
+
+    def take_answers(
+        self,
+        answers: Mapping[StepKey, Applied],
+        writes: Mapping[StepKey, Write],
+        by_key: Mapping[StepKey, Step],
+        notes: Mapping[StepKey, str],
+        account: Account,
+        now: datetime,
+    ) -> None:
+        """Of a request that went through: what each of its steps came to."""
+        contacts = {write.with_contact.key: key for key, write in writes.items() if write.with_contact is not None}
+        for key, write in writes.items():
+            step = by_key[key]
+            match answers.get(key):
+                case Done() as done:
+                    changes = effect(write, done, account.names.catalogue, now, held(account, write))
+                    contact = write.with_contact and answers.get(write.with_contact.key)
+                    if isinstance(contact, Done) and contact.record and changes.deals:
+                        changes = linked(changes, contact.record.id)
+                    self.done.append((step, done.record, changes, notes.get(key, "")))
+                case Refused(is_stale=True) as refused:
+                    self.stale.append((step, refused.text))
+                    self.is_user_stale |= refused.is_user_stale
+                case Refused() as refused:
+                    self.rejected.append((step, refused.text))
+                case None:
+                    text = remark("deal_answered_only" if key in contacts else "not_answered")
+                    self.doubtful.append((step, text))
+
+    def take_refusal(
+        self,
+        error: Rejected,
+        items: Sequence[Write],
+        by_key: Mapping[StepKey, Step],
+        limits: dict[int, int],
+    ) -> None:
+        """One bad item takes nobody with it: those named leave, the rest is sent again at no cost.
+
+        Nobody named: ``limits`` halves the size of the batch that these steps may take part in.
+        """
+        named = set(error.problems) & {str(key) for key in by_key}
+        for item in items:
+            keys = [item.key, *([item.with_contact.key] if item.with_contact else [])]
+            unit = [by_key[key] for key in keys]
+            problems = [problem for key in keys for problem in error.problems.get(str(key), ())]
+            if not any(str(key) in named for key in keys):
+                if named:
+                    self.again.extend((step, remark("neighbour_refused"), None, False) for step in unit)
+                elif len(items) > 1:
+                    for step in unit:
+                        limits[step.id] = max(1, len(items) // 2)
+                    self.again.extend((step, remark("neighbour_refused"), None, False) for step in unit)
+                else:
+                    self.rejected.extend((step, str(error)) for step in unit)
+                continue
+            text = "; ".join(str(problem) for problem in problems)
+            if any(problem.code in STALE_CODES for problem in problems):
+                self.stale.extend((step, text) for step in unit)
+                self.is_user_stale |= any(problem.code == "stale_user" for problem in problems)
+            else:
+                self.rejected.extend((step, text) for step in unit)
 
     def learnt(self) -> Changes:
         """What the directory must learn of everything that is done, in the order in which it was done."""

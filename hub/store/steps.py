@@ -337,7 +337,7 @@ def outstanding(conn: Connection, interaction_id: InteractionId, connection: str
     return Counter(row[0] for row in rows)
 
 
-def waiting(conn: Connection, project: str, connection: str, now: datetime, limit: int = 1000) -> list[Step]:
+def waiting(conn: Connection, project: str, connection: str, now: datetime, limit: int = 600) -> list[Step]:
     """Steps that may be sent now, the most urgent and oldest first; what they need may still be missing.
 
     Only of interactions whose decision stands: one that is to be decided again keeps its steps back.

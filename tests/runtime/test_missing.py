@@ -33,8 +33,8 @@ class Asked:
         self.account = cast(
             Account,
             SimpleNamespace(
-                may_ask=True, name="crm", pacer=self.pacer, clock=clock, session=self, succeeded=lambda: None,
-                failed=self.failures.append, fold=self._fold,
+                may_ask=True, is_crowded=False, name="crm", pacer=self.pacer, clock=clock, session=self,
+                succeeded=lambda: None, failed=self.failures.append, fold=self._fold,
             ),
         )  # fmt: skip
 
