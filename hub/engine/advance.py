@@ -255,13 +255,15 @@ class Advance:
             if not await self._read(lane, unheard, self.resting.is_well(lane)):
                 return None
             self.resting.answered(lane)
-        holdings = self._holdings(lane, connection, seen, identity)
+        holdings: Holdings | None = self._holdings(lane, connection, seen, identity)
+        assert holdings is not None
         missing = [ref for ref in holdings.missing if ref.kind is RecordKind.DEAL]
         if missing:
             if not await self._read(lane, missing, self.resting.is_well(lane)):
                 return None
             self.resting.answered(lane)
-        snapshot = self._take(lane, connection, seen, identity, now)
+            holdings = None
+        snapshot = self._take(lane, connection, seen, identity, now, holdings)
         if not snapshot.is_complete and not (snapshot.contacts or snapshot.companies) and not identity.is_empty:
             await self._search(lane, identity)
             self.resting.answered(lane)
@@ -282,10 +284,18 @@ class Advance:
             lane.project, lane.connection, identity, field_ids=connection.key_field_ids, records=seen.made
         )
 
-    def _take(self, lane: Lane, connection: LiveConnection, seen: Seen, identity: Identity, now: datetime) -> Snapshot:
-        holdings = self._holdings(lane, connection, seen, identity)
+    def _take(
+        self,
+        lane: Lane,
+        connection: LiveConnection,
+        seen: Seen,
+        identity: Identity,
+        now: datetime,
+        holdings: Holdings | None = None,
+    ) -> Snapshot:
+        """What a decision sees; ``holdings`` are looked up where they are not given."""
         snapshot = assemble(
-            holdings,
+            holdings or self._holdings(lane, connection, seen, identity),
             connection=lane.connection,
             taken_at=now,
             catalogue=connection.catalogue,

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 
 from hub.clock import Clock
 from hub.core.interaction import Identity, InteractionId
-from hub.core.records import RecordRef
+from hub.core.records import RecordKind, RecordRef
 from hub.engine.directory_copies import DirectoryCopies
 from hub.engine.projects import LiveConnection, LiveProject
 from hub.errors import ConfigurationError, LeaseLost, Unavailable, VendorError
@@ -35,6 +35,7 @@ from hub.runtime.pace import Urgency, urgency
 from hub.runtime.popups import Popups
 from hub.runtime.services import Services
 from hub.store import codec, events, projects, steps
+from hub.store.expected import phones_expected
 from hub.store.inbox import Received
 from hub.store.projects import Status
 from hub.store.turns import on_behalf_of
@@ -212,7 +213,7 @@ class Connections:
             account=account,
             writer=writer,
             feed=feed,
-            missing=MissingRecords(account),
+            missing=MissingRecords(account, expected=partial(self._expected, account)),
             tasks=tasks,
             fingerprint=fingerprint,
         )
@@ -334,6 +335,17 @@ class Connections:
         if run is None or run.missing is None:
             raise Unavailable("the connection is not running", connection=lane.connection, maybe_applied=False)
         return await run.missing.read(refs, when_there=partial(self._wake_lane, lane) if may_wait else None)
+
+    async def _expected(self, account: Account) -> list[RecordRef]:
+        """Deals that the directory knows by id only, of clients whom the next decisions are about."""
+        store, directory = self._services.store, self._services.directory
+
+        def look(conn: Connection) -> list[RecordRef]:
+            phones = phones_expected(conn, account.project, account.name)
+            found = [directory.lookup(account.project, account.name, phone).missing for phone in phones]
+            return [ref for refs in found for ref in refs if ref.kind is RecordKind.DEAL]
+
+        return await store.read(look)
 
     async def _refresh_names(self, account: Account) -> None:
         """Read the CRM's users and names again, and let the next decision know. Raises VendorError."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import islice
 
 from hub.core.records import RecordRef
 from hub.errors import Unavailable, VendorError
@@ -12,6 +14,8 @@ from hub.runtime.pace import Urgency, urgency
 from hub.store.directory_fold import answered
 
 __all__ = ["MissingRecords"]
+
+log = logging.getLogger(__name__)
 
 
 class MissingRecords:
@@ -26,8 +30,11 @@ class MissingRecords:
     #: seconds in which others may join, while the account's requests are scarce
     GATHER = 1.0
 
-    def __init__(self, account: Account) -> None:
-        self._account = account
+    def __init__(
+        self, account: Account, *, expected: Callable[[], Awaitable[Sequence[RecordRef]]] | None = None
+    ) -> None:
+        """``expected`` tells what decisions that are not made yet will lack; in a burst they need not ask for it."""
+        self._account, self._expected = account, expected
         self._wanted: dict[RecordRef, None] = {}
         self._next: asyncio.Task[None] | None = None
         #: who is to hear that the next one is through
@@ -76,6 +83,7 @@ class MissingRecords:
             if self._is_scarce:
                 # in a burst one record each would take a third of all requests
                 await asyncio.sleep(self.GATHER)
+                await self._look_ahead()
             refs, told = list(self._wanted), self._patient
             self._wanted.clear()
             self._next, self._patient = None, []
@@ -95,6 +103,18 @@ class MissingRecords:
             finally:
                 for tell in told:
                     tell()
+
+    async def _look_ahead(self) -> None:
+        if self._expected is None or len(self._wanted) >= self.BATCH:
+            return
+        try:
+            expected = await self._expected()
+        except Exception:
+            # those who lack it will ask for it
+            log.exception("what decisions will lack is not known", extra={"action": "missing.broken"})
+            return
+        further = (ref for ref in expected if ref not in self._unanswered)
+        self._wanted.update(dict.fromkeys(islice(further, self.BATCH - len(self._wanted))))
 
     async def close(self) -> None:
         """Stop what is under way."""

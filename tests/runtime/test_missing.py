@@ -96,3 +96,32 @@ async def test_decisions_that_wait_are_told_of_a_failure_too() -> None:
     async with asyncio.timeout(20):
         await told.wait()
     assert asked.failures == [asked.error]
+
+
+@pytest.mark.parametrize(("under_way", "requests"), [(0, [1]), (3, [8])], ids=["with room to ask", "in a burst"])
+async def test_what_the_next_decisions_will_lack_rides_along_in_a_burst(under_way: int, requests: list[int]) -> None:
+    """One request for a burst's callers instead of one a second (H5); an idle hub reads nothing on suspicion."""
+    asked = Asked()
+    for _ in range(under_way):
+        await asked.pacer.acquire()
+
+    async def expected() -> list[RecordRef]:
+        return DEALS
+
+    async with asyncio.timeout(20):
+        await MissingRecords(asked.account, expected=expected).read(DEALS[:1])
+    assert asked.requests == requests
+
+
+async def test_what_cannot_be_expected_is_asked_for_all_the_same() -> None:
+    """Looking ahead is a help, not a condition."""
+    asked = Asked()
+    for _ in range(3):
+        await asked.pacer.acquire()
+
+    async def expected() -> list[RecordRef]:
+        raise RuntimeError("the database is away")
+
+    async with asyncio.timeout(20):
+        await MissingRecords(asked.account, expected=expected).read(DEALS[:1])
+    assert asked.requests == [1]
