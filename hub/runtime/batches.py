@@ -100,27 +100,36 @@ def form_batches(
             units.append(Unit(step=step))
     units = [unit for unit in units if not any(step.id in busy for step in unit.steps)]
     units.sort(key=lambda unit: (unit.step.urgency, min(step.id for step in unit.steps)))
+    by_kind: dict[str, list[tuple[int, Unit]]] = {}
+    for place, unit in enumerate(units):
+        by_kind.setdefault(unit.kind, []).append((place, unit))
     batches: list[Batch] = []
-    taken: set[int] = set()
-    for first in units:
-        if len(batches) == most:
-            break
-        if first.step.id in taken:
-            continue
-        size = sizes.get(first.step.action.kind, 1)
-        chosen: list[Unit] = []
-        for unit in units:
-            if unit.kind != first.kind or unit.step.id in taken:
-                continue
-            limit = min([size, *(limits.get(step.id, size) for u in (*chosen, unit) for step in u.steps)])
-            if len(chosen) >= limit:
-                continue
-            chosen.append(unit)
-            if len(chosen) == size:
-                break
-        taken.update(unit.step.id for unit in chosen)
+    while len(batches) < most and by_kind:
+        # the kind whose first unit comes before all others
+        kind = min(by_kind, key=lambda kind: by_kind[kind][0][0])
+        own = by_kind.pop(kind)
+        chosen, left = _fill(own, sizes.get(own[0][1].step.action.kind, 1), limits)
+        if left:
+            by_kind[kind] = left
         batches.append(Batch(units=tuple(chosen)))
     return batches
+
+
+def _fill(
+    units: Sequence[tuple[int, Unit]], size: int, limits: Mapping[int, int]
+) -> tuple[list[Unit], list[tuple[int, Unit]]]:
+    """Those of ``units`` that share the next request, and the others with their places; the first one always goes."""
+    chosen: list[Unit] = []
+    left: list[tuple[int, Unit]] = []
+    lowest = size
+    for place, unit in units:
+        limit = min(lowest, *(limits.get(step.id, size) for step in unit.steps))
+        if chosen and len(chosen) >= limit:
+            left.append((place, unit))
+        else:
+            chosen.append(unit)
+            lowest = limit
+    return chosen, left
 
 
 def _contact_of(step: Step, by_key: Mapping[StepKey, Step], states: Mapping[StepKey, StepState]) -> Step | None:
