@@ -70,7 +70,7 @@ class World:
     sandbox: Any
     address: str
 
-    async def webhook(self, moment: str, values: Mapping[str, str]) -> None:
+    async def webhook(self, moment: str, values: Mapping[str, str], channel: str = CHANNEL) -> None:
         """One webhook of the telephony, as JSON."""
         request = RawRequest(
             method="POST",
@@ -79,7 +79,7 @@ class World:
             body=json.dumps(dict(values)).encode(),
             received_at=self.hub.services.clock.now(),
         )
-        await self.hub.services.intake.accept(project=PROJECT, channel=CHANNEL, kind="hook", request=request)
+        await self.hub.services.intake.accept(project=PROJECT, channel=channel, kind="hook", request=request)
 
     async def until(self, holds: Callable[[], bool], seconds: float = 40) -> None:
         """Wait until ``holds``; fails with the state of the work after ``seconds``."""

@@ -1,0 +1,97 @@
+"""Two quick interactions of each of several clients while everything in the hub is late (H3, X5): nothing is doubled.
+
+For more: ``HUB_TEST_DELAYS="seeds=1,2,3 clients=20 presets=zoho-standard,car-dealer restarts=2"``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+from hub_amocrm.sandbox import Sandbox
+
+from hub.store import policies, projects, work
+from tests.end_to_end.delays import Delays, delayed, doubles
+from tests.end_to_end.test_doubt import FAST
+from tests.end_to_end.test_spine import ANSWERED
+from tests.end_to_end.world import CHANNEL, PROJECT, World, preset, world
+
+ASKED = dict(part.split("=", 1) for part in os.environ.get("HUB_TEST_DELAYS", "").split())
+SEEDS = [int(seed) for seed in ASKED.get("seeds", "1").split(",")]
+PRESETS = ASKED.get("presets", "zoho-standard").split(",")
+CLIENTS, RESTARTS = int(ASKED.get("clients", "6")), int(ASKED.get("restarts", "0"))
+
+MISSED = ANSWERED | {"disposition": "NO ANSWER", "billsec": "0", "has_recording": "0", "recording_wav": ""}
+#: another number of the company, with a telephony project of its own
+OTHER = "other"
+
+
+async def call_twice(company: World, delays: Delays, number: int) -> None:
+    """A client's two calls, two seconds apart at most, mostly less; the first may be rated meanwhile."""
+    chance, phone = delays.chance, f"38050{number:07d}"
+    kinds = [(MISSED, ANSWERED), (ANSWERED, ANSWERED), (MISSED, MISSED), (ANSWERED, MISSED)]
+    first, second = chance.choice(kinds)
+    channel = chance.choice([CHANNEL, OTHER])
+    pause, is_rated = chance.random() ** 4 * 2, chance.random() < 0.5
+    await asyncio.sleep(chance.random() * CLIENTS / 4)
+    first |= {"uniqueid": f"ua0_-{number}.1", "caller": phone}
+    await company.webhook("after", first)
+    await asyncio.sleep(pause)
+    # the same number as the other telephony writes it
+    await company.webhook("after", second | {"uniqueid": f"ua0_-{number}.2", "caller": f"0{phone[3:]}"}, channel)
+    if is_rated:
+        await asyncio.sleep(chance.random())
+        await company.webhook("rating", first | {"category_number": "2", "employee_mark": "5"})
+
+
+async def restart(company: World, text: str, times: int) -> None:
+    """Publish a policy so many times: the writer begins anew, whatever is on its way (DESIGN 6)."""
+    services = company.hub.services
+    for number in range(times):
+        await asyncio.sleep(CLIENTS / 4 / times)
+        said, now = f"{text}\n# {number}\n", services.clock.now()
+        based_on = services.projects.get(PROJECT).policy_version
+        await services.store.write(
+            lambda conn, said=said, now=now, based_on=based_on: policies.publish(  # type: ignore[misc]
+                conn, PROJECT, text=said, author="test", based_on=based_on, now=now
+            )
+        )
+        await services.projects.reload()
+        services.changed()
+
+
+@pytest.mark.parametrize("chosen", PRESETS)
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_nothing_is_doubled_however_late_everything_is(
+    tmp_path: Path, amocrm: tuple[Sandbox, str], seed: int, chosen: str
+) -> None:
+    """H3, X5, A3, A14: a race needs one thing to be late, and another not."""
+    text = preset(chosen).replace('on = "none"', 'on = "contact"') + FAST
+    async with world(tmp_path, *amocrm, policy=text) as company:
+        services = company.hub.services
+        await services.store.write(
+            lambda conn: projects.add_channel(
+                conn,
+                services.cipher,
+                project=PROJECT,
+                name=OTHER,
+                source="ringostat",
+                settings={},
+                now=services.clock.now(),
+            )
+        )
+        await services.projects.reload()
+        async with delayed(company.hub, seed) as delays:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(restart(company, text, RESTARTS))
+                for number in range(CLIENTS):
+                    group.create_task(call_twice(company, delays, number))
+            await company.settled(2 * CLIENTS, 180)
+        await company.until(lambda: company.unread() == 0)
+        await company.settled(2 * CLIENTS)
+        assert doubles(company.records()) == []
+        assert len(company.records()["contacts"]) == CLIENTS
+        found = await services.store.read(work.count_states)
+        assert {state for _, state in found} == {"finished"}, found
