@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from hub.errors import ConfigurationError
 
-__all__ = ["complain", "line_of"]
+__all__ = ["complain", "first_problem", "line_of"]
 
 _HEADER = re.compile(r"^\s*(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(#.*)?$")
 _ASSIGNMENT = re.compile(
@@ -26,13 +26,17 @@ Path = Sequence[str | int]
 
 def complain(err: ValidationError, model: type[BaseModel], text: str, file: str) -> ConfigurationError:
     """The first problem of ``err`` as the administrator should read it; the number of further ones follows."""
+    path, said = first_problem(err, model)
+    return ConfigurationError(said, path=".".join(map(str, path)), file=file, line=line_of(text, path))
+
+
+def first_problem(err: ValidationError, model: type[BaseModel]) -> tuple[list[str | int], str]:
+    """Where in ``model`` the first problem of ``err`` is, and what to say of it."""
     problems = err.errors()
     first = problems[0]
     path = _readable([part for part in first["loc"] if isinstance(part, str | int)])
     said = _problem(first, model)
-    if len(problems) > 1:
-        said = f"{said} (and {len(problems) - 1} more)"
-    return ConfigurationError(said, path=".".join(map(str, path)), file=file, line=line_of(text, path))
+    return path, f"{said} (and {len(problems) - 1} more)" if len(problems) > 1 else said
 
 
 def _problem(error: Any, model: type[BaseModel]) -> str:

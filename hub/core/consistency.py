@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from hub.core.assign import WORDS
+from hub.core.complaint import first_problem
 from hub.core.employee import span_of
 from hub.core.outcome import OutcomeSettings
 from hub.core.reach import atoms_of, impossible, includes, overruled
@@ -207,7 +208,8 @@ def _conditions(policy: Policy) -> Found:
         try:
             compile_rule(rule, policy, policy.language, policy.offered)
         except ValidationError as err:
-            yield ("rules", index, "settings"), str(err.errors()[0]["msg"])
+            path, said = first_problem(err, policy.offered[rule.use].settings_model)
+            yield ("rules", index, "settings", *path), said
         except ValueError as err:
             yield ("rules", index, "use" if rule.use else "when"), str(err)
 

@@ -319,6 +319,15 @@ def test_the_hubs_own_rules_come_through_the_same_door() -> None:
     assert not any("deal" in line.split()[0] for line in outline(plan(outgoing(), client(closed_deal="olena"), rules)))
 
 
+def test_a_wrong_setting_of_a_plugins_rule_is_named_with_what_is_allowed() -> None:
+    """H11."""
+    text = files("hub.presets").joinpath("zoho-standard.toml").read_text(encoding="utf-8")
+    wrong = '[[rules]]\nname = "W5"\nuse = "repeat_as_new"\nsettings = { keep_the_responsible = true }\n'
+    with pytest.raises(ConfigurationError, match=r"did you mean keep_responsible\? Allowed: ") as told:
+        load_policy(f"{text}{TEAM}\n{wrong}", rules=[RepeatAsNew()])
+    assert told.value.path == "rules.0.settings.keep_the_responsible"
+
+
 def test_a_plugins_rule_that_fails_is_a_warning_not_the_end() -> None:
     """H1."""
 
