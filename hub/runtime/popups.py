@@ -44,7 +44,7 @@ MISSED_AT_START = timedelta(minutes=1)
 #: looks that wait; more than that means that something is wrong, and popups are not worth the memory
 MOST_WAITING = 10_000
 #: seconds in which what no call waits for may gather
-GATHER = 0.03
+GATHER = 0.1
 #: looked at in one reading, and stored in one transaction
 BATCH = 100
 
