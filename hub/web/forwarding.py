@@ -18,7 +18,7 @@ from functools import lru_cache, partial
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import Receive, Scope, Send
 
-from hub.core.forwarding import Answer, Holder, answer, is_owned
+from hub.core.forwarding import Answer, Holder, is_owned
 from hub.core.interaction import Identity
 from hub.core.phone import Phone
 from hub.core.plan import Reason
@@ -37,7 +37,7 @@ from hub.store.forwarding_log import ForwardingEntry
 from hub.store.projects import Channel
 from hub.store.schema import microseconds
 from hub.web.forwarding_journal import Journal, Recent
-from hub.web.forwarding_told import Answered, Told, entry_of
+from hub.web.forwarding_told import Answered, Lately, Told, entry_of
 from hub.web.headers import SECURITY_HEADERS
 from hub.web.limits import Unread, Watch, read_body
 from hub.web.metrics import Counts
@@ -76,6 +76,7 @@ class Forwarding:
         self._services, self._counts = services, counts
         self.journal: Journal[Answered] = Journal(services.store, counts, self._entry, services.intake.spool)
         self.recent = Recent()
+        self._lately = Lately()
         #: (monotonic seconds) until then the database is not asked who last talked to a caller
         self._remembers_from = 0.0
         self._known: dict[tuple[str, str], tuple[LiveConnection, Whose]] = {}
@@ -274,9 +275,9 @@ class Forwarding:
         holders: tuple[Holder, ...] = ()
         seen: int | None = None
         lacks_history = False
+        name = project.row.name
         if caller is not None:
             holders_of = self._services.directory.holders
-            name = project.row.name
             for connection in project.connections:
                 row = connection.row
                 found_here, seen_at = holders_of(name, row.name, caller, self._whose(connection))
@@ -298,7 +299,7 @@ class Forwarding:
                     history = self._history(name, caller)
                 else:
                     lacks_history = True
-        found = answer(caller, holders, history or _NO_HISTORY, policy, now)
+        found = self._lately.answer(name, caller, holders, history, policy, now)
         age = None if seen is None else max(microseconds(now) - seen, 0)
         fleet = self._services.fleet
         is_copying = fleet is not None and not told_by and caller is not None and not fleet.copies.may_answer
