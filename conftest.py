@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import ssl
 import sys
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 import pytest
 from hypothesis import settings
 
+import hub.engine.projects
 import hub.plugins
+from hub.core.policy import Policy, load_policy
+from hub.core.rules import Considers
 
 pytest_plugins = ["tests.postgres"]
 
@@ -28,12 +32,32 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: ranks.get(item.nodeid.partition("::")[0].rpartition("/")[0], len(SLOW)))
 
 
-# Thousands of hubs and clients are made here in one process. What reads the same files for each of them is read once:
-# the authorities that a client trusts (a twentieth of a second), and which plugins are installed.
+#: how many policies are kept read
+_MOST_POLICIES = 64
+
+
+# Thousands of hubs and clients are made here in one process. What each of them would read anew is read once: the
+# authorities that a client trusts (a twentieth of a second), which plugins are installed, and policies (a tenth of a
+# second, twice for a hub), which nobody can change once they are read.
 @cache
 def _installed(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
     return tuple(entry_points(group=group))
 
 
+_policies: dict[tuple[object, ...], Policy] = {}
+
+
+def _load_policy(text: str, file: str = "", *, rules: Iterable[Considers] = ()) -> Policy:
+    offered = tuple(rules)
+    # a rule without a state of its own is as good as any other of its class
+    key = (text, *(id(rule) if getattr(rule, "__dict__", True) else type(rule) for rule in offered))
+    if key not in _policies:
+        if len(_policies) >= _MOST_POLICIES:
+            del _policies[next(iter(_policies))]
+        _policies[key] = load_policy(text, file, rules=offered)
+    return _policies[key]
+
+
+hub.engine.projects.load_policy = _load_policy  # type: ignore[attr-defined]
 ssl.create_default_context = cache(ssl.create_default_context)  # type: ignore[assignment]
 hub.plugins.entry_points = lambda group: _installed(group, tuple(sys.path))  # type: ignore[assignment, attr-defined]

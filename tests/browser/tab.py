@@ -17,7 +17,7 @@ _OWN_WORDS = ("Failed to load resource", "Access to XMLHttpRequest", "net::ERR_"
 CODE = "crm_hub"
 
 
-async def until(holds: Callable[[], Awaitable[Any]], seconds: float = 40, what: str = "") -> Any:
+async def until(holds: Callable[[], Awaitable[Any]], seconds: float = 90, what: str = "") -> Any:
     """Wait until ``holds`` gives something true, which is returned; fail after ``seconds``."""
     end = time.monotonic() + seconds
     while True:

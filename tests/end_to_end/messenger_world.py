@@ -80,7 +80,7 @@ class MessengerWorld:
 
         return self.hub.services.store.read_now(lambda conn: list(conn.execute(select(client.c.id))))
 
-    async def until(self, holds: Callable[[], Any], seconds: float = 40) -> None:
+    async def until(self, holds: Callable[[], Any], seconds: float = 90) -> None:
         """Wait until ``holds``; fails with the state of the work after ``seconds``."""
         end = time.monotonic() + seconds
         while not holds():
@@ -88,9 +88,9 @@ class MessengerWorld:
                 states = self.hub.services.store.read_now(work.count_states)
                 hooks = [(one.status, list(one.body)) for one in self.vendor.sender.delivered]
                 raise AssertionError(f"not reached within {seconds} s; work: {states}; webhooks: {hooks}")
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.06)
 
-    async def settled(self, count: int, seconds: float = 40) -> None:
+    async def settled(self, count: int, seconds: float = 90) -> None:
         """Wait until so many interactions are finished."""
 
         def ended() -> bool:

@@ -51,7 +51,7 @@ class Tab:
         """What a browser says when it comes back."""
         return max((id for _, id, _ in self.events if id), key=int, default="0")
 
-    async def until(self, holds: Callable[[], bool], seconds: float = 40) -> None:
+    async def until(self, holds: Callable[[], bool], seconds: float = 90) -> None:
         """Wait until ``holds``; fails with what the tab shows."""
         end = time.monotonic() + seconds
         while not holds():

@@ -81,14 +81,15 @@ class World:
         )
         await self.hub.services.intake.accept(project=PROJECT, channel=channel, kind="hook", request=request)
 
-    async def until(self, holds: Callable[[], bool], seconds: float = 40) -> None:
+    async def until(self, holds: Callable[[], bool], seconds: float = 90) -> None:
         """Wait until ``holds``; fails with the state of the work after ``seconds``."""
         end = time.monotonic() + seconds
         while not holds():
             if time.monotonic() > end:
                 states = await self.hub.services.store.read(work.count_states)
                 raise AssertionError(f"not reached within {seconds} s; work: {states}; {self.sandbox.stats()}")
-            await asyncio.sleep(0.02)
+            # most of these look into the database: a look too many costs more than it finds
+            await asyncio.sleep(0.06)
 
     async def quiet(self) -> None:
         """Wait until the hub asks the CRM nothing any more, such as what it asks at its start."""
@@ -96,7 +97,7 @@ class World:
         while asked != (asked := self.sandbox.stats()["requests_total"]):  # noqa: ASYNC110 - the other end is asked
             await asyncio.sleep(0.3)
 
-    async def settled(self, interactions: int, seconds: float = 60) -> None:
+    async def settled(self, interactions: int, seconds: float = 90) -> None:
         """Wait until so many interactions are finished or need attention."""
 
         def ended() -> bool:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from hub_amocrm.sandbox import Sandbox
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -25,6 +24,7 @@ from hub.runtime.intake import raw_request
 from hub.runtime.opening import open_account
 from hub.settings import Settings
 from hub.store import events, inbox, projects
+from hub.web.server import serve_forever
 from tests.end_to_end.world import CRM, PROJECT, connect, prepare, preset
 
 __all__ = ["CRM", "PROJECT", "Connected", "connected"]
@@ -62,13 +62,13 @@ class Connected:
         return [dict(event.body) for event in found if event.kind == kind]
 
 
-async def until(holds: Callable[[], bool], seconds: float = 60) -> float:
+async def until(holds: Callable[[], bool], seconds: float = 90) -> float:
     """Wait until ``holds``; how long it took."""
     began = time.monotonic()
     while not holds():
         if time.monotonic() - began > seconds:
             raise AssertionError(f"not reached within {seconds} s")
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.03)
     return time.monotonic() - began
 
 
@@ -117,11 +117,12 @@ async def hooks(company: Connected, feed: Feed, port: int) -> AsyncIterator[None
         return Response()
 
     app = Starlette(routes=[Route("/crm/{rest:path}", receive, methods=["POST"])])
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", lifespan="off"))
-    serving = asyncio.create_task(server.serve())
-    await until(lambda: server.started)
+    ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    serving = asyncio.create_task(serve_forever(app, "127.0.0.1", port, ready=ready.set_result))
+    await asyncio.wait((ready, serving), return_when=asyncio.FIRST_COMPLETED)
+    assert ready.done()
     try:
         yield
     finally:
-        server.should_exit = True
-        await serving
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)

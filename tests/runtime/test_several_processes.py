@@ -43,10 +43,10 @@ def store(postgres_url: str) -> Iterator[Store]:
         yield opened
 
 
-async def until(holds: Callable[[], bool], seconds: float = 40) -> None:
+async def until(holds: Callable[[], bool], seconds: float = 90) -> None:
     async with asyncio.timeout(seconds):
         while not holds():  # noqa: ASYNC110 - another thread or process does the work
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.03)
 
 
 # --- the right to write -------------------------------------------------------------------------------------------

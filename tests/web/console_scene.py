@@ -145,7 +145,7 @@ class Scene:
             }
         )
 
-    async def until(self, holds: Callable[[], bool | Awaitable[bool]], seconds: float = 40) -> None:
+    async def until(self, holds: Callable[[], bool | Awaitable[bool]], seconds: float = 90) -> None:
         """Wait until ``holds``, or fail."""
         end = time.monotonic() + seconds
         while True:

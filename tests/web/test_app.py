@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
+import socket
 
 import httpx
 import pytest
@@ -14,7 +16,7 @@ from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from hub.web.headers import SECURITY_HEADERS
-from hub.web.server import serve_forever
+from hub.web.server import GRACE, serve_forever
 from tests.web.conftest import Web
 
 MACHINE_ROUTES = {
@@ -89,6 +91,23 @@ async def test_a_signal_stops_the_server_and_not_the_process(web: Web, number: s
     assert await asyncio.wait_for(port, 30) > 0
     os.kill(os.getpid(), number)
     await asyncio.wait_for(serving, 10)
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_whoever_connects_at_the_very_end_holds_up_nothing_and_is_let_go(web: Web, turns: int) -> None:
+    """H3: a worker that is restarted waits for requests, not for connections that it has hardly taken."""
+    port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    serving = asyncio.create_task(serve_forever(web.app, "127.0.0.1", 0, ready=port.set_result))
+    with socket.create_connection(("127.0.0.1", await asyncio.wait_for(port, 30))) as caller:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        serving.cancel()
+        await asyncio.wait((serving,), timeout=GRACE / 2)
+        assert serving.done()
+        caller.settimeout(GRACE)
+        # let go, or never taken
+        with contextlib.suppress(ConnectionResetError):
+            assert caller.recv(1) == b""
 
 
 @pytest.mark.parametrize(

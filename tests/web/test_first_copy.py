@@ -33,7 +33,7 @@ async def nothing(*_: str) -> None:
     """Nothing is gained, given or dropped by a web process."""
 
 
-async def until(holds: Callable[[], bool], seconds: float = 20) -> None:
+async def until(holds: Callable[[], bool], seconds: float = 60) -> None:
     async with asyncio.timeout(seconds):
         while not holds():  # noqa: ASYNC110 - the state of another task
             await asyncio.sleep(0.01)

@@ -86,7 +86,7 @@ def stored(web: Web) -> list[inbox.Received]:
     return web.services.store.read_now(lambda conn: inbox.unread(conn, limit=10_000))
 
 
-async def until(holds: Callable[[], bool], seconds: float = 40) -> None:
+async def until(holds: Callable[[], bool], seconds: float = 90) -> None:
     async with asyncio.timeout(seconds):
         while not holds():  # noqa: ASYNC110 - the state of another task
             await asyncio.sleep(0.01)
