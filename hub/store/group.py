@@ -73,10 +73,9 @@ class GroupWriter:
 
     def _is_for_light(self, last: PendingWrite) -> bool:
         """Whether whoever wrote ``last`` would wait for the commit longer than need be, for the sake of a flood."""
-        following = self._background.first_owner()
-        if last.owner is None or last.owner == following:
+        if last.owner is None or not self._shares.is_light(last.owner):
             return False
-        return self._shares.is_light(last.owner) and not self._shares.is_light(following)
+        return not self._shares.is_light(self._background.first_owner())
 
     def _write(self, conn: Connection, driver: sqlite3.Connection, group: list[PendingWrite]) -> None:
         """One transaction; each one's result or error is left in its job, and all of them in ``group``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -90,6 +91,24 @@ async def test_an_import_brings_everything_and_says_how_far_it_is(tmp_path: Path
         assert holdings.contacts[0].name == "Клиент 8"
         assert holdings.deals
         assert not sandbox.stats()["violations"]
+
+
+def test_the_child_loads_the_plugin_that_it_reads_with_and_no_other() -> None:
+    """Half a second of processor time at each start (DESIGN 11); a name that no plugin has is told as ever."""
+    told = dict.fromkeys(("settings", "project", "connection", "region", "public_url", "webhook_url", "cursor"), "")
+    program = f"""if True:
+        import sys
+        from hub.errors import ConfigurationError
+        from hub.runtime.import_child import Begin, sink_of
+        told = {told!r} | dict(settings={{}}, eight_is_seven=False, directory="d", plugins=(), timeout=1)
+        print(sink_of(Begin(sink="amocrm", **told)).name, "hub_ringostat" in sys.modules, "hub_zoho" in sys.modules)
+        try:
+            sink_of(Begin(sink="nobody", **told))
+        except ConfigurationError as err:
+            print("nobody" in str(err), "hub_zoho" in sys.modules)
+    """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.splitlines() == ["amocrm False False", "True True"]
 
 
 async def test_the_import_leaves_the_right_of_way_to_popups_and_records(
