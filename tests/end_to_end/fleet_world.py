@@ -166,7 +166,7 @@ class Fleet:
         )
         return str(rows[0][0]) if rows else ""
 
-    def until(self, holds: Callable[[], bool], seconds: float = 30, what: str = "") -> None:
+    def until(self, holds: Callable[[], bool], seconds: float = 60, what: str = "") -> None:
         """Wait until ``holds``; fails with what the processes said."""
         end = time.monotonic() + seconds
         while not holds():

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ import pytest
 from hub.clock import SystemClock
 from hub.demo import traffic
 from hub.demo.project import PROJECT
+from tests.ports import free_port
 
 CALLS, SEED = 40, 11
 
@@ -89,22 +89,23 @@ def test_traffic_of_a_seed_is_the_same_everywhere(tmp_path: Path) -> None:
     assert json.dumps(first) == json.dumps(second)
 
 
+@pytest.mark.timeout(360)
 @pytest.mark.end_to_end
 def test_the_first_signal_ends_a_day_that_is_played(tmp_path: Path) -> None:
     """The web server hears the signal; the day that is still played ends with it, and the folder is left closed."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "hub.cli", "demo", "--once", "--calls", "300", "--port", str(port)]
     command += ["--channel", "ringostat", "--crm", "amocrm", "--data", str(tmp_path / "var")]
     demo = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
-        end = time.monotonic() + 90
-        while not _is_served(port):
-            assert demo.poll() is None
-            assert time.monotonic() < end, "the demo does not serve"
-            time.sleep(0.05)
+        end = time.monotonic() + 180
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+            while not _is_served(client):
+                assert demo.poll() is None
+                assert time.monotonic() < end, "the demo does not serve"
+                time.sleep(0.1)
         demo.send_signal(signal.SIGTERM)
-        assert demo.wait(30) == 130
+        assert demo.wait(60) == 130
     finally:
         demo.kill()
         demo.wait()
@@ -112,8 +113,8 @@ def test_the_first_signal_ends_a_day_that_is_played(tmp_path: Path) -> None:
     assert not (tmp_path / "var" / "hub.db-wal").exists()
 
 
-def _is_served(port: int) -> bool:
+def _is_served(client: httpx.Client) -> bool:
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False).status_code == 200
+        return client.get("/healthz").status_code == 200
     except httpx.HTTPError:
         return False
