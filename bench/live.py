@@ -46,7 +46,7 @@ class Live:
         """Wait until so many interactions are finished, asking ``every`` so many seconds."""
         store = self.hub.services.store
         while True:
-            states = await store.read(lambda conn: work.count_states(conn, PROJECT))
+            states = await store.read(lambda conn: work.count_states(conn, PROJECT), is_short=True)
             if sum(states.values()) >= count and states.get((CRM, "finished"), 0) == sum(states.values()):
                 return
             if states.get((CRM, "attention"), 0):
