@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 from rich.markup import escape
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from hub.compose import build_services
 from hub.engine.directory_copies import DirectoryCopies
@@ -20,6 +21,7 @@ from hub.engine.projects import LiveProject
 from hub.errors import ConfigurationError, HubError
 from hub.runtime.services import Services
 from hub.settings import load_settings
+from hub.store.engine import problem_of
 
 __all__ = [
     "Exit",
@@ -29,9 +31,11 @@ __all__ = [
     "console",
     "copies_of",
     "fail",
+    "no_folder",
     "opened",
     "print_json",
     "the_project",
+    "unusable",
 ]
 
 #: for people; results that a program may read go to standard output alone
@@ -69,14 +73,31 @@ def opened() -> Iterator[Services]:
         services = build_services(load_settings())
     except ConfigurationError as err:
         raise fail(str(err)) from err
+    except DatabaseError as err:
+        raise fail(unusable(err), Exit.UNAVAILABLE) from err
+    except OSError as err:
+        raise fail(no_folder(err)) from err
     try:
         yield services
     except ConfigurationError as err:
         raise fail(str(err)) from err
     except HubError as err:
         raise fail(str(err), Exit.UNAVAILABLE) from err
+    except DatabaseError as err:
+        raise fail(unusable(err), Exit.UNAVAILABLE) from err
     finally:
         services.close()
+
+
+def unusable(err: DatabaseError) -> str:
+    """What is wrong with the database, without a statement and its values."""
+    what = "cannot be reached" if isinstance(err, OperationalError) else "cannot be used"
+    return f"the database {what}: {problem_of(err)}"
+
+
+def no_folder(err: OSError) -> str:
+    """Why nothing can be kept where the hub is told to: a file stands there, it is closed to us, the disk is full."""
+    return f"HUB_DATA_DIRECTORY: it cannot be used: {err}"
 
 
 def the_project(services: Services, name: str) -> str:

@@ -6,15 +6,14 @@ import logging
 from pathlib import Path
 
 import uvloop
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError
 
-from hub.commands.context import Exit, console, fail, opened, quietly
+from hub.commands.context import Exit, console, fail, no_folder, opened, quietly, unusable
 from hub.compose import Hub
 from hub.errors import ConfigurationError
 from hub.logs import set_up_logs
 from hub.settings import Settings, load_settings
 from hub.store import backup as copies
-from hub.store.engine import problem_of
 from hub.web.app import build_app
 from hub.web.server import serve_forever
 from hub.web.worker_app import build_worker_app
@@ -32,16 +31,19 @@ def run(*, role: str | None, host: str | None, port: int | None) -> None:
         quietly(lambda: uvloop.run(serve_hub(settings)))
     except ConfigurationError as err:
         raise fail(str(err)) from err
-    except OperationalError as err:
+    except DatabaseError as err:
         # what supervises the process starts it again; the others keep what comes in meanwhile
-        raise fail(f"the database cannot be reached: {problem_of(err)}", Exit.UNAVAILABLE) from err
+        raise fail(unusable(err), Exit.UNAVAILABLE) from err
     except OSError as err:
         raise fail(f"cannot listen on {host or 'HUB_HOST'}: {err}", Exit.UNAVAILABLE) from err
 
 
 async def serve_hub(settings: Settings) -> None:
     """The whole hub in this process: workers and web, as ``settings.role`` says."""
-    hub = Hub(settings)
+    try:
+        hub = Hub(settings)
+    except OSError as err:
+        raise fail(no_folder(err)) from err
 
     def ready(port: int) -> None:
         log.info("the hub serves on http://%s:%d", settings.host, port, extra={"action": "hub.ready"})

@@ -26,13 +26,14 @@ import httpx
 
 from hub.compose import Hub
 from hub.demo.amocrm_stage import AmoCrmStage, crm_sandbox
+from hub.demo.stage import CrmStage
 from hub.runtime.importer import mark_imported
 from hub.settings import Settings
 from hub.store import projects
 from tests.end_to_end.world import CHANNEL, CRM, PROJECT, connect, prepare, preset
 from tests.ports import free_port
 
-__all__ = ["CrashWorld", "Timing", "Verdict", "calling", "crash_world", "judge"]
+__all__ = ["CrashWorld", "Sent", "Timing", "Verdict", "calling", "crash_world", "judge", "nursed"]
 
 #: who always answers whom: one employee for one client, so that each answered call makes exactly one task
 LOGINS = ("examplecom_irina", "examplecom_oleg", "examplecom_anna")
@@ -184,7 +185,7 @@ class CrashWorld:
     """What a crash test holds in its hands."""
 
     timing: Timing
-    crm: AmoCrmStage
+    crm: CrmStage
     caller: Caller
     data: Path
     nursery: asyncio.subprocess.Process
@@ -328,46 +329,62 @@ async def crash_world(
         secret = await _prepare(data, crm, timing)
         switches = {"latency_ms": list(latency_ms), "late_apply_probability": late_probability}
         await crm.order("switches", switches)
-        environment = {
-            **os.environ,
-            "HUB_ENVIRONMENT": "development",
-            "HUB_DATA_DIRECTORY": str(data),
-            "HUB_PORT": str(port),
-            "HUB_LOG_LEVEL": "warning",
-        }
-        with (data / "hub.log").open("ab") as log:
-            nursery = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "tests.end_to_end.hub_nursery",
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-                env=environment,
-                cwd=Path(__file__).parents[2],
+        async with nursed(data, crm, port, secret, timing, seed=seed, believes_nothing=believes_nothing) as world:
+            yield world
+
+
+@asynccontextmanager
+async def nursed(
+    data: Path,
+    crm: CrmStage,
+    port: int,
+    secret: str,
+    timing: Timing,
+    *,
+    seed: int = 1,
+    believes_nothing: bool = False,
+) -> AsyncIterator[CrashWorld]:
+    """A hub on ``data``, which is set up, whose lives are counted; ``crm`` is the sandbox beside it."""
+    environment = {
+        **os.environ,
+        "HUB_ENVIRONMENT": "development",
+        "HUB_DATA_DIRECTORY": str(data),
+        "HUB_PORT": str(port),
+        "HUB_LOG_LEVEL": "warning",
+    }
+    with (data / "hub.log").open("ab") as log:
+        nursery = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "tests.end_to_end.hub_nursery",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=log,
+            env=environment,
+            cwd=Path(__file__).parents[2],
+        )
+        try:
+            assert nursery.stdout is not None
+            await nursery.stdout.readline()
+            url = f"http://127.0.0.1:{port}/hooks/{PROJECT}/{CHANNEL}/{secret}"
+            yield CrashWorld(
+                timing=timing,
+                crm=crm,
+                caller=Caller(url=url, seed=seed),
+                data=data,
+                nursery=nursery,
+                seed=seed,
+                believes_nothing=believes_nothing,
             )
-            try:
-                assert nursery.stdout is not None
-                await nursery.stdout.readline()
-                url = f"http://127.0.0.1:{port}/hooks/{PROJECT}/{CHANNEL}/{secret}"
-                yield CrashWorld(
-                    timing=timing,
-                    crm=crm,
-                    caller=Caller(url=url, seed=seed),
-                    data=data,
-                    nursery=nursery,
-                    seed=seed,
-                    believes_nothing=believes_nothing,
-                )
-            finally:
-                assert nursery.stdin is not None
-                nursery.stdin.close()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(5):
-                        await nursery.wait()
-                if nursery.returncode is None:
-                    nursery.kill()
+        finally:
+            assert nursery.stdin is not None
+            nursery.stdin.close()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(5):
                     await nursery.wait()
+            if nursery.returncode is None:
+                nursery.kill()
+                await nursery.wait()
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,3 +23,31 @@ def test_a_database_that_cannot_be_reached_is_one_sentence_and_an_exit_status(
     assert "the database cannot be reached" in ran.output
     assert "Traceback" not in ran.output
     assert "wordOfHonour" not in ran.output
+
+
+@pytest.mark.parametrize("command", [["run", "--port", "0"], ["user", "list"], ["explain", "x"], ["db", "status"]])
+@pytest.mark.parametrize(
+    ("spoil", "status", "says"),
+    [
+        (lambda folder: (folder.mkdir(), (folder / "hub.db").write_bytes(b"\x9c" * 5000)), 3, "is not a database"),
+        (lambda folder: folder.write_text("a file"), 2, "HUB_DATA_DIRECTORY"),
+    ],
+    ids=["a database that is none", "a folder that is none"],
+)
+def test_what_nothing_can_be_kept_in_is_one_sentence(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: list[str],
+    spoil: Callable[[Path], object],
+    status: int,
+    says: str,
+) -> None:
+    """H11: whoever restored the wrong file, or mounted the wrong volume, is told so and sees no traceback."""
+    spoil(tmp_path / "var")
+    monkeypatch.setenv("HUB_ENVIRONMENT", "development")
+    monkeypatch.setenv("HUB_DATA_DIRECTORY", str(tmp_path / "var"))
+    monkeypatch.delenv("HUB_DATABASE_URL", raising=False)
+    ran = CliRunner().invoke(app, command)
+    assert says in ran.output
+    assert ran.exit_code in (status, 3)
+    assert isinstance(ran.exception, SystemExit)
