@@ -310,6 +310,8 @@ def load_policy(text: str, file: str = "", *, rules: Iterable[Considers] = ()) -
         raise ConfigurationError(
             f"this is no TOML: {err}", file=file, line=int(found[1]) if found else max(1, len(text.splitlines()))
         ) from None
+    except RecursionError:
+        raise ConfigurationError("this is nested too deeply to be read", file=file) from None
     try:
         policy = Policy.model_validate(data)
     except ValidationError as err:

@@ -92,6 +92,13 @@ BAD = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("text", ["a = " + "[" * 5000, "[[rules]]\nwhen = " + "{not = " * 5000])
+def test_what_is_nested_without_end_is_refused_in_a_sentence(text: str) -> None:
+    """H11: the file of a broken generator, or of somebody who tries what happens."""
+    with pytest.raises(ConfigurationError, match=r"policy\.toml: this is nested too deeply"):
+        load_policy(text, "policy.toml")
+
+
 @pytest.mark.parametrize(("text", "line", "path", "said"), [row[1:] for row in BAD], ids=[row[0] for row in BAD])
 def test_a_bad_policy_is_refused_with_file_line_path_and_what_is_allowed(
     text: str, line: int, path: str, said: str

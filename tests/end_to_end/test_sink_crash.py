@@ -159,7 +159,7 @@ async def crash(folder: Path, name: str) -> dict[str, Any]:
 async def test_every_accepted_call_is_applied_once_in_every_crm(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """H3, X5: SIGKILL at every checkpoint, answers lost, requests applied late; both CRMs at once, for both mostly wait."""
+    """H3, X5: SIGKILL at every checkpoint, answers lost, requests applied late; both at once, since both mostly wait."""
     for report in await asyncio.gather(*(crash(tmp_path, name) for name in sorted(STAGES))):
         with capsys.disabled():
             print(f"\ncrash test: {json.dumps(report)}")  # noqa: T201 - the run has to report its counts
