@@ -57,9 +57,12 @@ async def read_body(receive: Receive, most: int) -> bytes | Unread:
 async def read_form(request: Request, *, max_fields: int) -> FormData:
     """The fields of a form of at most `FORM_LIMIT` bytes, however its length is told, and within `FORM_TIME`.
 
-    Raises HTTPException: 413, 408.
+    Raises HTTPException: 415 for a form that is no page's of ours (its letters could be told in any code), 413, 408.
     """
     size = 0
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in ("", "application/x-www-form-urlencoded"):
+        raise HTTPException(415, "this is no form of ours")
 
     async def receive() -> Message:
         nonlocal size

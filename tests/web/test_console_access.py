@@ -195,6 +195,19 @@ async def test_a_form_without_end_is_refused_before_it_fills_the_memory(browser:
     assert answer.status_code == 413
 
 
+@pytest.mark.parametrize("code", ["utf-8", "unicode_escape", "punycode", "undefined"])
+async def test_a_form_in_a_code_of_its_own_is_refused(browser: httpx.AsyncClient, code: str) -> None:
+    """H8, H11: half a surrogate pair, which nothing could store, or a codec that breaks; no page of ours sends such."""
+    page = await browser.get("/console/login")
+    _keep_cookies(browser, page)
+    parts = {"csrf": _token(page.text), "login": r"\ud800", "password": "x"}
+    told = "".join(f'--x\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n' for k, v in parts.items())
+    kind = {"content-type": f"multipart/form-data; boundary=x; charset={code}"}
+    answer = await browser.post("/console/login", content=f"{told}--x--\r\n", headers=kind)
+    assert answer.status_code == 415
+    assert (await _log_in(browser)).status_code == 303
+
+
 def _paths(method: str) -> list[str]:
     found = []
     for mount in ROUTES:

@@ -1,4 +1,4 @@
-"""Exactly once with Zoho CRM and RetailCRM (H3, X5): the hub is killed at every checkpoint while calls come in.
+"""``python -m tests.end_to_end.sink_crash``: exactly once with Zoho CRM and RetailCRM, whenever the hub is killed (X5).
 
 amoCRM's run has the most kills (`tests.end_to_end.test_crash`); here is shown that what holds there holds for the other
 sinks, with their own marks, lists and limits. The judge reads the accepted webhooks and the CRM, never the hub.
@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import sys
+import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from hub.compose import Hub
 from hub.demo.retailcrm_stage import RetailCrmStage
@@ -28,12 +29,11 @@ from hub.settings import Settings
 from hub.store import bindings, policies, projects
 from hub.store.bindings import Binding
 from hub.store.projects import Status
-from tests.end_to_end.crash_world import CrashWorld, Sent, Timing, Verdict, calling, free_port, nursed
+from tests.end_to_end.crash_world import CrashWorld, Sent, Timing, Verdict, calling, nursed
 from tests.end_to_end.shop import RETAILCRM_USERS
 from tests.end_to_end.world import CHANNEL, PROJECT, preset
 from tests.end_to_end.zoho_world import USERS as ZOHO_USERS
-
-pytestmark = pytest.mark.crash
+from tests.ports import free_port
 
 TIMING = Timing(factor=10)
 STAGES: dict[str, type[CrmStage]] = {"zoho": ZohoStage, "retailcrm": RetailCrmStage}
@@ -43,8 +43,8 @@ POLICIES = {
     "retailcrm": preset("retailcrm-orders"),
 }
 #: the moments at which a request is on its way
-OFTEN = {"writer.marked_sent": 6, "writer.answered": 6}
-RANDOM = 2
+OFTEN = {"writer.marked_sent": 8, "writer.answered": 8}
+RANDOM = 4
 
 
 async def set_up(data: Path, crm: CrmStage) -> str:
@@ -103,7 +103,7 @@ async def kill_often(world: CrashWorld) -> None:
             if name == "random":
                 await world.kill_after(draw.uniform(0.2, 2.0))
             else:
-                await world.kill_at(name, patience=8)
+                await world.kill_at(name, patience=20)
     await world.settle(60 + 12 * (TIMING.doubt_wait + TIMING.request_timeout))
 
 
@@ -155,17 +155,19 @@ async def crash(folder: Path, name: str) -> dict[str, Any]:
             return {**world.report(), **more, "lost": found.lost, "doubled": found.doubled}
 
 
-@pytest.mark.timeout(600)
-async def test_every_accepted_call_is_applied_once_in_every_crm(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """H3, X5: SIGKILL at every checkpoint, answers lost, requests applied late; both at once, since both mostly wait."""
-    for report in await asyncio.gather(*(crash(tmp_path, name) for name in sorted(STAGES))):
-        with capsys.disabled():
-            print(f"\ncrash test: {json.dumps(report)}")  # noqa: T201 - the run has to report its counts
-        assert report["lost"] == []
-        assert report["doubled"] == []
-        assert report["attention"] == []
-        assert report["kills_with_a_step_sent"] >= 6
-        assert set(report["kills_at"]) <= {*CHECKPOINTS, "random"}
-        assert report["violations"] == 0
+async def _main(folder: Path) -> int:
+    """Both CRMs at once, since both mostly wait."""
+    reports = await asyncio.gather(*(crash(folder, name) for name in sorted(STAGES)))
+    for name, report in zip(sorted(STAGES), reports, strict=True):
+        print(json.dumps({"crm": name, **report}, indent=1))  # noqa: T201 - a command's output
+    return 1 if any(report["lost"] or report["doubled"] or report["attention"] for report in reports) else 0
+
+
+def main() -> int:
+    """Run, judge; the exit status is 1 if something is lost, doubled or in need of attention."""
+    with tempfile.TemporaryDirectory(prefix="hub-crash-") as folder:
+        return asyncio.run(_main(Path(folder)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
