@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import re
 import signal
 import subprocess
 import sys
@@ -27,7 +25,7 @@ import httpx
 from sqlalchemy import text
 
 from bench.live import webhook
-from bench.postgres import Server
+from bench.postgres import Server, postgres
 from bench.usage import processor_seconds, tree
 from hub.compose import build_services
 from hub.demo import traffic
@@ -36,13 +34,29 @@ from hub.demo.project import CHANNEL, connect, demo_policy, make_project
 from hub.settings import Settings
 from hub.store import cluster, projects
 from hub.store.engine import Store, open_store
+from hub.testing.running import Process
 
-__all__ = ["CRM", "Call", "Company", "Engine", "Kind", "Process", "World", "companies", "new_calls", "stop_on_signals"]
+__all__ = [
+    "CRM",
+    "FIRST_CALLER",
+    "Call",
+    "Company",
+    "Engine",
+    "Kind",
+    "World",
+    "companies",
+    "new_calls",
+    "running",
+    "seconds_of",
+    "stop_on_signals",
+]
 
 CRM = AmoCrmStage.name
 #: the plugin's highest pace: the sandbox has no limit, so that the hub is what is measured
 PACE = 50
 CONNECTIONS = 16
+#: the client of the first of `new_calls`; the next ones follow
+FIRST_CALLER = 380671000000
 #: seconds for anything to start, or to be finished with
 PATIENCE = 300.0
 
@@ -50,33 +64,6 @@ Engine: TypeAlias = Literal["sqlite", "postgresql"]
 Kind: TypeAlias = Literal["all", "web", "worker", "database", "sandboxes"]
 #: where it is told, and what
 Call: TypeAlias = "tuple[Company, dict[str, str]]"
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    """One process of the hub."""
-
-    role: str
-    running: subprocess.Popen[str]
-    port: int
-
-    @property
-    def pid(self) -> int:
-        return self.running.pid
-
-    def used(self) -> float:
-        """Seconds of a processor, with those of its importing children."""
-        return processor_seconds(tree(self.pid))
-
-    def stop(self) -> None:
-        """End it in order."""
-        if self.running.poll() is None:
-            self.running.terminate()
-        try:
-            self.running.wait(30)
-        except subprocess.TimeoutExpired:
-            self.running.kill()
-            self.running.wait(30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +76,11 @@ class Company:
     address: str
     hook: str
     logins: tuple[str, ...]
+
+    @property
+    def forwarding(self) -> str:
+        """Where its telephony asks who should answer."""
+        return self.hook.partition("?")[0].replace("/hooks/", "/forward/", 1)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -107,30 +99,30 @@ class World:
     def start(self, role: str) -> Process:
         """``hub run --role …``; returns when it serves."""
         number = len(list(self.directory.glob("*.log"))) + 1
-        log = self.directory / f"{role}-{number}.log"
         environment = {
-            "PATH": os.environ["PATH"],
-            "HUB_ENVIRONMENT": "development",
             "HUB_DATA_DIRECTORY": str(self.directory),
             "HUB_DATABASE_URL": "" if self.server is None else self.url,
             "HUB_LOG_LEVEL": "error",
         }
-        command = [sys.executable, "-c", "from hub.cli import main; main()", "run", "--role", role, "--port", "0"]
-        with log.open("w") as errors:
-            running = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True)
-        assert running.stdout is not None
-        found = re.search(r"http://[^:]+:(\d+)", running.stdout.readline())
-        if found is None:
-            running.kill()
-            raise RuntimeError(f"{role} did not start: {log.read_text()[-2000:]}")
-        process = Process(role, running, int(found[1]))
+        process = Process.start(role, log=self.directory / f"{role}-{number}.log", environment=environment)
+        process.await_served()
         self.processes.append(process)
         return process
+
+    def start_all(self) -> None:
+        """One process that does everything; on PostgreSQL one that answers and one that works."""
+        for role in ("all",) if self.server is None else ("web", "worker"):
+            self.start(role)
+
+    @property
+    def answering(self) -> Process:
+        """The first process that accepts webhooks and answers questions."""
+        return next(process for process in self.processes if process.role != "worker")
 
     def stop(self) -> None:
         """End all processes of the hub in order."""
         while self.processes:
-            self.processes.pop().stop()
+            self.processes.pop().end()
 
     def settle(self, *, but_not: Sequence[str] = ()) -> None:
         """Wait until every project is somebody's, as many are each worker's, and all ``but_not`` these were read."""
@@ -218,7 +210,7 @@ def new_calls(of: Sequence[Company], count: int, *, first: int) -> list[Call]:
     made = []
     for number in range(first, first + count):
         company = of[number % len(of)]
-        call = webhook(number, f"38067{1000000 + number}", company.logins[number % len(company.logins)])
+        call = webhook(number, str(FIRST_CALLER + number), company.logins[number % len(company.logins)])
         made.append((company, call))
     return made
 
@@ -265,6 +257,22 @@ def companies(count: int, server: Server | None, names: Sequence[str] = ()) -> I
         world = World(directory=directory, url=url, store=store, companies=made, server=server)
         stack.callback(world.stop)
         yield world
+
+
+@contextmanager
+def running(engine: Engine, count: int) -> Iterator[World]:
+    """Connected companies in a hub that runs and has read them; one worker on PostgreSQL. All ends with the block."""
+    with ExitStack() as stack:
+        server = stack.enter_context(postgres()) if engine == "postgresql" else None
+        world = stack.enter_context(companies(count, server))
+        world.start_all()
+        world.settle()
+        yield world
+
+
+def seconds_of(process: Process) -> float:
+    """Seconds of a processor, with those of its importing children."""
+    return processor_seconds(tree(process.pid))
 
 
 def _start_sandbox() -> tuple[subprocess.Popen[str], str]:

@@ -16,7 +16,7 @@ import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.companies import Company, Kind, World, companies, new_calls, stop_on_signals
+from bench.companies import Company, Kind, World, companies, new_calls, seconds_of, stop_on_signals
 from bench.measure import machine
 from bench.postgres import postgres
 
@@ -74,7 +74,7 @@ def measure_round(world: World, calls: int, *, first: int, of: Sequence[Company]
     chosen = of or world.companies
     names = [company.name for company in chosen]
     before, requests, log, commits = world.used(), _requests(world), _log_bytes(world), _commits(world)
-    each = {process.pid: process.used() for process in world.processes}
+    each = {process.pid: seconds_of(process) for process in world.processes}
     done, began = world.finished(names), time.perf_counter()
     accepted = world.tell(new_calls(chosen, calls, first=first))
     world.until(lambda: world.finished(names) - done >= calls, what=f"{calls} calls are finished")
@@ -85,7 +85,7 @@ def measure_round(world: World, calls: int, *, first: int, of: Sequence[Company]
         accepted_seconds=accepted,
         finished_seconds=finished,
         used={kind: after[kind] - before[kind] for kind in after},
-        busiest=max(process.used() - each[process.pid] for process in world.processes),
+        busiest=max(seconds_of(process) - each[process.pid] for process in world.processes),
         requests=_requests(world) - requests,
         log_bytes=_log_bytes(world) - log,
         commits=_commits(world) - commits,

@@ -11,12 +11,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -25,17 +22,18 @@ from typing import Any
 
 from sqlalchemy import text
 
-from bench.companies import stop_on_signals
+from bench.companies import seconds_of, stop_on_signals
 from bench.forwarding import PATH, QUESTION
 from bench.generator import Spec
 from bench.measure import CRM, FIRST_NUMBER, PROJECT, Served, contact_of, generate, machine, make_company, served
 from bench.postgres import Server, postgres
-from bench.usage import processor_seconds, resident_mb, tree
+from bench.usage import resident_mb
 from hub.core.phone import Phone
 from hub.store import cluster
 from hub.store.directory import Directory
 from hub.store.directory_file import KINDS, dump_record
 from hub.store.engine import Store
+from hub.testing.running import Process
 
 BASE = 100_000
 LOOKUPS = 20_000
@@ -90,19 +88,11 @@ def _models() -> Iterator[dict[str, Any]]:
 
 def copy_first(url: str, directory: Path) -> tuple[float, float, float]:
     """Seconds, seconds of a processor and megabytes that a new web process takes until it has all."""
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HUB_ENVIRONMENT": "development",
-        "HUB_DATA_DIRECTORY": str(directory),
-        "HUB_DATABASE_URL": url,
-        "HUB_LOG_LEVEL": "error",
-    }
-    command = [sys.executable, "-c", "from hub.cli import main; main()", "run", "--role", "web", "--port", "0"]
+    environment = {"HUB_DATA_DIRECTORY": str(directory), "HUB_DATABASE_URL": url, "HUB_LOG_LEVEL": "error"}
     began = time.perf_counter()
-    running = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    process = Process.start("web", log=directory / "web.log", environment=environment)
     try:
-        assert running.stdout is not None
-        running.stdout.readline()
+        process.await_served()
         with Store(url) as store:
             last = store.read_now(
                 lambda conn: int(conn.execute(text("SELECT max(change) FROM hub_directory")).scalar_one())
@@ -113,10 +103,9 @@ def copy_first(url: str, directory: Path) -> tuple[float, float, float]:
                     raise RuntimeError("the copy is not complete in time")
                 time.sleep(0.5)
         seconds = time.perf_counter() - began
-        return seconds, processor_seconds(tree(running.pid)), resident_mb([running.pid])
+        return seconds, seconds_of(process), resident_mb([process.pid])
     finally:
-        running.terminate()
-        running.wait(60)
+        process.end()
 
 
 def compare(small: Served, large: Served, numbers: int, *, rounds: int, seconds: float) -> tuple[float, float]:

@@ -13,17 +13,13 @@ import argparse
 import json
 import statistics
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from bench.companies import Engine, World, companies, new_calls, stop_on_signals
+from bench.companies import FIRST_CALLER, Engine, World, new_calls, running, seconds_of, stop_on_signals
 from bench.forwarding import QUESTION
 from bench.generator import Result, Spec
 from bench.measure import generate, machine
-from bench.postgres import postgres
 
-#: the client of the first call (`bench.companies.new_calls`)
-FIRST_CALLER = 380671000000
 #: new connections a second where delays are measured
 RATE = 100
 
@@ -56,16 +52,15 @@ class _Asked:
 
     def ask(self, *, is_loaded: bool, rate: float = 0.0) -> tuple[Result, float]:
         """What came back, and the microseconds of a processor per question of the process that answered."""
-        process = next(process for process in self.world.processes if process.role != "worker")
+        process = self.world.answering
         # of clients whose calls were finished before
         callers = (FIRST_CALLER, self.told)
         if is_loaded:
             self._burst()
-        before, done = process.used(), self.world.finished()
-        path = self.world.companies[0].hook.partition("?")[0].replace("/hooks/", "/forward/", 1)
+        before, done = seconds_of(process), self.world.finished()
         spec = Spec(
             port=process.port,
-            path=path,
+            path=self.world.companies[0].forwarding,
             is_closing=bool(rate),
             rate=rate,
             seconds=self.seconds,
@@ -75,7 +70,7 @@ class _Asked:
         )
         found = generate(spec)
         self.questions += found.requests + 100_000
-        used = (process.used() - before) / max(1, found.requests) * 1e6
+        used = (seconds_of(process) - before) / max(1, found.requests) * 1e6
         self.unanswered += found.errors
         if is_loaded:
             if done == self.told:
@@ -87,12 +82,7 @@ class _Asked:
 
 def measure(engine: Engine, burst: int, rounds: int, seconds: float) -> dict[str, float]:
     """Alternating rounds; medians."""
-    with ExitStack() as stack:
-        server = stack.enter_context(postgres()) if engine == "postgresql" else None
-        world = stack.enter_context(companies(2, server))
-        for role in ("all",) if server is None else ("web", "worker"):
-            world.start(role)
-        world.settle()
+    with running(engine, 2) as world:
         asked = _Asked(world=world, burst=burst, seconds=seconds)
         asked.prepare()
         asked.ask(is_loaded=False)

@@ -1,10 +1,11 @@
-"""``python -m bench.soak [--minutes N] [--database sqlite|postgresql]``: whether memory stays where it is.
+"""``python -m bench.soak [--quick] [--minutes N] [--database sqlite|postgresql]``: whether memory stays where it is.
 
 Two companies get steady traffic: answered calls, half of them of clients who called before, and forwarding questions.
 After a warm-up, in which every cache is filled, the memory that each process has asked for itself is looked at every
 ten seconds; a straight line through these tells how it grows. The run fails (exit 1) if a process grows faster than
 ``--most`` megabytes an hour, by more than the line's own uncertainty, or holds more and more files open. Told besides:
-what the truth on disk grows by per interaction, on PostgreSQL by table. The last line is JSON.
+what the truth on disk grows by per interaction, on PostgreSQL by table. ``--quick`` shows that it runs: a minute says
+nothing of memory. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -15,15 +16,12 @@ import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from bench.companies import Engine, World, companies, new_calls, stop_on_signals
+from bench.companies import FIRST_CALLER, Engine, World, new_calls, running, stop_on_signals
 from bench.forwarding import QUESTION
 from bench.generator import Spec
 from bench.measure import generate, machine
-from bench.postgres import postgres
-from bench.pressure import FIRST_CALLER
 from bench.usage import open_files, own_mb, resident_mb
 
 __all__ = ["Line", "fit"]
@@ -68,17 +66,14 @@ class _Seen:
             self.files.setdefault(name, []).append((hours, float(open_files(pids))))
 
 
-def measure(engine: Engine, minutes: float, per_second: float, most: float) -> tuple[dict[str, object], bool]:
+def measure(
+    engine: Engine, minutes: float, per_second: float, most: float, clients: int
+) -> tuple[dict[str, object], bool]:
     """The figures, and whether memory is steady."""
-    with ExitStack() as stack:
-        server = stack.enter_context(postgres()) if engine == "postgresql" else None
-        world = stack.enter_context(companies(2, server))
-        for role in ("all",) if server is None else ("web", "worker"):
-            world.start(role)
-        world.settle()
-        told = CLIENTS
-        world.tell(new_calls(world.companies, CLIENTS, first=0))
-        world.until(lambda: world.finished() >= CLIENTS, what="the warm-up is finished", seconds=1800)
+    with running(engine, 2) as world:
+        told = clients
+        world.tell(new_calls(world.companies, clients, first=0))
+        world.until(lambda: world.finished() >= clients, what="the warm-up is finished", seconds=1800)
         time.sleep(SETTLE)
         seen, before, tables = _Seen(), world.disk_bytes(), _tables(world)
         began = time.monotonic()
@@ -86,11 +81,11 @@ def measure(engine: Engine, minutes: float, per_second: float, most: float) -> t
             seen.look(world, elapsed / 3600)
             end = time.monotonic() + EVERY
             for _ in range(int(EVERY)):
-                told += _second(world, told, round(per_second))
+                told += _second(world, told, round(per_second), clients)
                 time.sleep(max(0.0, min(1.0, end - time.monotonic())))
         world.until(lambda: world.finished() >= told, what="all calls are finished", seconds=600)
         seen.look(world, (time.monotonic() - began) / 3600)
-        count = told - CLIENTS
+        count = told - clients
         grown = {name: round((size - tables.get(name, 0)) / count) for name, size in _tables(world).items()}
         whole = {name: round(resident_mb(pids)) for name, pids in world.by_process().items()}
         disk = (world.disk_bytes() - before) / count
@@ -102,20 +97,18 @@ def measure(engine: Engine, minutes: float, per_second: float, most: float) -> t
     }, not _growing(seen, most)
 
 
-def _second(world: World, told: int, calls: int) -> int:
+def _second(world: World, told: int, calls: int, clients: int) -> int:
     """One second's calls and questions; how many calls."""
     fresh = new_calls(world.companies, calls, first=told)
-    again = new_calls(world.companies, calls, first=told % (CLIENTS - calls))
+    again = new_calls(world.companies, calls, first=told % (clients - calls))
     # every other call is of a client who called before: a call of its own, of the same number
     mixed = [
         (company, values if number % 2 else {**values, "caller": known[1]["caller"]})
         for number, ((company, values), known) in enumerate(zip(fresh, again, strict=True))
     ]
     world.tell(mixed)
-    process = next(process for process in world.processes if process.role != "worker")
-    path = world.companies[0].hook.partition("?")[0].replace("/hooks/", "/forward/", 1)
-    callers = (FIRST_CALLER, CLIENTS)
-    generate(Spec(port=process.port, path=path, rate=20, seconds=0.3, body=QUESTION, callers=callers, first=told * 100))
+    port, path, callers = world.answering.port, world.companies[0].forwarding, (FIRST_CALLER, clients)
+    generate(Spec(port=port, path=path, rate=20, seconds=0.3, body=QUESTION, callers=callers, first=told * 100))
     return calls
 
 
@@ -161,12 +154,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the figures, the last line as JSON; 1 if a process grows."""
     stop_on_signals()
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one minute, 100 clients")
     parser.add_argument("--minutes", type=float, default=10.0, help="after the warm-up; at least 1")
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--per-second", type=float, default=2.0, help="calls a second")
     parser.add_argument("--most", type=float, default=30.0, help="megabytes an hour that a process may grow by")
     chosen = parser.parse_args(arguments)
-    found, is_steady = measure(chosen.database, max(1.0, chosen.minutes), chosen.per_second, chosen.most)
+    minutes, clients = (1.0, 100) if chosen.quick else (max(1.0, chosen.minutes), CLIENTS)
+    found, is_steady = measure(chosen.database, minutes, chosen.per_second, chosen.most, clients)
     print(f"measured on {machine()}")
     print(json.dumps({**found, "is_steady": is_steady}))
     return 0 if is_steady else 1

@@ -41,8 +41,7 @@ def measure(engine: str, blocked: int, calls: int, rounds: int) -> dict[str, flo
         world = stack.enter_context(companies(3, server, (ALIVE, DEAD, UNREAD)))
         alive, dead, unread = world.companies
         _kill(unread)
-        for role in ("all",) if server is None else ("web", "worker"):
-            world.start(role)
+        world.start_all()
         world.settle(but_not=(UNREAD,))
         first = 0
 

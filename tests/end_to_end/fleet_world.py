@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import re
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -28,68 +23,12 @@ from hub.settings import Settings
 from hub.store import cluster, directory_stream, projects
 from hub.store.directory import Directory
 from hub.store.engine import Store
+from hub.testing.running import Process
 from tests.end_to_end.world import CHANNEL, CRM, PROJECT, connect_services, prepare_services, preset
 
-__all__ = ["Fleet", "Process", "fleet"]
+__all__ = ["Fleet", "fleet"]
 
 KEY = "Tm9ib2R5IHNob3VsZCB1c2UgdGhpcyBrZXkgYW55d2g="
-
-
-@dataclass(slots=True)
-class Process:
-    """One ``hub run``."""
-
-    role: str
-    running: subprocess.Popen[str]
-    port: int
-    log: Path
-
-    @property
-    def pid(self) -> int:
-        return self.running.pid
-
-    def kill(self) -> None:
-        """SIGKILL: nothing gets the chance to tidy up."""
-        self.running.kill()
-        self.running.wait(30)
-        self._close()
-
-    def stop(self) -> None:
-        """SIGSTOP: it lives, and does nothing."""
-        os.kill(self.pid, signal.SIGSTOP)
-
-    @property
-    def is_stopped(self) -> bool:
-        """Whether a signal has stopped it, by itself or by us."""
-        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
-
-    def says(self, action: str) -> bool:
-        """Whether its log has a line of ``action``."""
-        return f'"action": "{action}"' in self.log.read_text()
-
-    def last_words(self) -> str:
-        """The end of its log, each line in short."""
-        return "\n".join(line[:400] for line in self.log.read_text().splitlines()[-40:])
-
-    def go_on(self) -> None:
-        os.kill(self.pid, signal.SIGCONT)
-
-    def end(self) -> None:
-        """SIGTERM, as a rolling restart does."""
-        if self.running.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                self.go_on()
-            self.running.terminate()
-            try:
-                self.running.wait(30)
-            except subprocess.TimeoutExpired:
-                self.running.kill()
-        self.running.wait(30)
-        self._close()
-
-    def _close(self) -> None:
-        assert self.running.stdout is not None
-        self.running.stdout.close()
 
 
 @dataclass(slots=True)
@@ -111,21 +50,11 @@ class Fleet:
         begun: list[Process] = []
         for role in roles:
             log = self.folder / f"{role}-{len(self.processes) + len(begun) + 1}.log"
-            command = [sys.executable, "-c", "from hub.cli import main; main()", "run", "--role", role]
-            command += ["--port", more.get("HUB_PORT", "0")]
-            with log.open("w") as errors:
-                running = subprocess.Popen(
-                    command, env=self.environment | more, stdout=subprocess.PIPE, stderr=errors, text=True
-                )
-            begun.append(Process(role, running, 0, log))
+            port = more.get("HUB_PORT", "0")
+            begun.append(Process.start(role, log=log, environment=self.environment | more, port=port))
         self.processes += begun
         for process in begun:
-            assert process.running.stdout is not None
-            line = process.running.stdout.readline()
-            found = re.search(r"http://[^:]+:(\d+)", line)
-            if found is None:
-                raise AssertionError(f"{process.role} did not start: {line} {process.log.read_text()[-3000:]}")
-            process.port = int(found[1])
+            process.await_served()
         return begun
 
     def hook(self, process: Process, values: dict[str, str], project: str = PROJECT) -> bool:
@@ -223,8 +152,6 @@ def fleet(
         sandbox=sandbox,
         secrets=secrets,
         environment={
-            "PATH": os.environ["PATH"],
-            "HUB_ENVIRONMENT": "development",
             "HUB_DATA_DIRECTORY": str(data),
             "HUB_DATABASE_URL": url,
             "HUB_SECRET_KEY": KEY,

@@ -11,8 +11,9 @@ import pytest
 from hub_amocrm.sandbox import Sandbox
 
 from hub.store.engine import Store
+from hub.testing.running import Process
 from tests.end_to_end.fleet_stop import call
-from tests.end_to_end.fleet_world import Fleet, Process, fleet
+from tests.end_to_end.fleet_world import Fleet, fleet
 from tests.end_to_end.world import CHANNEL, PROJECT
 from tests.postgres import Server
 

@@ -15,7 +15,8 @@ from hub_amocrm.sandbox import Sandbox
 
 from hub.compose import build_services
 from hub.settings import Settings
-from tests.end_to_end.fleet_world import KEY, Fleet, Process, fleet
+from hub.testing.running import Process
+from tests.end_to_end.fleet_world import KEY, Fleet, fleet
 from tests.end_to_end.nginx import behind_nginx
 from tests.end_to_end.tabs import open_tab
 from tests.end_to_end.test_popups import CALL

@@ -17,7 +17,8 @@ from hub.core.phone import Phone
 from hub.core.records import Contact, EmployeeId
 from hub.runtime.services import Services
 from hub.settings import Settings
-from tests.end_to_end.fleet_world import KEY, Fleet, Process, fleet
+from hub.testing.running import Process
+from tests.end_to_end.fleet_world import KEY, Fleet, fleet
 from tests.end_to_end.tabs import Tab, open_tab
 from tests.end_to_end.test_popups import ANSWER, CALL, FORWARDED, POLICY, at
 from tests.end_to_end.world import CHANNEL, CRM, PROJECT, USERS
