@@ -7,6 +7,7 @@ words of one moment go together. Whoever wants a statement prepared has it prepa
 
 from __future__ import annotations
 
+import select
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from typing import Any, NoReturn
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-__all__ = ["Answer", "ask", "raise_as_core", "tell"]
+__all__ = ["Answer", "ask", "ask_many", "raise_as_core", "tell"]
 
 _Loader = Callable[[bytes], Any]
 
@@ -25,6 +26,8 @@ _TEXT, _BINARY = 0, 1
 _COMMAND_OK, _TUPLES_OK = 1, 2
 #: how many statements a connection keeps prepared; the hub has fewer, in a few lengths of their lists each
 _MOST = 400
+#: how many statements are sent before an answer is read: their answers fit into any buffer between
+_TOGETHER = 64
 #: a statement is not prepared any more, or stands for what a table was like before it was changed
 _FORGOTTEN = frozenset({"26000", "0A000"})
 
@@ -78,6 +81,59 @@ def ask(conn: Connection, sql: str, values: Sequence[Any]) -> Answer:
             # prepared anew under names of their own
             fairy.info[_Kept].statements.clear()
         raise_as_core(conn, sql, error)
+
+
+def ask_many(conn: Connection, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+    """`ask` for each of ``rows``, whose answers nobody wants: many go at once, and are waited for once.
+
+    Raises DBAPIError; what went behind the one that failed has not been done.
+    """
+    for start in range(0, len(rows), _TOGETHER):
+        _ask_together(conn, sql, rows[start : start + _TOGETHER])
+
+
+def _ask_together(conn: Connection, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+    fairy: Any = conn.connection
+    library: Any = fairy.dbapi_connection.pgconn
+    # the first one is asked as usual, and prepares the statement
+    ask(conn, sql, rows[0])
+    if len(rows) == 1:
+        return
+    name = fairy.info[_Kept].statements[sql].name
+    try:
+        library.enter_pipeline_mode()
+        for values in rows[1:]:
+            given = [_dump(value) for value in values]
+            formats = [_BINARY if isinstance(value, bytes) else _TEXT for value in values]
+            library.send_query_prepared(name, given, formats, _BINARY)
+        library.pipeline_sync()
+        failed = _first_failed(conn, library)
+        library.exit_pipeline_mode()
+        if failed is not None:
+            raise _error(conn, failed)
+    except conn.dialect.loaded_dbapi.Error as error:
+        raise_as_core(conn, sql, error)
+
+
+def _first_failed(conn: Connection, library: Any) -> Any:
+    """What was refused first of what was sent together, once all is answered; None if nothing was."""
+    psycopg: Any = conn.dialect.loaded_dbapi
+    ready = select.poll()
+    ready.register(library.socket, select.POLLIN)
+    failed = None
+    while True:
+        # other threads go on meanwhile: the library itself would hold them up while it waits for a result
+        while library.is_busy():
+            ready.poll()
+            library.consume_input()
+        found = library.get_result()
+        if found is None:
+            if library.status != psycopg.pq.ConnStatus.OK:
+                raise psycopg.OperationalError("the connection is lost")
+        elif found.status == psycopg.pq.ExecStatus.PIPELINE_SYNC:
+            return failed
+        elif failed is None and found.status == psycopg.pq.ExecStatus.FATAL_ERROR:
+            failed = found
 
 
 def _prepare(conn: Connection, library: Any, kept: _Kept, sql: str) -> _Statement:

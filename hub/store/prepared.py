@@ -19,7 +19,7 @@ from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import UpdateBase
 
-from hub.store.driver import ask
+from hub.store.driver import ask, ask_many
 
 __all__ = ["Prepared"]
 
@@ -86,8 +86,7 @@ class Prepared:
         if isinstance(driver, sqlite3.Connection):
             driver.executemany(text.sql, [text.parameters(values) for values in rows])
             return
-        for values in rows:
-            ask(conn, text.sql, text.parameters(values))
+        ask_many(conn, text.sql, [text.parameters(values) for values in rows])
 
     def _text(self, conn: Connection, values: Mapping[str, Any]) -> tuple[_Text, Mapping[str, Any]]:
         lists = {name: _filled_up(value) for name, value in values.items() if isinstance(value, list)}

@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import (
+    BigInteger,
     BindParameter,
     Connection,
     Integer,
@@ -26,6 +28,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.sql import visitors
 
 import hub.store
+from hub.store import cluster
 from hub.store.engine import Store
 from hub.store.prepared import Prepared
 from hub.store.schema import event, work
@@ -50,6 +53,7 @@ def all_prepared() -> Iterator[tuple[str, Prepared]]:
 @pytest.fixture
 def opened(postgres_url: str) -> Iterator[Store]:
     with Store(postgres_url, readers=1) as store:
+        store.write_now(cluster.prepare)
         yield store
 
 
@@ -121,6 +125,56 @@ def test_a_write_that_hides_a_refused_statement_is_not_taken_for_kept(opened: St
     with pytest.raises(DBAPIError):
         opened.write_now(hides)
     assert opened.read_now(lambda conn: COUNT.scalar(conn)) == 0
+
+
+def test_many_rows_that_go_together_are_all_there_or_none(opened: Store) -> None:
+    """H9: one that is refused is told as itself, and the connection serves the next one."""
+    row = {"connection": "c", "project": "p", "client_id": "x", "updated_at": NOW, "on_seen": False}
+    rows = [{**row, "interaction_id": str(number), "sequence": number} for number in range(150)]
+
+    def count(conn: Connection) -> object:
+        return conn.execute(select(func.count()).select_from(work)).scalar_one()
+
+    opened.write_now(lambda conn: PUT_WORK.change_many(conn, rows))
+    assert opened.read_now(count) == 150
+    again = [{**one, "interaction_id": f"new {number}"} for number, one in enumerate(rows)]
+    again[100] = rows[0]
+    with pytest.raises(IntegrityError, match="duplicate key"):
+        opened.write_now(lambda conn: PUT_WORK.change_many(conn, again))
+    assert opened.read_now(count) == 150
+    opened.write_now(lambda conn: PUT_WORK.change_many(conn, again[:3]))
+    assert opened.read_now(count) == 153
+
+
+def test_rows_on_their_way_when_the_server_cuts_the_connection_are_told_as_lost(opened: Store) -> None:
+    """H9: whoever writes hears of it at once, and the next write goes over a new connection."""
+    lock = text("SELECT pg_advisory_xact_lock(7)")
+    cut = text("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    wait = Prepared(select(cast(func.pg_advisory_xact_lock(bindparam("key", type_=BigInteger)), Text)))
+
+    def waits(conn: Connection) -> None:
+        # the first takes the one that is free; the second waits for ours
+        wait.change_many(conn, [{"key": 6}, {"key": 7}, {"key": 8}])
+
+    with Store(opened.url) as other, ThreadPoolExecutor(1) as pool:
+
+        def hold(conn: Connection) -> None:
+            conn.execute(lock)
+            writing = pool.submit(opened.write_now, waits)
+            tries = 0
+            while not other.read_now(lambda found: found.execute(cut).all()):
+                tries += 1
+                assert tries < 2000, "nobody waits for the lock"
+            # it is tried once more over another connection, which waits again
+            while not other.read_now(lambda found: found.execute(cut).all()):
+                tries += 1
+                assert tries < 4000, "it was not tried again"
+            with pytest.raises(DBAPIError) as lost:
+                writing.result(20)
+            assert lost.value.connection_invalidated
+
+        other.write_now(hold)
+    opened.write_now(waits)
 
 
 def test_statements_that_a_connection_lost_are_prepared_anew(opened: Store) -> None:
