@@ -37,9 +37,9 @@ class Round:
     #: of that worker which used most
     busiest: float
     requests: int
-    #: what PostgreSQL wrote to its log, 0 on SQLite; and its commits
+    #: what PostgreSQL wrote to its log, 0 on SQLite; and its transactions, those that only read included
     log_bytes: int
-    commits: int
+    transactions: int
 
     @property
     def per_second(self) -> float:
@@ -64,7 +64,7 @@ class Round:
             "machine_share": round(sum(self.used.values()) / self.finished_seconds, 3),
             "requests_per_interaction": round(self.requests / self.calls, 3),
             "log_bytes_per_interaction": round(self.log_bytes / self.calls),
-            "commits_per_interaction": round(self.commits / self.calls, 2),
+            "transactions_per_interaction": round(self.transactions / self.calls, 2),
             "most_per_worker": round(self.most_per_worker, 1),
         }
 
@@ -73,7 +73,7 @@ def measure_round(world: World, calls: int, *, first: int, of: Sequence[Company]
     """Send so many calls of all companies, or of these, and wait until the last one is finished."""
     chosen = of or world.companies
     names = [company.name for company in chosen]
-    before, requests, log, commits = world.used(), _requests(world), _log_bytes(world), _commits(world)
+    before, requests, log, transactions = world.used(), _requests(world), _log_bytes(world), _transactions(world)
     each = {process.pid: seconds_of(process) for process in world.processes}
     done, began = world.finished(names), time.perf_counter()
     accepted = world.tell(new_calls(chosen, calls, first=first))
@@ -88,7 +88,7 @@ def measure_round(world: World, calls: int, *, first: int, of: Sequence[Company]
         busiest=max(seconds_of(process) - each[process.pid] for process in world.processes),
         requests=_requests(world) - requests,
         log_bytes=_log_bytes(world) - log,
-        commits=_commits(world) - commits,
+        transactions=_transactions(world) - transactions,
     )
 
 
@@ -107,10 +107,12 @@ def _log_bytes(world: World) -> int:
     return 0 if world.server is None else int(world.rows("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn")[0][0])
 
 
-def _commits(world: World) -> int:
+def _transactions(world: World) -> int:
     if world.server is None:
         return 0
-    return int(world.rows("SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()")[0][0])
+    return int(
+        world.rows("SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()")[0][0]
+    )
 
 
 def measure(count: int, calls: int) -> dict[str, Round]:

@@ -33,7 +33,7 @@ def test_cost_and_limit_of_a_round_are_per_interaction() -> None:
         busiest=2.0,
         requests=10,
         log_bytes=400_000,
-        commits=200,
+        transactions=200,
     )
     told = found.record()
     assert (told["per_second"], told["worker_ms"], told["database_ms"], told["most_per_worker"]) == (
@@ -44,4 +44,4 @@ def test_cost_and_limit_of_a_round_are_per_interaction() -> None:
     )
     assert (told["busiest_share"], told["machine_share"]) == (0.25, 0.375)
     assert (told["requests_per_interaction"], told["log_bytes_per_interaction"]) == (0.25, 10_000)
-    assert told["commits_per_interaction"] == 5.0
+    assert told["transactions_per_interaction"] == 5.0
