@@ -164,7 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found, is_steady = measure(chosen.database, minutes, chosen.per_second, chosen.most, clients)
     print(f"measured on {machine()}")
     print(json.dumps({**found, "is_steady": is_steady}))
-    return 0 if is_steady else 1
+    return 0 if is_steady or chosen.quick else 1
 
 
 if __name__ == "__main__":
