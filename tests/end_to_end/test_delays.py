@@ -36,7 +36,7 @@ async def call_twice(company: World, delays: Delays, number: int) -> None:
     channel = chance.choice([CHANNEL, OTHER])
     pause, is_rated = chance.random() ** 4 * 2, chance.random() < 0.5
     await asyncio.sleep(chance.random() * CLIENTS / 4)
-    first |= {"uniqueid": f"ua0_-{number}.1", "caller": phone}
+    first = first | {"uniqueid": f"ua0_-{number}.1", "caller": phone}
     await company.webhook("after", first)
     await asyncio.sleep(pause)
     # the same number as the other telephony writes it
