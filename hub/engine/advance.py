@@ -230,7 +230,7 @@ class Advance:
             if step.state is StepState.DONE and step.record is not None and step.action.kind in _LOOKED_PAST
         }
         made = steps.made_tasks(conn, lane.client_id, lane.connection, but_not_of=found.interaction_id)
-        return History(
+        history = History(
             interactions=interactions.count_of_client(conn, lane.client_id, before=found.sequence),
             last_talked=client.last_talked,
             last_talked_at=client.last_talked_at,
@@ -238,8 +238,8 @@ class Advance:
             open_task_keys={str(key): id for key, id in made.items()},
             unclaimed=unclaimed_of(conn, self._projects.find(lane.project), lane),
             own=done,
-            **first_seen(conn, found, has_done=bool(done)),
         )
+        return replace(history, **first_seen(conn, found, has_done=bool(done)))
 
     async def _snapshot(self, lane: Lane, connection: LiveConnection, seen: Seen, now: datetime) -> Snapshot | None:
         """The client's records; asks the CRM's search only while the directory is not complete.

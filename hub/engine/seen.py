@@ -99,12 +99,17 @@ def first_seen(conn: Connection, found: Work, *, has_done: bool) -> dict[str, An
     """What a revision takes from the interaction's first decision, as fields of `History`; {} before it.
 
     The responsibles, if it ``has_done`` anything: what it changed since is its own doing. And which deals were open
-    then: a late rating of a call in a deal that was won meanwhile must not make another (A14). A replay looks at the
-    CRM of today (X13).
+    then: a late rating of a call in a deal that was won meanwhile must not make another (A14). And who had talked to
+    the client before: whoever talks in this very call is remembered from its first decision on, in whatever CRM that
+    was (C8). A replay looks at the CRM, and at the client, of today (X13).
     """
-    seen, told = decisions.first_snapshot(conn, found.interaction_id, found.connection), dict[str, Any]()
+    told: dict[str, Any] = {}
+    if not found.is_replay and (before := decisions.first_anywhere(conn, found.interaction_id)) is not None:
+        told["last_talked"], told["last_talked_at"] = before.history.last_talked, before.history.last_talked_at
+        told["called_by"] = before.history.called_by
+    seen = decisions.first_snapshot(conn, found.interaction_id, found.connection)
     if seen is None:
-        return {}
+        return told
     if has_done:
         told["was_responsible"] = {
             **{f"contact/{contact.id}": contact.responsible for contact in seen.contacts},

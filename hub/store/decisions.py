@@ -157,6 +157,20 @@ def first_snapshot(conn: Connection, interaction_id: InteractionId, connection: 
     return None if found is None else codec.load_snapshot(found)
 
 
+_FIRST_ANYWHERE = Prepared(
+    select(decision.c.snapshot)
+    .where(decision.c.interaction_id == bindparam("of_interaction"))
+    .order_by(decision.c.id)
+    .limit(1)
+)
+
+
+def first_anywhere(conn: Connection, interaction_id: InteractionId) -> Snapshot | None:
+    """What the first decision about the interaction saw, in whatever CRM; None before it."""
+    found: bytes | None = _FIRST_ANYWHERE.scalar(conn, of_interaction=interaction_id)
+    return None if found is None else codec.load_snapshot(found)
+
+
 _PLANS = Prepared(
     select(decision.c.plan).where(decision.c.interaction_id == bindparam("of_interaction")).order_by(decision.c.id)
 )

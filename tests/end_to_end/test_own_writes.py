@@ -11,7 +11,7 @@ from hub_amocrm.sandbox import Sandbox
 
 from hub.core.revise import StepState
 from hub.runtime.account import Account
-from hub.store import schema
+from hub.store import codec, schema
 from tests.end_to_end.test_doubt import policy
 from tests.end_to_end.test_spine import ANSWERED
 from tests.end_to_end.world import World, world
@@ -56,3 +56,21 @@ async def test_a_lane_that_is_woken_before_the_directory_has_heard_makes_no_seco
         await company.settled(3)
         assert [len(company.records()[kind]) for kind in ("contacts", "leads")] == [1, 1]
         assert len(company.calls()) == 3
+
+
+async def test_whoever_talks_in_a_call_has_not_talked_to_the_client_before_it(
+    tmp_path: Path, amocrm: tuple[Sandbox, str]
+) -> None:
+    """C8, J2: neither for what is told of the call later nor for the next CRM; for the client's next call, yes."""
+    async with world(tmp_path, *amocrm, policy=policy()) as company:
+        await company.webhook("after", ANSWERED)
+        await company.settled(1)
+        await company.webhook("rating", ANSWERED | {"category_number": "2", "employee_mark": "5"})
+        store = company.hub.services.store
+        every = schema.decision.select().order_by(schema.decision.c.id)
+        await company.until(lambda: len(store.read_now(lambda conn: conn.execute(every).all())) == 2)
+        await company.webhook("after", ANSWERED | {"uniqueid": "ua0_-2.2"})
+        await company.settled(2)
+        rows = store.read_now(lambda conn: conn.execute(every).all())
+        talked = [codec.load_snapshot(row.snapshot).history.last_talked for row in rows]
+        assert talked == [None, None, "oleg"]
