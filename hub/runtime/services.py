@@ -92,8 +92,10 @@ class Services:
 
     def close(self) -> None:
         """Release the databases; may be called twice."""
-        self.directory.close()
+        self.directory.finish()
+        # whose threads look things up in the directory
         self.store.close()
+        self.directory.close()
         if self.shared_pace is not None:
             self.shared_pace.close()
         if self.intake.spool is not None:

@@ -45,9 +45,8 @@ _KIND_OF = {number: kind for kind, number in KINDS.items()}
 _CONTACT, _COMPANY = KINDS[RecordKind.CONTACT], KINDS[RecordKind.COMPANY]
 _DEAL, _TASK = KINDS[RecordKind.DEAL], KINDS[RecordKind.TASK]
 
-# All that hangs on one key, in one statement: each further one costs a forwarding answer ten microseconds, and one is
-# consistent by itself. The first row is the age of the feed. A record that is only pointed to has neither seen nor
-# body, one that was deleted has no body.
+# All that hangs on one key, in one statement: consistent, and ten microseconds less for each one saved. The first row
+# is the age of the feed. What is only pointed to has neither seen nor body, what was deleted has no body.
 _OF_KEY = """
 SELECT 0, '', as_of, NULL FROM account WHERE id = ?1
 UNION ALL
@@ -102,7 +101,8 @@ class Directory:
         self._shares = shares
         self._pool: TurnsPool | None = None
         self._local = threading.local()
-        self._readers: list[sqlite3.Connection] = []
+        #: each thread's connection, and what it holds while it reads there
+        self._readers: list[tuple[sqlite3.Connection, threading.Lock]] = []
         self._accounts: dict[tuple[str, str], int] = {}
         self._feed_ages: dict[int, tuple[float, int | None]] = {}
         #: how often this process has put something in; an import's child is not counted
@@ -117,19 +117,26 @@ class Directory:
         self._writer = connect(self._path)
         self._pool = TurnsPool(self._shares, lambda fn: fn(None), threads=1)
 
-    def close(self) -> None:
-        """Finish what was begun and release everything; may be called twice."""
+    def finish(self) -> None:
+        """Put in what `fold_async` was given; it takes nothing more."""
         if self._pool is not None:
             self._pool.close()
             self._pool = None
-        for driver in (*self._readers, self._writer):
-            if driver is not None:
+
+    def close(self) -> None:
+        """Finish what was begun and release everything, not under a thread's feet; may be called twice."""
+        self.finish()
+        with self._write_lock:
+            if self._writer is not None:
+                self._writer.close()
+            self._writer = None
+        for driver, guard in self._readers:
+            with guard:
                 driver.close()
         self._readers.clear()
         self._local = threading.local()
         self._accounts.clear()
         self._feed_ages.clear()
-        self._writer = None
 
     def __enter__(self) -> Directory:
         self.open()
@@ -317,7 +324,7 @@ class Directory:
         none that the CRM could hold.
         """
         keys = [("phone", who)] if isinstance(who, str) else keys_asked(who, field_ids or {})
-        driver = self._reader()
+        driver = self._own()[0]
         account = self._account(driver, project, connection)
         if account is None:
             return Holdings()
@@ -341,7 +348,7 @@ class Directory:
         With it comes when the oldest of this, or its absence, was known to be so (microseconds since 1970); the age
         of the feed is read once in `FEED_AGE_KEPT`, so that it may seem that much older than it is.
         """
-        driver = self._reader()
+        driver = self._own()[0]
         account = self._account(driver, project, connection)
         if account is None:
             return (), None
@@ -436,21 +443,22 @@ class Directory:
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         """One consistent state, on a connection of the calling thread's own."""
-        driver = self._reader()
-        driver.execute("BEGIN")
-        try:
-            yield driver
-        finally:
-            driver.execute("ROLLBACK")
+        driver, guard = self._own()
+        with guard:
+            driver.execute("BEGIN")
+            try:
+                yield driver
+            finally:
+                driver.execute("ROLLBACK")
 
-    def _reader(self) -> sqlite3.Connection:
-        driver: sqlite3.Connection | None = getattr(self._local, "driver", None)
-        if driver is None:
+    def _own(self) -> tuple[sqlite3.Connection, threading.Lock]:
+        own: tuple[sqlite3.Connection, threading.Lock] | None = getattr(self._local, "own", None)
+        if own is None:
             if self._writer is None:
                 raise RuntimeError("the directory is not open")
-            driver = self._local.driver = connect(self._path, is_reader=True)
-            self._readers.append(driver)
-        return driver
+            own = self._local.own = (connect(self._path, is_reader=True), threading.Lock())
+            self._readers.append(own)
+        return own
 
     def _account(self, driver: sqlite3.Connection, project: str, connection: str) -> int | None:
         known = self._accounts.get((project, connection))

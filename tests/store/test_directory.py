@@ -7,6 +7,7 @@ import itertools
 import multiprocessing
 import random
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -363,3 +364,38 @@ def test_a_snapshot_speaks_of_our_employees_and_keeps_unknown_users() -> None:
     assert found.inactive == {EmployeeId("ivan")}
     assert found.names == {olena: "Olena Koval", crm_user(8): "Petro", EmployeeId("ivan"): "Gone"}
     assert found.seen_at == NOW
+
+
+def test_closing_waits_for_whoever_reads_or_writes_in_another_thread(tmp_path: Path) -> None:
+    """H4: SQLite takes the whole process down where one thread closes a connection that another one uses."""
+    for attempt in range(20):
+        directory = Directory(tmp_path / f"{attempt}.db")
+        directory.open()
+        people = [contact(str(number), Phone(f"+38050{number:07}")) for number in range(200)]
+        directory.fold(*AT, Changes(contacts=tuple(people)), NOW)
+        rows = directory.rows_after(*AT, (0, ""), 200)
+        begun = threading.Barrier(3)
+        refused: list[str] = []
+
+        def use(work: Any, begun: threading.Barrier = begun, refused: list[str] = refused) -> None:
+            begun.wait()
+            try:
+                while True:
+                    work()
+            except (RuntimeError, sqlite3.ProgrammingError) as error:
+                refused.append(str(error))
+
+        threads = [
+            threading.Thread(target=use, args=(work,))
+            for work in (
+                lambda directory=directory, rows=rows: directory.take_over(*AT, rows, {}),
+                lambda directory=directory: directory.rows_after(*AT, (0, ""), 200),
+            )
+        ]
+        for thread in threads:
+            thread.start()
+        begun.wait()
+        directory.close()
+        for thread in threads:
+            thread.join(10)
+        assert len(refused) == 2, "each is told that the directory is closed"

@@ -14,6 +14,7 @@ from starlette.datastructures import FormData
 from hub.commands.setup import _ask_settings
 from hub.compose import build_services
 from hub.errors import ConfigurationError, NeedsCredentials
+from hub.language import Translator
 from hub.runtime import setup
 from hub.runtime.services import Services
 from hub.settings import Settings
@@ -62,7 +63,7 @@ async def test_wrong_key_is_told_and_the_right_one_connects(tmp_path: Path, reta
 def test_form_can_be_saved_as_it_is_shown() -> None:
     """H12: whatever the defaults are, sending the form back changes nothing."""
     entered = {"address": "https://fruit.retailcrm.ru", "api_key": "k3y"}
-    shown = fields_of(RetailCrmSettings, entered)
+    shown = fields_of(RetailCrmSettings, entered, Translator("en"))
     texts = {one.name: ("on" if one.is_set else "") if one.kind == "flag" else one.value for one in shown}
     form = FormData([(name, text) for name, text in (texts | entered).items() if text])
     saved = RetailCrmSettings.model_validate(values_of(RetailCrmSettings, form, {}))
