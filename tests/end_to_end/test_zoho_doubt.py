@@ -115,6 +115,8 @@ async def test_a_connection_that_was_revoked_waits_and_goes_on_when_it_is_mended
         token = account.context.settings.refresh_token.get_secret_value()  # type: ignore[attr-defined]  # Zoho's own
         grant = world.sandbox.oauth.grant()
         world.sandbox.oauth.grants[token] = grant
+        # whatever was asked with the old one has failed by now
+        await world.company.quiet()
         account.resume()
         await world.company.settled(1)
         once(world)
