@@ -58,19 +58,35 @@ async def test_a_lane_that_is_woken_before_the_directory_has_heard_makes_no_seco
         assert len(company.calls()) == 3
 
 
-async def test_whoever_talks_in_a_call_has_not_talked_to_the_client_before_it(
+CALLED = {
+    "type": "out",
+    "calldate": "2026-07-29 11:15:00",
+    "disposition": "ANSWERED",
+    "billsec": "30",
+    "duration": "40",
+    "caller": "examplecom_oleg",
+    "callee": "380501112233",
+    "outbound_number": "380441234567",
+}
+
+
+async def test_whoever_calls_a_client_has_not_talked_to_them_before_that_call(
     tmp_path: Path, amocrm: tuple[Sandbox, str]
 ) -> None:
-    """C8, J2: neither for what is told of the call later nor for the next CRM; for the client's next call, yes."""
+    """A15, C8, J2: neither for what is told of the call later nor for the next CRM; for the client's next call, yes.
+
+    Or only the first CRM makes the deal of an employee's first call to a client.
+    """
     async with world(tmp_path, *amocrm, policy=policy()) as company:
-        await company.webhook("after", ANSWERED)
+        await company.webhook("outgoing_after", CALLED | {"uniqueid": "ua0_-1.1"})
         await company.settled(1)
-        await company.webhook("rating", ANSWERED | {"category_number": "2", "employee_mark": "5"})
+        await company.webhook("rating", CALLED | {"uniqueid": "ua0_-1.1", "category_number": "2", "employee_mark": "5"})
         store = company.hub.services.store
         every = schema.decision.select().order_by(schema.decision.c.id)
         await company.until(lambda: len(store.read_now(lambda conn: conn.execute(every).all())) == 2)
-        await company.webhook("after", ANSWERED | {"uniqueid": "ua0_-2.2"})
+        await company.webhook("outgoing_after", CALLED | {"uniqueid": "ua0_-2.2"})
         await company.settled(2)
         rows = store.read_now(lambda conn: conn.execute(every).all())
-        talked = [codec.load_snapshot(row.snapshot).history.last_talked for row in rows]
-        assert talked == [None, None, "oleg"]
+        seen = [codec.load_snapshot(row.snapshot).history for row in rows]
+        assert [one.last_talked for one in seen] == [None, None, "oleg"]
+        assert [one.called_by for one in seen] == [frozenset(), frozenset(), frozenset({"oleg"})]
