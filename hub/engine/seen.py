@@ -104,10 +104,17 @@ def first_seen(conn: Connection, found: Work, *, has_done: bool) -> dict[str, An
     was (C8). A replay looks at the CRM, and at the client, of today (X13).
     """
     told: dict[str, Any] = {}
-    if not found.is_replay and (before := decisions.first_anywhere(conn, found.interaction_id)) is not None:
+    first = decisions.first_anywhere(conn, found.interaction_id)
+    if first is None:
+        return told
+    connection, before = first
+    if not found.is_replay:
         told["last_talked"], told["last_talked_at"] = before.history.last_talked, before.history.last_talked_at
         told["called_by"] = before.history.called_by
-    seen = decisions.first_snapshot(conn, found.interaction_id, found.connection)
+    if connection == found.connection:
+        seen: Snapshot | None = before
+    else:
+        seen = decisions.first_snapshot(conn, found.interaction_id, found.connection)
     if seen is None:
         return told
     if has_done:

@@ -158,17 +158,17 @@ def first_snapshot(conn: Connection, interaction_id: InteractionId, connection: 
 
 
 _FIRST_ANYWHERE = Prepared(
-    select(decision.c.snapshot)
+    select(decision.c.connection, decision.c.snapshot)
     .where(decision.c.interaction_id == bindparam("of_interaction"))
     .order_by(decision.c.id)
     .limit(1)
 )
 
 
-def first_anywhere(conn: Connection, interaction_id: InteractionId) -> Snapshot | None:
-    """What the first decision about the interaction saw, in whatever CRM; None before it."""
-    found: bytes | None = _FIRST_ANYWHERE.scalar(conn, of_interaction=interaction_id)
-    return None if found is None else codec.load_snapshot(found)
+def first_anywhere(conn: Connection, interaction_id: InteractionId) -> tuple[str, Snapshot] | None:
+    """In which CRM the interaction was decided first, and what that decision saw; None before it."""
+    found = _FIRST_ANYWHERE.first(conn, of_interaction=interaction_id)
+    return None if found is None else (found[0], codec.load_snapshot(found[1]))
 
 
 _PLANS = Prepared(
