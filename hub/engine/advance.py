@@ -15,7 +15,7 @@ from hub.clock import Clock
 from hub.core.decide import decide
 from hub.core.facts import without_own
 from hub.core.interaction import Direction, Identity, InteractionId
-from hub.core.plan import Action, Nothing, Plan, StepKey
+from hub.core.plan import Action, Nothing, Notify, Plan, StepKey
 from hub.core.policy import Policy
 from hub.core.records import RecordKind, RecordRef
 from hub.core.remark import remark
@@ -61,7 +61,7 @@ class Advance:
         *,
         search: Callable[[Lane, Identity], Awaitable[None]],
         read: Callable[[Lane, Sequence[RecordRef], bool], Awaitable[bool]],
-        wake_writer: Callable[[str, str], None],
+        wake_writer: Callable[[str, str, bool], None],
         planned: Callable[[Lane, InteractionId, Plan], None] = lambda *_: None,
     ) -> None:
         self._planned = planned
@@ -86,7 +86,7 @@ class Advance:
                 if has_to_wait(seen.counts, seen.work.revision > seen.work.decided_revision):
                     if seen.is_awaited:
                         await self._store.write(partial(work.hasten, found=seen.work))
-                        self._wake_writer(lane.project, lane.connection)
+                        self._wake_writer(lane.project, lane.connection, True)
                     return None
                 await self._store.write(partial(self._end, seen=seen, now=now))
                 continue
@@ -113,7 +113,8 @@ class Advance:
             )
             checkpoint("advance.stored")
             if kept is not Kept.LOST and project.is_writing:
-                self._wake_writer(lane.project, lane.connection)
+                has_popup = any(isinstance(action, Notify) for action in plan.actions)
+                self._wake_writer(lane.project, lane.connection, has_popup)
             if kept is not Kept.LOST and not seen.work.is_replay:
                 self._planned(lane, seen.work.interaction_id, plan)
             if kept is Kept.WAITS:

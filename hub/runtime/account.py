@@ -70,7 +70,7 @@ class Account:
     request_timeout: timedelta = timedelta(seconds=20)
     #: when the CRM last took a write
     written_at: datetime | None = None
-    #: how many steps that are no bulk waited when its writer last looked
+    #: how many steps and decisions that are no bulk waited when its writer last looked; no more than a hundred of these
     backlog: int = 0
     #: up to when each kind of record is known to be complete
     complete_until: dict[RecordKind, datetime] = field(default_factory=dict)

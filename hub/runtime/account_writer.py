@@ -22,8 +22,9 @@ from hub.errors import Banned, NeedsCredentials, Rejected, Stale, Throttled, Una
 from hub.ports import Changes, Write
 from hub.runtime.account import Account
 from hub.runtime.barrier import Barrier
-from hub.runtime.batches import Batch, Unit, blocked, form_batches, reunite
+from hub.runtime.batches import Batch, Unit, blocked, form_batches, not_ready, reunite
 from hub.runtime.doubt import Doubt
+from hub.runtime.gathering import Gathering
 from hub.runtime.pace import Cost, Urgency, counted, urgency
 from hub.runtime.popups import Popups
 from hub.runtime.resolve import Unresolved, resolve
@@ -74,8 +75,7 @@ class AccountWriter:
         self._doubting: asyncio.Task[None] | None = None
         #: how many of the running requests carry nothing but replays of a bulk; how many steps waited at the last look
         self._patient, self._waited = 0, 0
-        #: when the last request of each kind of batch began that has no answer yet
-        self._begun: dict[str, datetime] = {}
+        self._gathering = Gathering()
         #: when it was last looked what waits, and when the next of it falls due
         self._looked_at: datetime | None = None
         self._moment: datetime | None = None
@@ -87,9 +87,10 @@ class AccountWriter:
         while self._running:
             await asyncio.wait(self._running)
 
-    def wake(self) -> None:
-        """There is something new to send."""
-        self._wakeup.set()
+    def wake(self, *, is_urgent: bool = True) -> None:
+        """There is something new to send; what is not urgent may wait for others to share its request."""
+        if is_urgent or self._gathering.is_enough():
+            self._wakeup.set()
 
     async def run(self) -> None:
         """Write until cancelled; at start, what a process before us had sent is in doubt."""
@@ -155,11 +156,12 @@ class AccountWriter:
         if free <= 0 and self._looked_at is not None and now - self._looked_at < _LONGEST_PAUSE:
             return
         self._looked_at = now
-        waiting, states, self._moment, has_doubts = await self._store.read(
+        self._gathering.looks()
+        waiting, states, self._moment, has_doubts, undecided = await self._store.read(
             lambda conn: self._look(conn, now), is_short=self._waited < 20
         )
         self._waited = len(waiting)
-        account.backlog = sum(1 for step in waiting if step.urgency < Urgency.IMPORT)
+        account.backlog = undecided + sum(1 for step in waiting if step.urgency < Urgency.IMPORT)
         if has_doubts and (self._doubting is None or self._doubting.done()):
             # beside the sending: lists are slow to read, and a popup does not wait for them
             self._doubting = asyncio.create_task(self._check_doubts(), name=f"doubts {account.name}")
@@ -179,8 +181,9 @@ class AccountWriter:
             busy=self._busy,
             most=free,
         )
+        coming = not_ready(waiting, states)
         for batch in batches:
-            if self._may_grow(batch, now):
+            if self._gathers(batch, coming.get(batch.kind, 0) + undecided, now):
                 continue
             if batch.urgency >= Urgency.IMPORT:
                 # many replays leave half of the account's requests to what is fresh (X13)
@@ -189,25 +192,21 @@ class AccountWriter:
                 self._patient += 1
             ids = {step.id for step in batch.steps}
             self._busy |= ids
-            self._begun[batch.kind] = now
+            self._gathering.left(batch.kind, now)
             task = asyncio.create_task(self._send_guarded(batch), name=f"write {account.name} {batch.kind}")
             self._running.add(task)
             task.add_done_callback(partial(self._ended, batch=batch))
 
-    def _may_grow(self, batch: Batch, now: datetime) -> bool:
-        """Whether more of its kind may join ``batch`` until the answer to the last request of that kind has come.
-
-        Nobody waits for one that hangs, nor for a person's popup; what took part in a failed request goes as it is.
-        """
-        begun = self._begun.get(batch.kind)
-        size = self.account.capabilities.batch_sizes.get(batch.units[0].step.action.kind, 1)
-        return (
-            begun is not None
-            and now - begun < _LONGEST_PAUSE
-            and len(batch.units) < size
-            and batch.urgency > Urgency.POPUP
-            and not any(step.id in self._limits for step in batch.steps)
-        )
+    def _gathers(self, batch: Batch, coming: int, now: datetime) -> bool:
+        """Whether ``batch`` waits for more of its kind; what took part in a failed request goes as it is."""
+        if any(step.id in self._limits for step in batch.steps):
+            return False
+        account = self.account
+        size = account.capabilities.batch_sizes.get(batch.units[0].step.action.kind, 1)
+        until = self._gathering.until(batch, size=size, coming=coming, is_scarce=account.is_crowded, now=now)
+        if until is not None and (self._moment is None or until < self._moment):
+            self._moment = until
+        return until is not None
 
     async def _check_doubts(self) -> None:
         try:
@@ -217,20 +216,25 @@ class AccountWriter:
 
     def _look(
         self, conn: Connection, now: datetime
-    ) -> tuple[list[Step], dict[StepKey, StepState], datetime | None, bool]:
-        """What may go, how that stands which it needs, when something falls due, whether there are doubts to check."""
+    ) -> tuple[list[Step], dict[StepKey, StepState], datetime | None, bool, int]:
+        """What may go, how that stands which it needs, when something falls due, whether there are doubts to check.
+
+        And, in a burst, how many interactions are to be decided that may want something too.
+        """
         account = (self.account.project, self.account.name)
         waiting = steps.waiting(conn, *account, now)
         states = steps.states(conn, *account, {key for step in waiting for key in step.needs})
         has_doubts = bool(steps.due_doubts(conn, *account, now, limit=1))
-        return waiting, states, steps.next_moment(conn, *account, now), has_doubts
+        is_burst = len(waiting) >= 20 or self.account.is_crowded
+        undecided = work.count_undecided(conn, *account, now) if is_burst else 0
+        return waiting, states, steps.next_moment(conn, *account, now), has_doubts, undecided
 
     def _ended(self, task: asyncio.Task[None], batch: Batch) -> None:
         ids = {step.id for step in batch.steps}
         self._running.discard(task)
         self._patient -= batch.urgency >= Urgency.IMPORT
         self._busy -= ids
-        self._begun.pop(batch.kind, None)
+        self._gathering.answered(batch.kind)
         self._wakeup.set()
         if not task.cancelled() and task.exception() is not None:
             self._stranded |= ids

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -10,7 +11,7 @@ from hub.core.revise import StepState
 from hub.ports import Changes
 from hub.store.steps import Step
 
-__all__ = ["Batch", "Unit", "blocked", "form_batches", "linked", "reunite"]
+__all__ = ["Batch", "Unit", "blocked", "form_batches", "linked", "not_ready", "reunite"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +70,17 @@ def blocked(waiting: Sequence[Step], states: Mapping[StepKey, StepState]) -> lis
         for step in waiting
         if any(states.get(key) in (StepState.REJECTED, StepState.WITHDRAWN, None) for key in step.needs)
     ]
+
+
+def not_ready(waiting: Sequence[Step], states: Mapping[StepKey, StepState]) -> Counter[str]:
+    """How many of each kind wait for a record that is not made yet; a deal may be made together with its contact."""
+    return Counter(
+        Unit(step=step).kind
+        for step in waiting
+        if step.needs
+        and not isinstance(step.action, CreateDeal)
+        and any(states.get(key) is not StepState.DONE for key in step.needs)
+    )
 
 
 def form_batches(

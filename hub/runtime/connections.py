@@ -298,11 +298,11 @@ class Connections:
             if run.writer is not None:
                 run.writer.wake()
 
-    def wake_writer(self, project: str, connection: str) -> None:
-        """Let one writer look, if it is here."""
+    def wake_writer(self, project: str, connection: str, is_urgent: bool = True) -> None:
+        """Let one writer look, if it is here; see `AccountWriter.wake`."""
         run = self._running.get((project, connection))
         if run is not None and run.writer is not None:
-            run.writer.wake()
+            run.writer.wake(is_urgent=is_urgent)
 
     def told(self, row: Received) -> None:
         """The CRM's own webhook: its feed hears it; without one, polling finds what it told."""

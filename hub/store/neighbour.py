@@ -67,8 +67,12 @@ def is_held(conn: Connection, found: Work, *, to_begin: bool = False) -> bool:
     ``to_begin``: otherwise ``found`` begins to be written in this transaction, and nobody who shares a key does
     so at the same moment.
     """
+    shared = _KEYS.rows(conn, of_interaction=found.interaction_id)
+    if not shared:
+        # the usual case: an engine would find it out only after all that is being written
+        return False
     if to_begin and locks.is_shared(conn):
-        for row in _KEYS.rows(conn, of_interaction=found.interaction_id):
+        for row in shared:
             locks.hold(conn, "neighbours", found.project, found.connection, row[0])
     row = _HELD.first(
         conn, of_interaction=found.interaction_id, of_connection=found.connection, of_client=found.client_id

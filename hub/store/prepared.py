@@ -57,7 +57,7 @@ class Prepared:
             found = driver.execute(text.sql, text.parameters(given)).fetchall()
         else:
             found = ask(conn, text.sql, text.parameters(given)).rows
-        return text.read(found) if text.is_converting else found
+        return text.read(found)
 
     def first(self, conn: Connection, /, **values: Any) -> Any:
         """The first tuple; None if nothing is found."""
@@ -127,8 +127,8 @@ class _Text:
     sql: str
     #: in the order of the text: name, what turns it, the value if it is always the same
     binds: tuple[tuple[str, _Processor | None, Any], ...]
-    results: tuple[_Processor | None, ...]
-    is_converting: bool
+    #: columns whose values are turned, and what turns them
+    results: tuple[tuple[int, _Processor], ...]
 
     def parameters(self, values: Mapping[str, Any]) -> list[Any]:
         return [
@@ -136,12 +136,19 @@ class _Text:
             for name, turn, fixed in self.binds
         ]
 
-    def read(self, found: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:
-        results = self.results
-        return [
-            tuple([value if turn is None else turn(value) for turn, value in zip(results, row, strict=True)])
-            for row in found
-        ]
+    def read(self, found: list[Any]) -> list[Any]:
+        return [self._read(row) for row in found] if self.results else found
+
+    def _read(self, row: Sequence[Any]) -> tuple[Any, ...]:
+        # most columns are as the driver has them, and of the others most have no value
+        turned: list[Any] | None = None
+        for place, turn in self.results:
+            value = row[place]
+            if value is not None:
+                if turned is None:
+                    turned = list(row)
+                turned[place] = turn(value)
+        return tuple(row if turned is None else turned)
 
 
 def _filled_up(values: list[Any]) -> list[Any]:
@@ -183,8 +190,9 @@ def _compile(
         else:
             value = item if name in items else defaults.get(name, bind.value)
             binds.append(("", None, value if turn is None else turn(value)))
-    results = tuple(_turn_back(column, dialect) for column in _columns(statement))
-    return _Text(compiled.string, tuple(binds), results, any(results))
+    turns = [_turn_back(column, dialect) for column in _columns(statement)]
+    results = tuple((place, turn) for place, turn in enumerate(turns) if turn is not None)
+    return _Text(compiled.string, tuple(binds), results)
 
 
 def _turn(bind: BindParameter[Any], dialect: Dialect) -> _Processor | None:

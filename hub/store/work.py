@@ -28,6 +28,7 @@ __all__ = [
     "WorkState",
     "add",
     "count_states",
+    "count_undecided",
     "end_replay",
     "get",
     "hasten",
@@ -116,6 +117,8 @@ COLUMNS = (
 )
 #: a step that is neither done nor given up: word for word the condition of its partial index, or no engine sees it
 IS_OUTSTANDING = text("step.state IN ('waiting', 'sent', 'in_doubt')")
+#: word for word the condition of its partial index too
+IS_OPEN = text("work.state = 'open'")
 JOINED = work.join(interaction, interaction.c.id == work.c.interaction_id)
 
 
@@ -344,6 +347,29 @@ def count_states(conn: Connection, project: str | None = None) -> dict[tuple[str
     """How many works stand in which state, by (connection, state)."""
     rows = _COUNTS.rows(conn) if project is None else _COUNTS_OF_PROJECT.rows(conn, of_project=project)
     return {(row[0], row[1]): row[2] for row in rows}
+
+
+_UNDECIDED = Prepared(
+    select(func.count()).select_from(
+        select(work.c.interaction_id)
+        .select_from(JOINED)
+        .where(
+            work.c.project == bindparam("of_project"),
+            work.c.connection == bindparam("of_connection"),
+            IS_OPEN,
+            work.c.urgency < BULK,
+            interaction.c.decide_at <= bindparam("now"),
+        )
+        .limit(bindparam("most", type_=Integer))
+        .subquery()
+    )
+)
+
+
+def count_undecided(conn: Connection, project: str, connection: str, now: datetime, *, most: int = 100) -> int:
+    """How many works of the account may be decided now, or as soon as the lane's earlier ones are written; no bulk."""
+    found: int = _UNDECIDED.scalar(conn, of_project=project, of_connection=connection, now=now, most=most)
+    return found
 
 
 def attention(conn: Connection, project: str | None = None, limit: int = 200) -> list[Work]:

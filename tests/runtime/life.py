@@ -293,7 +293,7 @@ def life(folder: Path, policy: str, *, mode: str = "live", begin: datetime = BEG
             services.directory,
             search=nothing,
             read=all_there,
-            wake_writer=lambda project, connection: None,
+            wake_writer=lambda project, connection, is_urgent: None,
         )
         yield Life(services, clock, advance)
     finally:

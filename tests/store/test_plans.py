@@ -24,6 +24,7 @@ PLANS = [
     (sweep._BULK_WAITING, "step_outstanding (project=? AND connection=? AND state=? AND class=?)"),
     (decisions._FIRST_SNAPSHOT, "decision_interaction (interaction_id=? AND connection=?)"),
     (work._HEAD, "work_lane (client_id=? AND connection=?)"),
+    (work._UNDECIDED, "work_open (project=? AND connection=?)"),
     (expected._PHONES, "work_open (project=? AND connection=?)"),
     (popups._OF_CLIENT, "popup_client (project=? AND client_id=?)"),
     (popups._FIND, "sqlite_autoindex_popup_1 (project=? AND key=?)"),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, insert, update
 
 from hub.core.interaction import ClientId
-from hub.store import schema, sweep
+from hub.store import schema, sweep, work
 from hub.store.engine import Store
 from hub.store.work import Lane
 
@@ -86,3 +87,23 @@ def test_work_whose_steps_have_all_ended_is_found(database_url: str) -> None:
         store.write_now(lambda conn: _add(conn, "a", 3, state="writing"))
         found = store.read_now(lambda conn: sweep.lanes_to_wake(conn, NOW, room=lambda *_: 0))
     assert sorted(found, key=str) == [_lane("a", number) for number in (1, 2, 3)]
+
+
+def test_what_is_counted_as_coming_is_the_accounts_own_that_may_be_decided(database_url: str) -> None:
+    """A request that waits for more waits for nothing that is settled, goes on still, or is a bulk (X6)."""
+
+    def change(conn: Connection) -> None:
+        _add(conn, "a", 5)
+        _add(conn, "bb", 1)
+        works, interactions = schema.work, schema.interaction
+        conn.execute(update(works).where(works.c.interaction_id == "a-1").values(state="writing"))
+        conn.execute(update(works).where(works.c.interaction_id == "a-2").values(urgency=work.BULK))
+        conn.execute(update(interactions).where(interactions.c.id == "a-3").values(decide_at=None))
+
+    with Store(database_url) as store:
+        store.write_now(change)
+        assert [
+            store.read_now(partial(work.count_undecided, project=name, connection=CRM, now=NOW)) for name in ("a", "bb")
+        ] == [2, 1]
+        store.write_now(lambda conn: _add(conn, "ccc", 150))
+        assert store.read_now(lambda conn: work.count_undecided(conn, "ccc", CRM, NOW, most=100)) == 100

@@ -1,0 +1,68 @@
+"""When a request that is not full waits for more of its kind (X6).
+
+Alone, an action goes at once. While the account's requests are scarce every request that leaves half empty is one that
+a later interaction lacks: then of each kind only so many leave with room in them, as long as more of the kind is on
+its way.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from hub.runtime.batches import Batch
+from hub.runtime.pace import Urgency
+
+__all__ = ["Gathering"]
+
+
+class Gathering:
+    """Which requests of one account wait for more; ``is_on`` while one does, since the last look at what waits."""
+
+    #: nobody waits longer than this for the answer to the last request of the kind: it may hang
+    ANSWER = timedelta(seconds=1)
+    #: between two requests of a kind that leave with room in them
+    REST = timedelta(seconds=2)
+    #: so many decisions may be made before it is looked what they want; a twentieth of a second each in a burst
+    UNSEEN = 25
+
+    def __init__(self) -> None:
+        self.is_on = False
+        #: decisions made since the last look
+        self._unseen = 0
+        #: when the last request of each kind left, and that of those that have no answer yet
+        self._left: dict[str, datetime] = {}
+        self._begun: dict[str, datetime] = {}
+
+    def left(self, kind: str, now: datetime) -> None:
+        """A request of ``kind`` leaves."""
+        self._left[kind] = self._begun[kind] = now
+
+    def answered(self, kind: str) -> None:
+        """It has its answer."""
+        self._begun.pop(kind, None)
+
+    def looks(self) -> None:
+        """It is looked what waits."""
+        self.is_on, self._unseen = False, 0
+
+    def is_enough(self) -> bool:
+        """Of one more decision, which is in no hurry: whether it is worth a look at what waits."""
+        self._unseen += 1
+        return not self.is_on or self._unseen >= self.UNSEEN
+
+    def until(self, batch: Batch, *, size: int, coming: int, is_scarce: bool, now: datetime) -> datetime | None:
+        """Until when ``batch`` waits for more to join it; None if it goes now.
+
+        ``size`` is what a request takes, ``coming`` how many may join soon. Nobody waits for a person's popup.
+        """
+        if len(batch.units) >= size or batch.urgency <= Urgency.POPUP:
+            return None
+        begun, left = self._begun.get(batch.kind), self._left.get(batch.kind)
+        if begun is not None and now - begun < self.ANSWER:
+            until = begun + self.ANSWER
+        elif is_scarce and left is not None and now - left < self.REST and coming * 2 > len(batch.units):
+            until = left + self.REST
+        else:
+            return None
+        self.is_on = True
+        return until
