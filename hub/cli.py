@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-import uvloop
 
 from hub.commands import check as check_command
 from hub.commands import clients as clients_command
@@ -19,7 +18,7 @@ from hub.commands import replay as replay_command
 from hub.commands import run as run_command
 from hub.commands import user as user_command
 from hub.commands import widget as widget_command
-from hub.commands.context import JsonOption, ProjectOption, console, errors, quietly
+from hub.commands.context import JsonOption, ProjectOption, quietly
 from hub.core.interaction import Disposition
 
 __all__ = ["app", "main"]
@@ -62,21 +61,19 @@ def demo(
     data: Annotated[Path | None, typer.Option(help="An empty folder to keep the databases in.")] = None,
     channel: Annotated[list[str] | None, typer.Option(help="Only this channel; may be repeated. Default: all.")] = None,
     crm: Annotated[list[str] | None, typer.Option(help="Only this CRM; may be repeated. Default: all.")] = None,
+    language: Annotated[Literal["ru", "uk", "en"], typer.Option(help="Of what is told.")] = "en",
 ) -> None:
     """Play a day of calls, chats and messages; show what came of it.
 
     Everything goes over HTTP, into the CRMs' sandboxes; without --once the hub serves on afterwards.
     """
-    from hub.demo.play import DemoOptions, last_line, play
+    from hub.commands import demo as demo_command
+    from hub.demo.play import DemoOptions
 
-    options = DemoOptions(preset=preset, calls=calls, seed=seed, port=port, is_once=once, is_json=as_json, data=data)
-    options = replace(options, channels=tuple(channel or options.channels), crms=tuple(crm or options.crms))
-    # a program reads standard output: what is for people goes beside it
-    summary = quietly(lambda: uvloop.run(play(options, errors if as_json else console)))
-    if as_json:
-        typer.echo(last_line(summary))
-    if summary.lost or summary.doubled:
-        raise typer.Exit(1)
+    options = DemoOptions(
+        preset=preset, calls=calls, seed=seed, port=port, is_once=once, is_json=as_json, data=data, language=language
+    )
+    demo_command.demo(replace(options, channels=tuple(channel or options.channels), crms=tuple(crm or options.crms)))
 
 
 @app.command()

@@ -62,6 +62,8 @@ class OwedQuestion:
     wait: timedelta = timedelta(0)
     #: what the reply needs of the question, for the plugin itself
     parameters: Mapping[str, str] = field(default_factory=dict)
+    #: what the vendor hears if the client cannot be looked up in time: its own "received", which tells nothing
+    otherwise: Reply = Reply()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +122,7 @@ class OwesReply(Protocol):
     """A source whose vendor waits for data in the response to a webhook.
 
     Both methods are synchronous and take microseconds; the request is on disk before they are asked. Whatever goes
-    wrong, the vendor hears the plain 200 that other webhooks get.
+    wrong, the vendor hears `OwedQuestion.otherwise`, by default the plain 200 that other webhooks get.
     """
 
     def owed_question(self, request: RawRequest, channel: ChannelConfig) -> OwedQuestion | None:

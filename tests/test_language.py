@@ -25,6 +25,7 @@ from hub.core.revise import StepState
 from hub.core.shadow import ASPECTS
 from hub.core.shadow import DIFFERENCES as SHADOW_DIFFERENCES
 from hub.core.text import Language
+from hub.demo.summary import FIGURES
 from hub.language import LANGUAGES, as_language, keys_of, translator
 from hub.store.inbox import InboxStatus
 from hub.store.projects import Status
@@ -89,6 +90,7 @@ FAMILIES = {
         "failed",
         "call",
     ],
+    "demo": list(FIGURES),
     "panel": ["no_key", "ended", "too_many", "no_record", "colleagues", "nobody", "unknown"],
     "unit": ["days", "hours", "minutes", "seconds", "milliseconds"],
 }
@@ -116,7 +118,7 @@ def _modules(*folders: str) -> Iterator[ast.Module]:
 
 def _keys_in_code() -> Iterator[str]:
     """Literal first arguments of ``t(…)``, ``t.count(…)``, ``frame.t(…)``, and literals that look like our keys."""
-    for module in _modules("web/console", "web/widget", "runtime", "commands"):
+    for module in _modules("web/console", "web/widget", "runtime", "commands", "demo"):
         for node in ast.walk(module):
             value = node.value if isinstance(node, ast.Constant) else None
             if isinstance(value, str) and _KEY.fullmatch(value) and value not in _NO_KEYS:
@@ -124,7 +126,7 @@ def _keys_in_code() -> Iterator[str]:
             if not isinstance(node, ast.Call) or not node.args or not isinstance(node.args[0], ast.Constant):
                 continue
             name = ast.unparse(node.func)
-            if name in {"t", "self", "self.t", "visit.t", "frame.t"} or name.endswith(("t.count",)):
+            if name in {"t", "self", "self.t", "visit.t", "frame.t", "scene.t"} or name.endswith(("t.count",)):
                 yield str(node.args[0].value)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import shutil
 import signal
@@ -12,7 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,17 +19,19 @@ from typing import Any
 import httpx
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 from sqlalchemy import Connection
 from starlette.types import Receive, Scope, Send
 
 from hub.compose import Hub
+from hub.core.text import Language
 from hub.demo import audit, channels, traffic
 from hub.demo.amocrm_stage import AmoCrmStage
 from hub.demo.project import PROJECT, connect, demo_policy, make_project
 from hub.demo.retailcrm_stage import RetailCrmStage
-from hub.demo.stage import CrmStage, sandbox_process
+from hub.demo.stage import TOO_BUSY, CrmStage, DemoStopped, sandbox_process
+from hub.demo.summary import DemoSummary, listed, show_summary
 from hub.demo.zoho_stage import ZohoStage
+from hub.language import Translator, translator
 from hub.logs import set_up_logs
 from hub.settings import Settings
 from hub.store import inbox, projects, users, work
@@ -39,7 +40,7 @@ from hub.store.inbox import InboxStatus
 from hub.web.app import HubApp, build_app
 from hub.web.server import serve_forever
 
-__all__ = ["DemoOptions", "DemoSummary", "play"]
+__all__ = ["DemoOptions", "play"]
 
 LOGIN, PASSWORD = "demo", "demo-password"
 #: seconds without any progress after which something is wrong
@@ -63,21 +64,8 @@ class DemoOptions:
     is_once: bool = False
     is_json: bool = False
     data: Path | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DemoSummary:
-    """What came of the day, in all CRMs together; ``lost`` and ``doubled`` are the auditor's, not the hub's."""
-
-    interactions: int
-    contacts: int
-    deals: int
-    tasks: int
-    calls: int
-    requests: int
-    lost: int
-    doubled: int
-    needs_attention: int
+    #: of what is told
+    language: Language = "en"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -91,6 +79,7 @@ class _Scene:
     #: the sandboxes' addresses, by the channel's name
     channels: Mapping[str, str]
     crms: Sequence[CrmStage]
+    t: Translator
     #: of the hub
     address: str = ""
     is_quiet: bool = False
@@ -134,7 +123,7 @@ async def play(options: DemoOptions, console: Console) -> DemoSummary:
             raise KeyboardInterrupt
         summary = playing.result()
         if not options.is_once:
-            console.print("Serving until you press Ctrl+C.", style="bold")
+            console.print(scene.t("demo.serving"), style="bold")
             await serving
         return summary
 
@@ -149,8 +138,8 @@ def _stop_as_by_keyboard(stack: AsyncExitStack) -> None:
 async def _play(scene: _Scene) -> DemoSummary:
     """The whole day, and what came of it."""
     before = sum([await crm.requests() for crm in scene.crms])
-    await _play_day(scene)
-    summary, findings = await _sum_up(scene, before)
+    heard = await _play_day(scene)
+    summary, findings = await _sum_up(scene, before, heard)
     _show(scene, summary, findings)
     return summary
 
@@ -161,7 +150,7 @@ def _data_folder(options: DemoOptions, stack: AsyncExitStack) -> Path:
         data = Path(tempfile.mkdtemp(prefix="hub-demo-"))
         stack.callback(shutil.rmtree, data, ignore_errors=True)
     elif (data / "hub.db").exists():
-        raise SystemExit(f"{data} holds a hub already: name an empty folder, the demo begins anew")
+        raise DemoStopped(f"{data} holds a hub already: name an empty folder, the demo begins anew")
     return data
 
 
@@ -173,9 +162,10 @@ async def _set_stage(
     sources = [name for name in options.channels if name in plugins.sources and name in channels.MODULES]
     sinks = [name for name in options.crms if name in plugins.sinks and name in _STAGES]
     if not sources or not sinks:
-        raise SystemExit("the demo needs at least one channel and one CRM: see `hub check` for what is installed")
+        raise DemoStopped("the demo needs at least one channel and one CRM: see `hub check` for what is installed")
     titles = [*(_CHANNEL_TITLES[name] for name in sources), *(_STAGES[name].title for name in sinks)]
-    console.print(f"Starting the sandboxes of {_listed(titles)} …", style="dim")
+    t = translator(options.language)
+    console.print(t("demo.starting", vendors=listed(titles, t)), style="dim")
     http = await stack.enter_async_context(httpx.AsyncClient(timeout=120, trust_env=False))
     crms: list[CrmStage] = []
     for name in sinks:
@@ -193,6 +183,7 @@ async def _set_stage(
         day=day,
         channels=addresses,
         crms=crms,
+        t=t,
         is_quiet=options.is_json,
         is_once=options.is_once,
     )
@@ -259,12 +250,13 @@ def _why(ended: asyncio.Task[None]) -> BaseException:
     return ended.exception() or RuntimeError("the web server stopped at once")
 
 
-async def _play_day(scene: _Scene) -> None:
-    """Send every webhook of the day, then wait until the hub has done with all of them."""
+async def _play_day(scene: _Scene) -> channels.Heard:
+    """Send every webhook of the day, then wait until the hub has done with all of them; what the vendors heard."""
     day, hub, http = scene.day, scene.hub, scene.http
     for name, sandbox in scene.channels.items():
         secret = await hub.services.store.read(partial(_secret, hub=hub, channel=name))
-        await channels.hook_up(http, name, sandbox, f"{scene.address}/hooks/{PROJECT}/{name}/{secret}", day)
+        hook, forward = (f"{scene.address}/{door}/{PROJECT}/{name}/{secret}" for door in ("hooks", "forward"))
+        await channels.hook_up(http, name, sandbox, hook, forward, day)
     events: Sequence[Mapping[str, Any]] = sorted(
         [*day["calls"], *day["forms"]], key=lambda event: str(event.get("started_at") or event.get("at"))
     )
@@ -276,22 +268,22 @@ async def _play_day(scene: _Scene) -> None:
     )
     told = {"ringostat": len(events), "jivo": len(day["chats"]), "wazzup": len(day["messages"])}
     with Progress(*columns, console=scene.console, disable=scene.is_quiet) as progress:
-        sending = progress.add_task("Playing the day", total=sum(told[name] for name in scene.channels))
+        sending = progress.add_task(scene.t("demo.playing"), total=sum(told[name] for name in scene.channels))
 
-        def advance(count: int) -> None:
-            progress.advance(sending, count)
-
+        heard = channels.Heard(advance=partial(progress.advance, sending))
+        asking = channels.asking_calls(day)
         # all channels at once, as on a real day: the same client may call and write
         async with asyncio.TaskGroup() as playing:
             for name, sandbox in scene.channels.items():
                 match name:
                     case "ringostat":
-                        playing.create_task(channels.play_events(http, sandbox, events, advance))
+                        playing.create_task(channels.play_events(http, sandbox, events, asking, heard))
                     case "jivo":
-                        playing.create_task(channels.play_chats(http, sandbox, day, advance))
+                        playing.create_task(channels.play_chats(http, sandbox, day, heard))
                     case _:
-                        playing.create_task(channels.play_messages(http, sandbox, day, advance))
-        await _settled(hub, progress)
+                        playing.create_task(channels.play_messages(http, sandbox, day, heard))
+        await _settled(hub, progress, scene.t)
+    return heard
 
 
 def _secret(conn: Connection, *, hub: Hub, channel: str) -> str:
@@ -300,10 +292,10 @@ def _secret(conn: Connection, *, hub: Hub, channel: str) -> str:
     return found.secret
 
 
-async def _settled(hub: Hub, progress: Progress) -> None:
+async def _settled(hub: Hub, progress: Progress, t: Translator) -> None:
     """Wait until the inbox is read and every interaction is finished or needs attention."""
     services = hub.services
-    writing = progress.add_task("Writing to the CRM", total=None)
+    writing = progress.add_task(t("demo.writing"), total=None)
     quiet, ended, moved_at = 0, -1, services.clock.monotonic()
     while True:
         states = await services.store.read(lambda conn: work.count_states(conn, PROJECT))
@@ -312,8 +304,9 @@ async def _settled(hub: Hub, progress: Progress) -> None:
         if done != ended:
             ended, moved_at = done, services.clock.monotonic()
         elif services.clock.monotonic() - moved_at > LONGEST_STILL:
-            raise SystemExit(
-                f"nothing moves any more: {dict(states)}; the databases are in {services.settings.data_directory}"
+            raise DemoStopped(
+                f"nothing has moved for {LONGEST_STILL} s ({done} of {sum(states.values())} interactions are done); "
+                f"{TOO_BUSY}; the databases are in {services.settings.data_directory}"
             )
         total = sum(states.values())
         progress.update(writing, completed=ended, total=total)
@@ -323,7 +316,9 @@ async def _settled(hub: Hub, progress: Progress) -> None:
         await asyncio.sleep(0.1)
 
 
-async def _sum_up(scene: _Scene, before: int) -> tuple[DemoSummary, Sequence[tuple[str, audit.Finding]]]:
+async def _sum_up(
+    scene: _Scene, before: int, heard: channels.Heard
+) -> tuple[DemoSummary, Sequence[tuple[str, audit.Finding]]]:
     """The totals over all CRMs; each CRM is audited by itself."""
     held = scene.day["preload"]
     judged = {kind: scene.day[kind] for kind in ("calls", "forms", "chats", "messages")}
@@ -359,53 +354,29 @@ async def _sum_up(scene: _Scene, before: int) -> tuple[DemoSummary, Sequence[tup
             lost=made["lost"],
             doubled=made["doubled"],
             needs_attention=sum(count for (_, state), count in states.items() if state == "attention"),
+            late=heard.late + heard.forwarded.unanswered,
+            forwarding_questions=heard.forwarded.questions,
+            forwarding_answered=heard.forwarded.answered,
+            forwarding_to=dict(sorted(heard.forwarded.to.items(), key=lambda named: (-named[1], named[0]))),
         ),
         findings,
     )
 
 
-def _listed(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
-
-
 def _show(scene: _Scene, summary: DemoSummary, findings: Sequence[tuple[str, audit.Finding]]) -> None:
-    console, names = scene.console, [crm.title for crm in scene.crms]
-    from_where = _listed([_CHANNEL_TITLES[name] for name in scene.channels])
-    table = Table(
-        title=f"A day of {from_where} in {_listed(names)}", show_header=False, title_style="bold", min_width=60
-    )
-    table.add_column(style="cyan")
-    table.add_column(justify="right")
-    where = "" if len(names) == 1 else ", all CRMs together"
-    words = {
-        "interactions": "calls, forms, chats and messages taken in",
-        "contacts": f"contacts made{where}",
-        "deals": f"deals made{where}",
-        "tasks": f"tasks made{where}",
-        "calls": f"call records made{where}",
-        "requests": f"requests{where}",
-        "lost": "lost",
-        "doubled": "doubled",
-        "needs_attention": "need attention",
-    }
-    for key, value in asdict(summary).items():
-        table.add_row(words[key], str(value))
-    console.print(table)
-    for crm, finding in findings[:10]:
-        console.print(f"[red]{finding.kind}[/red] {crm}: {finding.sentence}")
+    console, t = scene.console, scene.t
+    titles = [_CHANNEL_TITLES[name] for name in scene.channels]
+    show_summary(console, t, summary, findings, channels=titles, crms=[crm.title for crm in scene.crms])
     if scene.is_once:
         return
     console.print()
-    console.print("Where to look", style="bold")
-    console.print(f"  Console    {scene.address}/console/  (login {LOGIN}, password {PASSWORD})", highlight=False)
+    console.print(t("demo.where"), style="bold")
+    login = t("demo.login", login=LOGIN, password=PASSWORD)
+    width = max(10, len(t("demo.console")), len(t("demo.why")), *(len(crm.title) for crm in scene.crms))
+    console.print(f"  {t('demo.console'):<{width}} {scene.address}/console/  ({login})", highlight=False)
     place = f"HUB_ENVIRONMENT=development HUB_DATA_DIRECTORY={scene.hub.services.settings.data_directory}"
-    console.print("  Why here?  a click on any line of the journal, or, in another terminal:", highlight=False)
+    console.print(f"  {t('demo.why'):<{width}} {t('demo.why_how')}", highlight=False)
     example = next((call["id"] for call in scene.day["calls"] if call["kind"] == "client"), "CALL-ID")
-    console.print(f"             {place} .venv/bin/hub explain {example}", highlight=False)
+    console.print(f"  {'':<{width}} {place} .venv/bin/hub explain {example}", highlight=False)
     for stage in scene.crms:
-        console.print(f"  {stage.title:<10} {stage.address}/_sandbox/records", highlight=False)
-
-
-def last_line(summary: DemoSummary) -> str:
-    """The summary as the one JSON object that programs read."""
-    return json.dumps(asdict(summary))
+        console.print(f"  {stage.title:<{width}} {stage.address}/_sandbox/records", highlight=False)

@@ -12,6 +12,7 @@ import tomlkit
 from sqlalchemy import Connection
 
 from hub.core.records import Catalogue
+from hub.demo.stage import DemoStopped
 from hub.runtime.opening import open_account
 from hub.runtime.services import Services
 from hub.store import bindings, policies, projects
@@ -46,7 +47,7 @@ def demo_policy(preset: str, traffic: Mapping[str, Any], crms: Sequence[str] = (
     folder = resources.files("hub") / "presets"
     known = sorted(one.name.removesuffix(".toml") for one in folder.iterdir() if one.name.endswith(".toml"))
     if preset not in known:
-        raise SystemExit(f"there is no preset {preset!r}; there are {', '.join(known)}")
+        raise DemoStopped(f"there is no preset {preset!r}; there are {', '.join(known)}")
     text = (folder / f"{preset}.toml").read_text(encoding="utf-8")
     document = tomlkit.parse(text)
     company = traffic["company"]
@@ -82,6 +83,8 @@ def demo_policy(preset: str, traffic: Mapping[str, Any], crms: Sequence[str] = (
             row["owner"] = number["owner"]
         sources.append(row)
     document["sources"] = sources
+    # the day is played at whatever hour somebody is curious: the telephony's questions of its morning come now
+    document.setdefault("forwarding", tomlkit.table())["working_hours"] = False
     told = tomlkit.dumps(document)
     return told if any(_speaks_of(row, "chat", "message") for row in document.get("matrix", ())) else told + _DIALOGUES
 

@@ -17,10 +17,18 @@ from typing import Any, ClassVar
 
 import httpx
 
-__all__ = ["CrmStage", "order", "sandbox_process"]
+__all__ = ["CrmStage", "DemoStopped", "order", "sandbox_process"]
 
-#: what a sandbox gets to end by itself
-_END_SECONDS = 5.0
+#: what a sandbox gets to begin, and to end by itself
+_BEGIN_SECONDS, _END_SECONDS = 60.0, 5.0
+
+
+#: what to do where something took too long
+TOO_BUSY = "the machine may be too busy: end what else runs on it, or play a smaller day with --calls 40"
+
+
+class DemoStopped(Exception):
+    """The demo cannot go on: one sentence for people, with what to do where that is known."""
 
 
 @asynccontextmanager
@@ -43,10 +51,13 @@ async def sandbox_process(module: str, *arguments: str) -> AsyncIterator[str]:
     )
     try:
         assert process.stdout is not None
-        async with asyncio.timeout(30):
-            line = await process.stdout.readline()
+        try:
+            async with asyncio.timeout(_BEGIN_SECONDS):
+                line = await process.stdout.readline()
+        except TimeoutError as err:
+            raise DemoStopped(f"{module} did not start within {_BEGIN_SECONDS:.0f} s; {TOO_BUSY}") from err
         if not line:
-            raise RuntimeError(f"{module} did not start")
+            raise DemoStopped(f"{module} did not start: run `python -m {module}` to see why")
         yield line.decode().strip()
     finally:
         await _end(process)
@@ -66,10 +77,15 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 async def order(http: httpx.AsyncClient, address: str, path: str, body: Any = None) -> Any:
-    """POST one order to the sandbox at ``address``; raises RuntimeError with its sentence if it refuses."""
-    answer = await http.post(f"{address}/_sandbox/{path}", json={} if body is None else body)
+    """POST one order to the sandbox at ``address``; raises DemoStopped if it refuses or is silent."""
+    try:
+        answer = await http.post(f"{address}/_sandbox/{path}", json={} if body is None else body)
+    except httpx.TimeoutException as err:
+        raise DemoStopped(f"the sandbox at {address} did not carry out {path!r} in time; {TOO_BUSY}") from err
+    except httpx.HTTPError as err:
+        raise DemoStopped(f"the sandbox at {address} is gone ({type(err).__name__}): start the demo again") from err
     if answer.status_code != 200:
-        raise RuntimeError(f"the sandbox refused {path}: {answer.text}")
+        raise DemoStopped(f"the sandbox at {address} refused {path!r}: {answer.text}")
     return answer.json()
 
 
@@ -94,7 +110,7 @@ class CrmStage(ABC):
         """Users, contacts, deals and tasks as they were before the day (docs/traffic-file.md)."""
 
     async def order(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """POST one order; raises RuntimeError with the sandbox's sentence if it refuses."""
+        """POST one order; raises DemoStopped with the sandbox's sentence if it refuses."""
         return await order(self.http, self.address, path, dict(body or {}))
 
     async def person(self, action: str, **values: Any) -> Any:

@@ -67,6 +67,8 @@ class KnownClients:
 
     async def find(self, project: LiveProject, channel: str, question: OwedQuestion) -> KnownClient:
         """The client of ``question`` as known now, or once the CRM has the record, if the question waits for it."""
+        if question.client.is_empty and not question.client_id:
+            return KnownClient()
         until = self._services.clock.monotonic() + question.wait.total_seconds()
         while True:
             met = await self._meet(project, question)
@@ -103,7 +105,8 @@ class KnownClients:
             return _Met(id=id, identity=_together(question.client, acquaintance.identity_of(conn, id)), made=made)
 
         store = self._services.store
-        return await (store.write(look) if question.needs_client_id else store.read(look))
+        # by indexed keys, while a vendor waits: nothing to queue for behind a thread (J1)
+        return await (store.write(look) if question.needs_client_id else store.read(look, is_short=True))
 
     async def _describe(self, project: LiveProject, channel: str, met: _Met) -> KnownClient:
         base = KnownClient(
@@ -137,7 +140,9 @@ class KnownClients:
         keys = [shared.record_key(connection.name, deal.id) for deal in still_open]
         promised: Mapping[str, str] = {}
         if keys:
-            promised = await self._services.store.read(lambda conn: shared.deal_ids(conn, project.name, channel, keys))
+            promised = await self._services.store.read(
+                lambda conn: shared.deal_ids(conn, project.name, channel, keys), is_short=True
+            )
         deals = tuple(self._deal(project, connection, deal, promised) for deal in still_open)
         contact = _fullest(holdings.contacts, still_open)
         company = holdings.companies[0] if holdings.companies else None

@@ -64,6 +64,8 @@ def _question(bench: SourceBench, request: RawRequest) -> OwedQuestion | None:
     except Exception as err:  # noqa: BLE001 - a stranger's code may raise anything; that is what is tested
         fail(f"owed_question raised {told(err)}: it must be total", err)
     expect(question is None or isinstance(question, OwedQuestion), f"owed_question returned {question!r}")
+    if question is not None:
+        expect(question.otherwise.status == 200, f"OwedQuestion.otherwise has the status {question.otherwise.status}")
     return question
 
 

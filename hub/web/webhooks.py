@@ -157,7 +157,7 @@ class Webhooks:
 
     HEAD and OPTIONS are answered and not stored: vendors' cabinets try an address with them. A source that owes its
     vendor a reply gives it from the local directory, after the request is on disk (DESIGN 2.1); whatever goes wrong
-    there, the answer is the plain 200.
+    there, the answer is the question's own ``otherwise``: a vendor that reads JSON gets JSON.
     """
 
     #: how long the reply may take beyond the time for which the question itself waits
@@ -193,8 +193,8 @@ class Webhooks:
                 await send_answer(send, answer)
 
     async def _owed(self, row: Channel, request: RawRequest) -> Outcome:
-        """The reply that ``request`` is owed, the plain 200 if none or none in time."""
-        source = self._owing[row.source]
+        """The reply that ``request`` is owed; the vendor's own "received" if none in time, the plain 200 if none."""
+        source, plain = self._owing[row.source], ACCEPTED
         project = self._services.projects.find(row.project)
         channel = project.channels.get(row.name) if project else None
         if project is None or channel is None:
@@ -203,6 +203,7 @@ class Webhooks:
             question = source.owed_question(request, channel)
             if question is None:
                 return ACCEPTED
+            plain = reply_answer(question.otherwise)
             async with asyncio.timeout((self.BUDGET + question.wait).total_seconds()):
                 client = await self._clients.find(project, row.name, question)
             answer = reply_answer(source.owed_reply(question, client, channel))
@@ -210,7 +211,7 @@ class Webhooks:
             # the webhook is on disk; an error would only make the vendor doubt that
             log.exception("a reply owed by %s/%s is left out", row.project, row.name, extra={"action": "owed.failed"})
             self._counts.owed[row.project, row.name, "failed"] += 1
-            return ACCEPTED
+            return plain
         self._counts.owed[row.project, row.name, "answered"] += 1
         return answer
 

@@ -53,9 +53,16 @@ def test_day_ends_with_nothing_lost_doubled_or_left(day: subprocess.CompletedPro
         "lost",
         "doubled",
         "needs_attention",
+        "late",
+        "forwarding_questions",
+        "forwarding_answered",
+        "forwarding_to",
     ]
     assert (summary["lost"], summary["doubled"], summary["needs_attention"]) == (0, 0, 0)
     assert summary["interactions"] > CALLS
+    # R2: the telephony asked before clients' first calls, and heard of the existing ones whose they are (R5)
+    assert summary["forwarding_questions"] > summary["forwarding_answered"] > 0
+    assert sum(summary["forwarding_to"].values()) == summary["forwarding_answered"]
     assert min(summary["contacts"], summary["deals"], summary["tasks"], summary["calls"]) > 0
 
 

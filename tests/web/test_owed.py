@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
 
@@ -55,6 +56,9 @@ class Asker:
             needs_deal=asked.get("wants_deal", False),
             wait=timedelta(seconds=asked.get("wait", 0)),
             parameters=asked,
+            otherwise=Reply(body=asked["otherwise"].encode(), content_type="application/json")
+            if "otherwise" in asked
+            else Reply(),
         )
 
     def owed_reply(self, question: OwedQuestion, client: KnownClient, channel: ChannelConfig) -> Reply:
@@ -115,6 +119,26 @@ async def test_a_known_client_is_told_from_the_directory(asked: Web) -> None:
 async def test_an_unknown_client_leaves_the_facts_empty(asked: Web) -> None:
     answer = await asked.client.post(HOOK, json={"phone": STRANGER})
     assert answer.json()["contact"] == answer.json()["responsible"] == answer.json()["id"] == ""
+
+
+async def test_a_reply_waits_for_no_thread_that_others_keep_busy(asked: Web) -> None:
+    """J1: an operator waits for it, so it does not queue behind reports and pages; the vendor gives up after 3 s."""
+    released = threading.Event()
+    slow = [asyncio.create_task(asked.services.store.read(lambda _: released.wait(60))) for _ in range(64)]
+    try:
+        await asyncio.sleep(0)
+        answer = await asked.client.post(HOOK, json={"phone": KNOWN})
+        assert answer.json()["deals"] == [f"{CRM}-dc1"]
+    finally:
+        released.set()
+        await asyncio.gather(*slow)
+
+
+async def test_a_reply_that_cannot_be_had_is_the_vendors_own_received(asked: Web) -> None:
+    """A vendor that reads JSON gets JSON, also where the look-up or the plugin fails."""
+    answer = await asked.client.post(HOOK, json={"phone": KNOWN, "break": 1, "otherwise": '{"result":"ok"}'})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    assert answer.json() == {"result": "ok"}
 
 
 async def test_a_new_client_is_given_one_id_for_good(asked: Web) -> None:

@@ -54,13 +54,14 @@ class JivoSource:
         try:
             event = _read(request)
         except PayloadError:
-            return OwedQuestion(kind=_NOTHING)
+            return OwedQuestion(kind=_NOTHING, otherwise=PLAIN)
         wants_all = event.event_name == EventName.CHAT_ACCEPTED or (
             event.event_name == EventName.CHAT_UPDATED and settings.answer_changes
         )
         if not wants_all or (settings.widget_id and event.widget_id not in ("", settings.widget_id)):
-            return OwedQuestion(kind=_NOTHING)
-        return OwedQuestion(kind=event.event_name, client=to_identity(event, channel, settings))
+            return OwedQuestion(kind=_NOTHING, otherwise=PLAIN)
+        client = to_identity(event, channel, settings)
+        return OwedQuestion(kind=event.event_name, client=client, otherwise=PLAIN)
 
     def owed_reply(self, question: OwedQuestion, client: KnownClient, channel: ChannelConfig) -> Reply:
         """What the CRM knows of the client; the plain answer to what asks nothing."""

@@ -312,11 +312,35 @@ async def test_everything_can_be_ordered_from_outside() -> None:
         async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
             set_up = await client.post("/_sandbox/webhooks", json={"url": f"{hub_url}/hooks/x", "shape": "form"})
             assert set_up.json() == {"webhooks": len(Moment)}
-            assert (await client.post("/_sandbox/play")).json() == {"sent": 4, "failed": 0}
+            assert (await client.post("/_sandbox/play")).json() == {"sent": 4, "failed": 0, "unanswered": 0}
             deliveries = (await client.get("/_sandbox/deliveries")).json()
             assert [delivery["moment"] for delivery in deliveries] == ["before", "forwarding", "pickup", "after"]
             assert len(receiver.seen) == 4
             assert (await client.post("/_sandbox/traffic", json={"format": "other"})).status_code == 400
+
+
+async def test_questions_before_calls_can_be_ordered_from_outside() -> None:
+    """R2: whom to ring is asked over HTTP, and told with the employee whom the answer means."""
+
+    async def take(request: Request) -> Response:
+        caller = (await request.json())["caller"]
+        return PlainTextResponse(OLENA.destination if caller == CLIENT else "")
+
+    hub_app = Starlette(routes=[Route("/forward", take, methods=["POST"])])
+    with serve_app(hub_app) as hub_url, serve(Sandbox(employees=(OLENA,))) as (sandbox, url):
+        sandbox.add(ANSWERED, replace(MISSED, client_number=""))
+        async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+            asked = {"ids": [ANSWERED.id, MISSED.id]}
+            assert (await client.post("/_sandbox/ask", json=asked)).status_code == 400
+            number = {"url": f"{hub_url}/forward", "reply_form": "http"}
+            assert (await client.post("/_sandbox/webhook_number", json=number)).status_code == 200
+            assert (await client.post("/_sandbox/ask", json={"ids": ["nobody's"]})).status_code == 400
+            answers = (await client.post("/_sandbox/ask", json=asked)).json()
+            assert [(answer["destination"], answer["employee"], answer["error"]) for answer in answers] == [
+                (OLENA.destination, OLENA.name, ""),
+                (None, "", ""),
+            ]
+            assert (await client.post("/_sandbox/webhook_number", json={"reply_form": "no"})).status_code == 400
 
 
 async def test_two_sandboxes_serve_beside_each_other() -> None:

@@ -2,7 +2,8 @@
 
 A step of ``play`` is an object with ``do``: ``chat`` (``visitor``, ``agent``, ``lines`` as [who, text], ``rate``, and
 anything of a chat's page, utm, city, department), ``offline`` (``visitor``, ``text``), ``call`` (``visitor``,
-``phone``, ``agent``, ``steps``, ``type``).
+``phone``, ``agent``, ``steps``, ``type``). Told is what the vendor would complain of in the hub's answers
+(``problems``), and how many webhooks had no answer within its time (``unanswered``): it does not send them again (?).
 """
 
 from __future__ import annotations
@@ -30,13 +31,17 @@ def build_app(cabinet: Cabinet) -> Starlette:
         return JSONResponse({"hook": cabinet.hook})
 
     async def play(request: Request) -> JSONResponse:
+        before = len(cabinet.deliveries)
         try:
             steps = await request.json()
             for step in steps:
                 await _play(cabinet, step)
         except (KeyError, TypeError, ValueError, json.JSONDecodeError) as err:
             return JSONResponse({"error": f"{type(err).__name__}: {err}"}, status_code=400)
-        return JSONResponse({"played": len(steps), "problems": cabinet.problems})
+        sent = cabinet.deliveries[before:]
+        problems = [f"{one.event}: {problem}" for one in sent if one.status is not None for problem in one.problems]
+        unanswered = sum(one.status is None for one in sent)
+        return JSONResponse({"played": len(steps), "problems": problems, "unanswered": unanswered})
 
     async def deliveries(_: Request) -> JSONResponse:
         return JSONResponse(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from starlette.routing import Route
 
 from .call_log import BadQuery, parse_query, read_log, to_csv
 from .fault import FaultGate
+from .forwarding import Answer, Question, ReplyForm, RequestForm, WebhookNumber
 from .parameters import recording_url
 from .recording import tiny_wav
 
@@ -45,6 +47,8 @@ def build_app(sandbox: Sandbox) -> Starlette:
             Route("/_sandbox/traffic", control.load_traffic, methods=["POST"]),
             Route("/_sandbox/webhooks", control.set_webhooks, methods=["POST"]),
             Route("/_sandbox/play", control.play, methods=["POST"]),
+            Route("/_sandbox/webhook_number", control.set_webhook_number, methods=["POST"]),
+            Route("/_sandbox/ask", control.ask, methods=["POST"]),
             Route("/_sandbox/deliveries", control.deliveries, methods=["GET"]),
             Route("/_sandbox/callbacks", control.callbacks, methods=["GET"]),
         ],
@@ -231,7 +235,61 @@ class Control:
         wanted = order.get("ids")
         events = [event for event in self._sandbox.events() if wanted is None or event.id in wanted]
         deliveries = await self._sandbox.deliver(*events, at_once=order.get("at_once", 1))
-        return JSONResponse({"sent": len(deliveries), "failed": sum(not each.is_ok for each in deliveries)})
+        return JSONResponse(
+            {
+                "sent": len(deliveries),
+                "failed": sum(not each.is_ok for each in deliveries),
+                # of these, without any answer in the vendor's time
+                "unanswered": sum(each.status is None for each in deliveries),
+            }
+        )
+
+    async def set_webhook_number(self, request: Request) -> Response:
+        """``{"url"}``, and what else a `WebhookNumber` has: whom to ask before a call rings anybody."""
+        order = await request.json()
+        try:
+            for name, form in (("request_form", RequestForm), ("reply_form", ReplyForm)):
+                if name in order:
+                    order[name] = form(order[name])
+            self._sandbox.webhook_number = WebhookNumber(**order)
+        except (TypeError, ValueError) as problem:
+            return JSONResponse({"message": str(problem)}, status_code=400)
+        return JSONResponse({"id": self._sandbox.webhook_number.id})
+
+    async def ask(self, request: Request) -> Response:
+        """``{"ids": [...], "at_once"}``: ask whom to ring for these calls; the answers in the calls' order."""
+        order = await request.json()
+        number = self._sandbox.webhook_number
+        unknown = [id for id in order["ids"] if id not in self._sandbox.calls]
+        if number is None or unknown:
+            why = f"no such calls: {', '.join(unknown)}" if unknown else "there is no webhook number yet"
+            return JSONResponse({"message": why}, status_code=400)
+        slots = asyncio.Semaphore(order.get("at_once", 1))
+
+        async def asked(id: str) -> Answer:
+            call = self._sandbox.calls[id]
+            question = Question(
+                call_id=call.id,
+                caller=call.client_number or "anonymous",
+                dst=call.company_number,
+                others={"scheme_name": call.scheme, "pool_name": call.attribution.pool},
+            )
+            async with slots:
+                return await self._sandbox.ask(question, number)
+
+        answers = await asyncio.gather(*map(asked, order["ids"]))
+        return JSONResponse([self._told(answer) for answer in answers])
+
+    def _told(self, answer: Answer) -> dict[str, Any]:
+        employee = self._sandbox.staff.find_by_contact(answer.destination) if answer.destination else None
+        return {
+            "call": answer.question.call_id,
+            "destination": answer.destination,
+            "employee": employee.name if employee else "",
+            "status": answer.status,
+            "error": answer.error,
+            "seconds": answer.seconds,
+        }
 
     async def deliveries(self, request: Request) -> Response:
         """Every webhook sent so far with what became of it, as on the vendor's error page."""

@@ -65,6 +65,8 @@ class Sandbox:
         self.callbacks: list[dict[str, Any]] = []
         self.deliveries: list[Delivery] = []
         self.answers: list[Answer] = []
+        #: whom the cabinet's scheme asks; None: nobody
+        self.webhook_number: WebhookNumber | None = None
         self._faults: list[Fault] = []
 
     # --- what is in the project ---
