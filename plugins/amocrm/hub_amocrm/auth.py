@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-from pydantic import ValidationError
+import msgspec
 
 from hub.errors import NeedsCredentials, Stale, Unavailable, VendorError
 from hub.ports import ConnectionContext
@@ -263,8 +263,8 @@ class Credentials(httpx.Auth):
         if not response.is_success:
             return None
         try:
-            found = wire.Subdomain.model_validate_json(response.content).domain
-        except ValidationError:
+            found = msgspec.json.decode(response.content, type=wire.Subdomain).domain
+        except msgspec.DecodeError:
             return None
         if not found or not self._settings.allows_host(found):
             return None
@@ -300,10 +300,10 @@ class Credentials(httpx.Auth):
 def read_pair(response: httpx.Response) -> wire.TokenPair:
     """The tokens in the token endpoint's answer."""
     try:
-        return wire.TokenPair.model_validate_json(response.content)
-    except ValidationError as err:
-        # `from None`: pydantic quotes what it read, and that is a token
-        raise NeedsCredentials(f"amoCRM answered without tokens ({err.error_count()} fields missing)") from None
+        return msgspec.json.decode(response.content, type=wire.TokenPair, strict=False)
+    except msgspec.DecodeError as err:
+        # which never quotes what it read: that is a token
+        raise NeedsCredentials(f"amoCRM answered without tokens: {err}") from None
 
 
 def _looks_moved(response: httpx.Response) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, NoReturn, TypeAlias, TypeVar
 
 import httpx
-from pydantic import TypeAdapter, ValidationError
+import msgspec
 from pydantic_core import from_json
 
 from hub.errors import Unavailable
@@ -189,8 +189,8 @@ class AmoCrmClient:
         if not isinstance(found, list):
             self._unreadable(sent.operation)
         try:
-            return tuple(wire.Complex.model_validate(item) for item in found)
-        except ValidationError:
+            return tuple(wire.read(wire.Complex, item) for item in found)
+        except msgspec.ValidationError:
             self._unreadable(sent.operation)
 
     async def create_incoming(self, items: Sequence[Item], sent: Sent) -> tuple[wire.Incoming, ...]:
@@ -227,8 +227,8 @@ class AmoCrmClient:
     async def _list(self, model: type[ModelT], path: str, collection: str, params: Params) -> Page[ModelT]:
         body = await self._send("GET", path, params=params)
         try:
-            page = wire.listing(model, collection).model_validate_json(body)
-        except ValidationError:
+            page = wire.listing(model, collection).decode(body)
+        except msgspec.DecodeError:
             return self._patiently(model, body, collection)
         return Page(tuple(page.embedded.items), bool(page.links.next))
 
@@ -284,11 +284,9 @@ class AmoCrmClient:
 
     def _read(self, model: type[ModelT], found: Any) -> ModelT:
         try:
-            return model.model_validate(found)
-        except ValidationError as err:
-            raise Unavailable(
-                f"amoCRM answered in an unknown form: {_fields_of(err)}", operation=model.__name__
-            ) from err
+            return wire.read(model, found)
+        except msgspec.ValidationError as err:
+            raise Unavailable(f"amoCRM answered in an unknown form: {err}", operation=model.__name__) from err
 
     def _items(self, model: type[ModelT], found: Any, collection: str) -> tuple[ModelT, ...]:
         """The records of an answer; one that cannot be read is named in the log and left out, the rest stand."""
@@ -296,30 +294,18 @@ class AmoCrmClient:
         items = embedded.get(collection) if isinstance(embedded, Mapping) else None
         if not isinstance(items, list):
             return ()
-        try:
-            return tuple(_adapter(model).validate_python(items))
-        except ValidationError:
-            return tuple(record for item in items if (record := self._one(model, item)) is not None)
+        return tuple(record for item in items if (record := self._one(model, item)) is not None)
 
     def _one(self, model: type[ModelT], item: Any) -> ModelT | None:
         try:
-            return model.model_validate(item)
-        except ValidationError as err:
-            extra = {"action": "amocrm.unreadable", "fields": _fields_of(err)}
+            return wire.read(model, item)
+        except msgspec.ValidationError as err:
+            extra = {"action": "amocrm.unreadable", "fields": str(err)}
             logger.warning("amoCRM sent a %s that cannot be read", model.__name__, extra=extra)
             return None
 
     def _unreadable(self, operation: str) -> NoReturn:
         raise Unavailable("amoCRM's answer to a write cannot be read", operation=operation)
-
-
-_adapters: dict[type[wire.Wire], TypeAdapter[Any]] = {}
-
-
-def _adapter(model: type[ModelT]) -> TypeAdapter[list[ModelT]]:
-    if model not in _adapters:
-        _adapters[model] = TypeAdapter(list[model])  # type: ignore[valid-type]  # built per model, once
-    return _adapters[model]
 
 
 def _parse(body: bytes) -> Any | None:
@@ -330,11 +316,6 @@ def _parse(body: bytes) -> Any | None:
         return from_json(body)  # a third of the standard library's time, for imports
     except ValueError as err:
         raise Unavailable("amoCRM answered with something that is not JSON") from err
-
-
-def _fields_of(err: ValidationError) -> str:
-    """Where it went wrong, without the values: they may be a client's."""
-    return ", ".join(".".join(str(part) for part in error["loc"]) for error in err.errors(include_input=False)[:5])
 
 
 def _paged(page: int, limit: int, *, with_: str = "") -> Params:

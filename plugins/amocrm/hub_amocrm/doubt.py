@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+import msgspec
+
 from hub.core.plan import (
     AddNote,
     CompleteTask,
@@ -184,9 +186,8 @@ class Doubt:
         if not isinstance(action, CreateTask) or (task.created_at or 0) < self._since([write]):
             return False
         wanted = self.bodies.task(write, action)
-        seen = task.model_dump()
         names = ("text", "entity_id", "entity_type", "task_type_id", "responsible_user_id", "complete_till")
-        return all(seen[name] == wanted[name] for name in names if name in wanted)
+        return all(getattr(task, name) == wanted[name] for name in names if name in wanted)
 
     # --- notes --------------------------------------------------------------------------------------------------
 
@@ -310,8 +311,9 @@ def _assign(
 
 def _holds(record: Found, wanted: Item) -> bool:
     """Whether every plain value of ``wanted``, and every custom field in it, stands in the record."""
-    seen = record.model_dump(include=set(wanted) - {"custom_fields_values", "tags_to_add"})
-    if any(wanted[name] != value for name, value in seen.items() if name in wanted):
+    seen = msgspec.to_builtins(record)
+    plain = seen.keys() & wanted.keys() - {"custom_fields_values", "tags_to_add", "_embedded"}
+    if any(wanted[name] != seen[name] for name in plain):
         return False
     if isinstance(record, wire.Task):
         return True

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from pydantic import BaseModel, ValidationError
 
 from hub.clock import Clock
@@ -192,4 +193,4 @@ def _at(value: Any, name: str) -> Any:
 
 def _checksum(record: Found) -> int:
     """Tells a second change within one second from a repetition."""
-    return zlib.crc32(record.model_dump_json().encode())
+    return zlib.crc32(msgspec.json.encode(record))
