@@ -31,6 +31,8 @@ from hub.clock import Clock, SystemClock
 from hub.errors import Banned, NeedsCredentials, Stale, Throttled, Unavailable, VendorError
 from hub.plugins import load_plugins
 from hub.ports import Changes, ConnectionContext, ConnectionState, Sink
+from hub.runtime.certificates import certificates
+from hub.runtime.import_http import ThreadTransport
 from hub.store.directory import AS_OF, Directory
 from hub.store.directory_file import KINDS
 from hub.store.directory_fold import records_of
@@ -180,7 +182,7 @@ def sink_of(begin: Begin) -> Sink:
 async def read_account(begin: Begin, parent: Parent, clock: Clock, state: ConnectionState) -> None:
     """Read the whole account into the directory, page by page; each page is told after it is stored."""
     sink = sink_of(begin)
-    transport = PermittedTransport(httpx.AsyncHTTPTransport(), parent, clock)
+    transport = PermittedTransport(ThreadTransport(certificates), parent, clock)
     timeout = httpx.Timeout(begin.timeout, connect=min(10.0, begin.timeout))
     with Directory(begin.directory) as directory:
         async with httpx.AsyncClient(transport=transport, timeout=timeout, follow_redirects=False) as http:

@@ -22,6 +22,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Connection
+
 from hub.clock import Clock
 from hub.errors import Banned, NeedsCredentials, Stale, Throttled, Unavailable, VendorError
 from hub.runtime.account import Account
@@ -43,6 +45,8 @@ _BEGUN_MARK = "importing_by_page"
 _LINE_LIMIT = 16 * 2**20
 #: progress is shown in steps of this, not page by page
 _SHOWN_STEP = 0.01
+#: the cursor is stored with every so manieth page, a second of amoCRM's limit: whoever is killed reads these again
+_STORED_EVERY = 8
 #: children that may die in a row without having brought a page
 _MOST_DEATHS = 5
 
@@ -98,6 +102,10 @@ class Importer:
         self._records = 0
         self._requests = 0
         self._pages = 0
+        #: where to go on after the last page; how far it is; pages since this was stored
+        self._cursor = ""
+        self._share = 0.0
+        self._unstored = 0
         #: the child's requests that are on their way, by the number of their permit
         self._places: dict[int, Place] = {}
 
@@ -214,9 +222,13 @@ class Importer:
             "records": self._records,
             **more,
         }
-        await self._store.write(
-            lambda conn: events.append(conn, project=account.project, kind="import", body=body, now=now)
-        )
+
+        def put(conn: Connection) -> None:
+            if self._unstored:
+                self._put_place(conn)
+            events.append(conn, project=account.project, kind="import", body=body, now=now)
+
+        await self._store.write(put)
 
     # --- the child ----------------------------------------------------------------------------------------------
 
@@ -232,6 +244,7 @@ class Importer:
             start_new_session=True,
         )
         before = self._requests
+        self._unstored = 0
         try:
             _send(child, {"begin": self._begin(cursor)})
             async with AsyncExitStack() as locks:
@@ -241,6 +254,8 @@ class Importer:
                 with contextlib.suppress(ProcessLookupError):
                     child.kill()
             await child.wait()
+            if self._unstored:
+                await self._store.write(self._put_place)
         if not is_done:
             raise _ChildDied
 
@@ -324,18 +339,24 @@ class Importer:
         account.succeeded()
         self._records += message["records"]
         self._pages += 1
-        share = min(0.99, message["progress"] if message["progress"] is not None else max(0.0, self._shown))
-        cursor = message["cursor"]
         if self._tell is not None:
             # the child waits at its pipe meanwhile: no more than some pages are ever untold
             await self._tell([(kind, id) for kind, id in message["refs"]], message["marks"])
-        await self._store.write(
-            lambda conn: projects.set_import(conn, account.project, account.name, cursor=cursor, progress=share)
-        )
-        if share - self._shown >= _SHOWN_STEP:
-            self._shown = share
-            self._progressed(Progress(share=share, records=self._records, requests=self._requests))
+        self._share = min(0.99, message["progress"] if message["progress"] is not None else max(0.0, self._shown))
+        self._cursor = message["cursor"]
+        self._unstored += 1
+        if self._share - self._shown >= _SHOWN_STEP:
+            self._shown = self._share
+            self._progressed(Progress(share=self._share, records=self._records, requests=self._requests))
             await self._show("running")
+        elif self._unstored >= _STORED_EVERY:
+            await self._store.write(self._put_place)
+
+    def _put_place(self, conn: Connection) -> None:
+        """Store where the next import goes on."""
+        account = self.account
+        projects.set_import(conn, account.project, account.name, cursor=self._cursor, progress=self._share)
+        self._unstored = 0
 
 
 def _answered(child: Process, answering: set[asyncio.Task[None]], task: asyncio.Task[None]) -> None:
