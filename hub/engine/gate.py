@@ -4,6 +4,9 @@ One loop answers the telephony and the browsers, and does all that follows. What
 can do, so everything between two awaits of a background coroutine is a slice that needs leave: one slice in a pass of
 the loop, then the loop looks at its sockets and answers whoever asks, then the slice of the project that used the
 processor least of late. Requests pass no gate.
+
+A slice that has begun is not cut short. So who uses more than half of all begins none while somebody else's work is
+about to go on: while the writer commits for it, and for two passes after each of its slices.
 """
 
 from __future__ import annotations
@@ -35,9 +38,13 @@ class Gate:
     GAP = 3
     #: seconds that go on at once, without either, between two such gaps: of projects that use little beside others
     LIGHT = 0.002
+    #: so many passes may bring the next slice of one who uses little, before anybody begins who uses much
+    LEAD = 2
+    #: so long, in seconds, those who use much are held up for all others at most, between two of their slices
+    HOLD = 0.006
 
     def __init__(self, shares: Shares, *, processor_time: Callable[[], float] = time.thread_time) -> None:
-        self._shares, self.processor_time = shares, processor_time
+        self.shares, self.processor_time = shares, processor_time
         self._waiting: Turns[_Leave] = Turns(lambda leave: leave.owner, shares)
         #: what slices have taken of this pass; more than `PASS` while nobody may go on in it
         self._taken = 0.0
@@ -48,6 +55,13 @@ class Gate:
         self._is_pass_counted = False
         #: passes that belong to requests before the next slice
         self._gap = 0
+        #: passes that belong to one who uses little before the next slice of one who uses much
+        self._lead = 0
+        #: the loop's time since when the next of these is held up
+        self._held_since: float | None = None
+        #: ends that, where no pass comes before
+        self._timer: asyncio.TimerHandle | None = None
+        shares.served = self._served
 
     def make_task(self, loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asyncio.Task[Any]:
         """For `asyncio.AbstractEventLoop.set_task_factory`: whatever is begun in the background passes the gate."""
@@ -65,10 +79,10 @@ class Gate:
 
     def is_open(self, owner: str) -> bool:
         """Whether a slice of ``owner`` may begin at once."""
-        if self._light_left > 0 and self._shares.is_light(owner):
+        if self._light_left > 0 and self.shares.is_light(owner):
             # of a flood's slices those under way are enough to wait for, each time that there is an answer (H8)
-            return not self._waiting or self._shares.used(self._waiting.first_owner()) >= self._shares.used(owner)
-        return not self._is_given and not self._waiting and self._taken < self.PASS
+            return not self._waiting or self.shares.used(self._waiting.first_owner()) >= self.shares.used(owner)
+        return not self._is_given and not self._waiting and self._taken < self.PASS and not self.shares.is_serving
 
     async def leave(self, owner: str) -> None:
         """Wait for ``owner``'s turn."""
@@ -87,10 +101,11 @@ class Gate:
 
     def ended(self, owner: str, seconds: float) -> None:
         """A slice of ``owner`` has taken ``seconds``."""
-        self._shares.charge(owner, seconds)
+        self.shares.charge(owner, seconds)
         self._taken += seconds
-        if self._shares.is_light(owner):
+        if self.shares.is_light(owner):
             self._light_left -= seconds
+            self._lead = self.LEAD
         self._gap = self.GAP
         self._count_pass(asyncio.get_running_loop())
 
@@ -109,6 +124,8 @@ class Gate:
             self._count_pass(loop)
             return
         self._taken, self._light_left = 0.0, self.LIGHT
+        if self._is_held(loop):
+            return
         while self._waiting and not self._is_given:
             leave = self._waiting.popleft()
             if not leave.done():
@@ -116,6 +133,39 @@ class Gate:
                 leave.set_result(None)
         if self._waiting:
             self._count_pass(loop)
+
+    def _is_held(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Whether whoever waits here, and uses much, is to wait on, since somebody else goes on at once (H8)."""
+        is_serving = self.shares.is_serving
+        if not (self._waiting and (is_serving or self._lead)):
+            self._held_since = None
+            return False
+        if self.shares.is_light(self._waiting.first_owner()):
+            return False
+        now = loop.time()
+        if self._held_since is None:
+            self._held_since = now
+        left = self._held_since + self.HOLD - now
+        if left <= 0:
+            self._held_since = None
+            return False
+        if not is_serving:
+            self._lead -= 1
+            self._count_pass(loop)
+        elif self._timer is None:
+            # no pass may come by itself
+            self._timer = loop.call_later(left, self._held_enough, loop)
+        return True
+
+    def _held_enough(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        self._count_pass(loop)
+
+    def _served(self) -> None:
+        """No thread works any more for one who uses little."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._held_enough(asyncio.get_running_loop())
 
 
 class _Sliced(Generic[T]):

@@ -127,7 +127,7 @@ class Store:
             self._postgres = _connect(self.url, threads)
             self._postgres.write(self._migrate)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="hub-store")
-        self._turns = TurnsPool(self.shares, self.read_now, threads=threads, each=each)
+        self._turns = TurnsPool(self.shares, self.read_now, threads=threads, each=each, is_near=self.is_sqlite)
 
     def _migrate(self, conn: Connection) -> None:
         if migrations.is_current(conn):
@@ -194,8 +194,9 @@ class Store:
             return await loop.run_in_executor(self._opened(), self._write_in_thread, fn)
         self._opened()
         future: asyncio.Future[T] = loop.create_future()
-        self._group.put(PendingWrite(fn, loop, future, owner=whose(), is_one=is_one))
-        return await future
+        owner = whose()
+        self._group.put(PendingWrite(fn, loop, future, owner=owner, is_one=is_one))
+        return await self.shares.serve(owner, future)
 
     def write_now(self, fn: Callable[[Connection], T]) -> T:
         """`write` for threads and commands that have no event loop: blocks until durable."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Hashable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Generic, TypeVar
@@ -21,6 +21,7 @@ from typing import Generic, TypeVar
 __all__ = ["OWN", "Shares", "Turns", "on_behalf_of", "whose"]
 
 T = TypeVar("T", bound=Hashable)
+A = TypeVar("A")
 
 #: for whom the hub works when it works for no project: its sweeps, its scheduled jobs
 OWN = ""
@@ -64,6 +65,10 @@ class Shares:
         #: of all, weighted as they are
         self._total = 0.0
         self._guard = threading.Lock()
+        #: how many wait now for a thread that works for them, of projects that use little
+        self._served = 0
+        #: what to call when that has become none
+        self.served: Callable[[], None] = lambda: None
 
     def charge(self, owner: str, seconds: float) -> None:
         """``owner`` has used ``seconds`` of processor time; from any thread."""
@@ -85,6 +90,23 @@ class Shares:
     def is_light(self, owner: str) -> bool:
         """Whether ``owner`` used little of what all have used of late: others do not wait for it, it waits for them."""
         return self._used.get(owner, 0.0) * self.LIGHT < self._total
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether somebody who uses little waits for a thread, to go on as soon as it has done."""
+        return self._served > 0
+
+    async def serve(self, owner: str | None, answer: Awaitable[A]) -> A:
+        """What ``answer`` gives, which a thread has ready within milliseconds; on the loop only."""
+        if not owner or not self.is_light(owner):
+            return await answer
+        self._served += 1
+        try:
+            return await answer
+        finally:
+            self._served -= 1
+            if not self._served:
+                self.served()
 
 
 class Turns(Generic[T]):

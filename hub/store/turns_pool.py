@@ -27,8 +27,10 @@ class TurnsPool:
         *,
         threads: int,
         each: int = 1,
+        is_near: bool = True,
     ) -> None:
-        self._shares, self._call = shares, call
+        """``is_near``: they ask no other machine, so that the loop may wait for them (`Shares.serve`)."""
+        self._shares, self._call, self._is_near = shares, call, is_near
         self._waiting: Turns[PendingWrite] = Turns(lambda job: job.owner or OWN, shares)
         self._each = each
         self._running: Counter[str] = Counter()
@@ -49,7 +51,7 @@ class TurnsPool:
                 raise RuntimeError("the store is not open")
             self._waiting.append(PendingWrite(fn, loop, future, owner=owner))
             self._changed.notify()
-        return await future
+        return await (self._shares.serve(owner, future) if self._shares is not None and self._is_near else future)
 
     def close(self) -> None:
         """Finish what waits, then end the threads."""

@@ -95,6 +95,72 @@ async def test_who_uses_little_goes_on_at_once_until_it_has_had_its_share() -> N
     assert mine.count("f") <= 12 // 4
 
 
+async def test_no_slice_of_a_flood_begins_between_those_of_who_uses_little() -> None:
+    """Each would have to end before the answer to a question, or a commit, is seen (H8)."""
+    ticking, order = Ticking(), list[str]()
+
+    async def flood() -> None:
+        for _ in range(20):
+            order.append("flood")
+            ticking.work(0.004)
+            await asyncio.sleep(0)
+
+    async def call(gate: Gate, commit: asyncio.Future[None]) -> None:
+        for _ in range(6):
+            order.append("shop")
+            ticking.work(0.0001)
+            await asyncio.sleep(0)
+        await gate.shares.serve("shop", commit)
+        order.append("shop")
+
+    with gated(ticking) as gate:
+        # a loaded machine may take its time for a pass of the loop
+        gate.HOLD = 60.0
+        with on_behalf_of("flood"):
+            many = [asyncio.create_task(flood()) for _ in range(50)]
+        while len(order) < 10:  # noqa: ASYNC110 - the loop turns, that is all
+            await asyncio.sleep(0)
+        commit: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        with on_behalf_of("shop"):
+            shop = asyncio.create_task(call(gate, commit))
+        for _ in range(50):
+            await asyncio.sleep(0)
+        commit.set_result(None)
+        await shop
+        mine = order[order.index("shop") : len(order) - order[::-1].index("shop")]
+        assert mine == ["shop"] * 7
+        await asyncio.gather(*many)
+    assert order.count("flood") == 1000
+
+
+async def test_who_uses_little_holds_a_flood_up_for_milliseconds_and_not_for_good() -> None:
+    ticking, done = Ticking(), list[str]()
+
+    async def flood() -> None:
+        for _ in range(5):
+            ticking.work(0.004)
+            await asyncio.sleep(0)
+        done.append("flood")
+
+    async def call(gate: Gate, commit: asyncio.Future[None]) -> None:
+        await gate.shares.serve("shop", commit)
+        done.append("shop")
+
+    with gated(ticking) as gate:
+        gate.shares.charge("flood", 1.0)
+        with on_behalf_of("flood"):
+            many = [asyncio.create_task(flood()) for _ in range(3)]
+        commit: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        with on_behalf_of("shop"):
+            shop = asyncio.create_task(call(gate, commit))
+        # the disk does not answer
+        async with asyncio.timeout(30):
+            await asyncio.gather(*many)
+        assert done == ["flood"] * 3
+        commit.set_result(None)
+        await shop
+
+
 async def test_a_request_is_answered_between_two_slices_whatever_waits() -> None:
     ticking, order = Ticking(), list[str]()
 
