@@ -30,6 +30,7 @@ from hub.store.pending import PendingWrite
 from hub.store.tenure import Tenure
 from hub.store.turns import Shares, whose
 from hub.store.turns_pool import TurnsPool
+from hub.store.wal import AT_MOST, LogCopier
 
 if TYPE_CHECKING:
     from hub.store.postgres import Postgres
@@ -52,6 +53,8 @@ PRAGMAS = (
     "PRAGMA temp_store = MEMORY",
     "PRAGMA cache_size = -16000",
     "PRAGMA journal_size_limit = 67108864",
+    # in a thread of its own before that (`LogCopier`)
+    f"PRAGMA wal_autocheckpoint = {AT_MOST}",
 )
 
 
@@ -94,7 +97,8 @@ class Store:
         self._local = threading.local()
         #: what each project's background work has used of this process (H8)
         self.shares = Shares(self._clock.monotonic)
-        self._group = GroupWriter(self.shares)
+        self._copier = LogCopier(lambda: self._reader()[1])
+        self._group = GroupWriter(self.shares, self._copier)
         self._turns: TurnsPool | None = None
         self._writer: threading.Thread | None = None
         self._write_engine: Engine | None = None
@@ -146,6 +150,7 @@ class Store:
         self._writer = threading.Thread(target=self._write_forever, args=(opened,), name="hub-writer", daemon=True)
         self._writer.start()
         opened.result()
+        self._copier.start()
 
     def close(self) -> None:
         """Finish what was queued, then release everything; may be called twice."""
@@ -153,6 +158,7 @@ class Store:
             self._group.close()
             self._writer.join()
             self._writer = None
+            self._copier.close()
         if self._pool is not None:
             self._pool.shutdown(wait=True)
             self._pool = None

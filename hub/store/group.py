@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from hub.store.pending import PendingWrite, settle
 from hub.store.turns import OWN, Shares, Turns
+from hub.store.wal import LogCopier
 
 __all__ = ["GroupWriter"]
 
@@ -30,8 +31,8 @@ class GroupWriter:
     #: seconds of background work that share a commit: as many as the last commit took, within these bounds
     SHORTEST, LONGEST = 0.004, 0.02
 
-    def __init__(self, shares: Shares) -> None:
-        self._shares = shares
+    def __init__(self, shares: Shares, copier: LogCopier) -> None:
+        self._shares, self._copier = shares, copier
         #: from any thread; None = close when everything is done
         self._arrived: queue.SimpleQueue[PendingWrite | None] = queue.SimpleQueue()
         self._requested: deque[PendingWrite] = deque()
@@ -53,6 +54,8 @@ class GroupWriter:
             group: list[PendingWrite] = []
             self._write(conn, driver, group)
             settle(group)
+            self._collect()
+            self._copier.written(driver, len(group), is_awaited=bool(self._requested))
 
     def _collect(self, *, is_patient: bool = False) -> bool:
         """Sort what has come; ``is_patient`` waits for something. False if nothing waits and nothing more will come."""
@@ -84,7 +87,7 @@ class GroupWriter:
         until = began + min(self.LONGEST, max(self.SHORTEST, self._commit_took))
         # nobody has heard of these yet, so all that stood here before goes
         first = len(self._requested)
-        has_background = is_late = False
+        has_background = has_request = False
         job: PendingWrite | None = (self._requested or self._background).popleft()
         is_alone = not (self._requested or self._background)
         try:
@@ -118,9 +121,8 @@ class GroupWriter:
                 if job.owner is not None:
                     self._shares.charge(job.owner, time.thread_time() - used)
                     has_background = True
-                elif has_background:
-                    # somebody waits for an answer: what came before them is enough for this commit
-                    is_late = True
+                else:
+                    has_request = True
                 job = None
                 if is_alone:
                     break
@@ -130,7 +132,8 @@ class GroupWriter:
                     job = self._requested.popleft()
                 elif (
                     self._background
-                    and not is_late
+                    # somebody waits for an answer: one function of the background is enough for this commit
+                    and not (has_request and has_background)
                     and (has_time or not has_background)
                     and not self._is_for_light(group[-1])
                 ):

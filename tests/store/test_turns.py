@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 from concurrent.futures import Future
 from pathlib import Path
@@ -102,7 +103,7 @@ async def test_a_flood_of_requests_lets_the_background_go_on(tmp_path: Path) -> 
     """However many webhooks come, each commit takes along something of what waits behind them."""
     order: list[str] = []
     with Store(sqlite_url(tmp_path / "hub.db")) as store:
-        writer = GroupWriter(Shares(lambda: 0.0))
+        writer = GroupWriter(Shares(lambda: 0.0), store._copier)
         requests = [PendingWrite(lambda _, n=n: order.append(f"request {n}"), None, Future()) for n in range(600)]  # type: ignore[misc]
         behind = [
             PendingWrite(lambda _, n=n: order.append(f"behind {n}"), None, Future(), owner="shop")  # type: ignore[misc]
@@ -119,6 +120,26 @@ async def test_a_flood_of_requests_lets_the_background_go_on(tmp_path: Path) -> 
     # 600 requests are three commits, and each has one of the others
     assert order.index("behind 0") < order.index("behind 1") < order.index("behind 2") < len(order)
     assert order.index("behind 0") <= writer.LIMIT < 600
+
+
+def test_who_waits_for_an_answer_waits_for_one_function_of_the_background(tmp_path: Path) -> None:
+    """The rest of what nobody waits for has commits of its own, in which functions share what a commit costs (H8)."""
+    order: list[str] = []
+    with Store(sqlite_url(tmp_path / "hub.db")) as store:
+        writer = GroupWriter(Shares(lambda: 0.0), store._copier)
+        writer.put(PendingWrite(lambda _: order.append("request"), None, Future()))
+        for n in range(3):
+            writer.put(PendingWrite(lambda _, n=n: order.append(f"behind {n}"), None, Future(), owner="shop"))  # type: ignore[misc]
+        writer.close()
+        assert store._write_engine is not None
+        with store._write_engine.connect() as conn:
+            driver = conn.connection.dbapi_connection
+            assert isinstance(driver, sqlite3.Connection)
+            driver.set_trace_callback(lambda said: order.append(said) if said == "COMMIT" else None)
+            writer.run(conn, driver)
+    assert order[:3] == ["request", "behind 0", "COMMIT"]
+    assert order[-1] == "COMMIT"
+    assert [word for word in order if word != "COMMIT"] == ["request", "behind 0", "behind 1", "behind 2"]
 
 
 async def test_a_short_read_of_sqlite_waits_for_no_thread(store: Store) -> None:
