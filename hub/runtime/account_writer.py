@@ -325,10 +325,7 @@ class AccountWriter:
         account = self.account
         # whoever replaces a step meanwhile does so before it is marked, or finds it marked
         work.hold(conn, {step.interaction_id for step in batch.steps}, account.name)
-        steps.mark_sent(conn, [step.id for step in batch.steps], batch_id, now)
-        keys = {step.key for step in batch.steps}
-        found = steps.by_keys(conn, account.project, account.name, keys)
-        fresh = [step for step in found.values() if step.batch_id == batch_id]
+        fresh = steps.mark_sent(conn, [step.id for step in batch.steps], batch_id, now)
         needed = {key for step in fresh for key in step.needs}
         done = steps.by_keys(conn, account.project, account.name, needed)
         return fresh, {key: step.record for key, step in done.items() if step.record is not None}
@@ -475,9 +472,9 @@ class AccountWriter:
         now = self._clock.now()
 
         def store(conn: Connection) -> None:
-            ids = [step.id for step in hopeless]
             work.hold(conn, {step.interaction_id for step in hopeless}, self.account.name)
-            steps.set_state(conn, ids, StepState.REJECTED, now=now, note=remark("owner_refused"))
+            note = remark("owner_refused")
+            steps.set_states(conn, [steps.moved(step.id, StepState.REJECTED, now=now, note=note) for step in hopeless])
 
         await self._store.write(store)
         for lane in {lane_of(step) for step in hopeless}:

@@ -189,6 +189,7 @@ def store_parsed(
         client_id=resolved.client_id,
         received_at=before.received_at if before else received_at,
         decide_at=ready,
+        is_new=before is None,
     )
     names = tuple(connection.name for connection in project.connections)
     if stored.decide_at is not None and stored.is_changed:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -159,58 +161,49 @@ def keep(
 def _keep_steps(
     conn: Connection, outcome: Results, now: datetime, *, timing: WriterTiming, request_timeout: timedelta
 ) -> None:
+    move = partial(steps.moved, now=now)
+    moves: list[dict[str, Any]] = []
     for step, record, changes, note in outcome.done:
         blob = codec.dump_changes(changes) if changes != Changes() else None
-        steps.set_state(conn, [step.id], StepState.DONE, now=now, record=record, effect=blob, note=note)
+        moves.append(move(step.id, StepState.DONE, record=record, effect=blob, note=note))
     for step, note, moment, counts in outcome.again:
         state = StepState.WAITING
         if counts and step.attempts + 1 >= timing.most_attempts:
             state = StepState.REJECTED
-        steps.set_state(
-            conn,
-            [step.id],
-            state,
-            now=now,
-            note=note,
-            not_before=moment,
-            add_attempt=counts,
-            urgency=max(step.urgency, int(Urgency.RETRY)) if counts else None,
-            doubt_checks=0,
+        urgency = max(step.urgency, int(Urgency.RETRY)) if counts else None
+        moves.append(
+            move(step.id, state, note=note, not_before=moment, add_attempt=counts, urgency=urgency, doubt_checks=0)
         )
     for step, note in outcome.doubtful:
         if _is_popup(step):
             # at most once: a popup that may have been shown is not shown again
-            steps.set_state(conn, [step.id], StepState.DONE, now=now, note=joined(remark("shown_perhaps"), note))
+            moves.append(move(step.id, StepState.DONE, note=joined(remark("shown_perhaps"), note)))
             continue
         moment = now + timing.doubt_wait + request_timeout
-        steps.set_state(conn, [step.id], StepState.IN_DOUBT, now=now, note=note, not_before=moment)
+        moves.append(move(step.id, StepState.IN_DOUBT, note=note, not_before=moment))
     for step, note in outcome.unseen:
-        steps.set_state(
-            conn,
-            [step.id],
-            StepState.IN_DOUBT,
-            now=now,
-            note=note,
-            not_before=now + timing.doubt_wait,
-            doubt_checks=step.doubt_checks + 1,
-        )
+        moment, checks = now + timing.doubt_wait, step.doubt_checks + 1
+        moves.append(move(step.id, StepState.IN_DOUBT, note=note, not_before=moment, doubt_checks=checks))
     for step, note in outcome.unasked:
         ended = step.attempts + 1 >= timing.most_attempts
         state = StepState.REJECTED if ended else StepState.IN_DOUBT
-        moment = now + timing.doubt_wait
-        steps.set_state(conn, [step.id], state, now=now, note=note, not_before=moment, add_attempt=True)
+        moves.append(move(step.id, state, note=note, not_before=now + timing.doubt_wait, add_attempt=True))
     for step, note in outcome.rejected:
         if _is_popup(step):
             # a popup that cannot be shown is nobody's work; its task stands
-            steps.set_state(conn, [step.id], StepState.DONE, now=now, note=joined(remark("not_shown"), note))
+            moves.append(move(step.id, StepState.DONE, note=joined(remark("not_shown"), note)))
         else:
-            steps.set_state(conn, [step.id], StepState.REJECTED, now=now, note=note, add_attempt=True)
+            moves.append(move(step.id, StepState.REJECTED, note=note, add_attempt=True))
+    opened: list[tuple[Step, str]] = []
     for step, note in outcome.stale:
         ended = step.attempts + 1 >= timing.most_attempts
-        state = StepState.REJECTED if ended else StepState.WAITING
-        steps.set_state(conn, [step.id], state, now=now, note=note, add_attempt=True)
+        moves.append(move(step.id, StepState.REJECTED if ended else StepState.WAITING, note=note, add_attempt=True))
+        if not ended:
+            opened.append((step, note))
+    steps.set_states(conn, moves)
+    for step, note in opened:
         item = work.get(conn, step.interaction_id, step.connection, to_change=True)
-        if item is not None and not ended:
+        if item is not None:
             work.put(conn, item, WorkState.OPEN, now=now, note=note)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, or_, select, tuple_, union_all, update
 
 from hub.core.interaction import ClientId, InteractionId
 from hub.core.plan import StepKey
@@ -121,29 +121,25 @@ def were_parted(conn: Connection, project: str, one: ClientId, other: ClientId) 
 
 def _parted_from(conn: Connection, project: str, one: ClientId) -> set[ClientId]:
     """The clients, as they stand now, from which ``one`` was parted."""
-    mine = _family(conn, {one})
-    rows = _UNDONE.rows(conn, of_project=project, ids=sorted(mine))
-    others = {ClientId(end) for row in rows for end in row if ClientId(end) not in mine}
+    rows = _UNDONE.rows(conn, of_project=project, of_client=one)
+    # a row of twice the same one is a client that ``one`` has taken in
+    mine = {one} | {ClientId(kept) for kept, joined in rows if kept == joined}
+    others = {ClientId(end) for row in rows for end in row} - mine
     if not others:
         return set()
     survivors = conn.execute(select(client.c.id, client.c.merged_into).where(client.c.id.in_(sorted(others))))
     return {ClientId(row.merged_into or row.id) for row in survivors} - {one}
 
 
-def _family(conn: Connection, ids: set[ClientId]) -> set[ClientId]:
-    rows = _TAKEN_IN.rows(conn, ids=sorted(ids))
-    return ids | {ClientId(row[0]) for row in rows}
-
-
-_TAKEN_IN = Prepared(select(client.c.id).where(client.c.merged_into.in_(bindparam("ids", expanding=True))))
+_ENDS = (client_join.c.kept, client_join.c.joined)
+_IS_TAKEN_IN = client.c.merged_into == bindparam("of_client")
+_IS_UNDONE = and_(client_join.c.project == bindparam("of_project"), client_join.c.undone_at.is_not(None))
+# asked for every decision, and nearly always in vain: one statement, with an index for each of its parts
 _UNDONE = Prepared(
-    select(client_join.c.kept, client_join.c.joined).where(
-        client_join.c.project == bindparam("of_project"),
-        client_join.c.undone_at.is_not(None),
-        or_(
-            client_join.c.kept.in_(bindparam("ids", expanding=True)),
-            client_join.c.joined.in_(bindparam("ids", expanding=True)),
-        ),
+    union_all(
+        select(client.c.id, client.c.id.label("same")).where(_IS_TAKEN_IN),
+        *(select(*_ENDS).where(_IS_UNDONE, end == bindparam("of_client")) for end in _ENDS),
+        *(select(*_ENDS).join(client, client.c.id == end).where(_IS_UNDONE, _IS_TAKEN_IN) for end in _ENDS),
     )
 )
 

@@ -63,24 +63,16 @@ def ask(conn: Connection, sql: str, values: Sequence[Any]) -> Answer:
     fairy: Any = conn.connection
     driver: Any = fairy.dbapi_connection
     try:
-        kept: _Kept | None = fairy.info.get(_Kept)
-        if kept is None:
-            kept = fairy.info[_Kept] = _Kept()
         library = driver.pgconn
-        statement = kept.statements.get(sql) or _prepare(conn, library, kept, sql)
-        given = [_dump(value) for value in values]
-        formats = [_BINARY if isinstance(value, bytes) else _TEXT for value in values]
-        found = library.exec_prepared(statement.name, given, formats, _BINARY)
+        statement = _prepared(conn, fairy, library, sql)
+        found = library.exec_prepared(statement.name, *_given(values), _BINARY)
         if found.status == _COMMAND_OK:
             return Answer([], found.command_tuples or 0)
         if found.status != _TUPLES_OK:
             raise _error(conn, found)
         return Answer(_rows(driver, found, statement.loaders), found.ntuples)
     except conn.dialect.loaded_dbapi.Error as error:
-        if getattr(error, "sqlstate", None) in _FORGOTTEN:
-            # prepared anew under names of their own
-            fairy.info[_Kept].statements.clear()
-        raise_as_core(conn, sql, error)
+        _refused(conn, fairy, sql, error)
 
 
 def ask_many(conn: Connection, sql: str, rows: Sequence[Sequence[Any]]) -> None:
@@ -88,6 +80,9 @@ def ask_many(conn: Connection, sql: str, rows: Sequence[Sequence[Any]]) -> None:
 
     Raises DBAPIError; what went behind the one that failed has not been done.
     """
+    if len(rows) == 1:
+        ask(conn, sql, rows[0])
+        return
     for start in range(0, len(rows), _TOGETHER):
         _ask_together(conn, sql, rows[start : start + _TOGETHER])
 
@@ -95,24 +90,30 @@ def ask_many(conn: Connection, sql: str, rows: Sequence[Sequence[Any]]) -> None:
 def _ask_together(conn: Connection, sql: str, rows: Sequence[Sequence[Any]]) -> None:
     fairy: Any = conn.connection
     library: Any = fairy.dbapi_connection.pgconn
-    # the first one is asked as usual, and prepares the statement
-    ask(conn, sql, rows[0])
-    if len(rows) == 1:
-        return
-    name = fairy.info[_Kept].statements[sql].name
     try:
+        name = _prepared(conn, fairy, library, sql).name
         library.enter_pipeline_mode()
-        for values in rows[1:]:
-            given = [_dump(value) for value in values]
-            formats = [_BINARY if isinstance(value, bytes) else _TEXT for value in values]
-            library.send_query_prepared(name, given, formats, _BINARY)
+        for values in rows:
+            library.send_query_prepared(name, *_given(values), _BINARY)
         library.pipeline_sync()
         failed = _first_failed(conn, library)
         library.exit_pipeline_mode()
         if failed is not None:
             raise _error(conn, failed)
     except conn.dialect.loaded_dbapi.Error as error:
-        raise_as_core(conn, sql, error)
+        _refused(conn, fairy, sql, error)
+
+
+def _given(values: Sequence[Any]) -> tuple[list[bytes | None], list[int]]:
+    """``values`` as the library takes them, and the form of each."""
+    return [_dump(value) for value in values], [_BINARY if isinstance(value, bytes) else _TEXT for value in values]
+
+
+def _refused(conn: Connection, fairy: Any, sql: str, error: Exception) -> NoReturn:
+    if getattr(error, "sqlstate", None) in _FORGOTTEN:
+        # prepared anew under names of their own
+        fairy.info[_Kept].statements.clear()
+    raise_as_core(conn, sql, error)
 
 
 def _first_failed(conn: Connection, library: Any) -> Any:
@@ -136,7 +137,14 @@ def _first_failed(conn: Connection, library: Any) -> Any:
             failed = found
 
 
-def _prepare(conn: Connection, library: Any, kept: _Kept, sql: str) -> _Statement:
+def _prepared(conn: Connection, fairy: Any, library: Any, sql: str) -> _Statement:
+    """What this connection has prepared for ``sql``, now if it had not."""
+    kept: _Kept | None = fairy.info.get(_Kept)
+    if kept is None:
+        kept = fairy.info[_Kept] = _Kept()
+    known = kept.statements.get(sql)
+    if known is not None:
+        return known
     if len(kept.statements) >= _MOST:
         # the oldest is forgotten here and there
         oldest = kept.statements.pop(next(iter(kept.statements)))

@@ -8,8 +8,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Integer, and_, bindparam, exists, func, insert, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Integer,
+    and_,
+    bindparam,
+    exists,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.base import Executable
 
 from hub.core.chat import ChatFragment
 from hub.core.interaction import ClientId, Interaction, InteractionId
@@ -93,34 +107,35 @@ def _stored(row: Sequence[Any]) -> Stored:
     )
 
 
-# On PostgreSQL numbers are not given in the order of commits. The order that counts is that within a client, and there
-# the next one is taken only after the one before is committed: whoever stores holds the project's arrivals.
-_NEXT_SEQUENCE = Prepared(
-    select(func.coalesce(func.max(interaction.c.sequence), 0) + 1),
-    postgresql=select(func.nextval(text("'interaction_sequence'"))),
-)
-
-
 _BEFORE = Prepared(
     select(interaction.c.body, interaction.c.sequence, interaction.c.revision, interaction.c.received_at).where(
         interaction.c.id == bindparam("by_id")
     )
 )
+_FIRST = (
+    interaction.c.id,
+    interaction.c.project,
+    interaction.c.channel,
+    interaction.c.external_id,
+    interaction.c.kind,
+    interaction.c.client_id,
+    interaction.c.started_at,
+    interaction.c.received_at,
+    interaction.c.body,
+    interaction.c.decide_at,
+)
+
+
+def _insert(sequence: ColumnElement[int]) -> Executable:
+    values = {column.key: bindparam(column.key, type_=column.type) for column in _FIRST}
+    return insert(interaction).values(sequence=sequence, revision=1, **values).returning(interaction.c.sequence)
+
+
+# On PostgreSQL numbers are not given in the order of commits. The order that counts is that within a client, and there
+# the next one is taken only after the one before is committed: whoever stores holds the project's arrivals.
 _INSERT = Prepared(
-    insert(interaction).inline(),
-    columns=(
-        "id",
-        "sequence",
-        "project",
-        "channel",
-        "external_id",
-        "kind",
-        "client_id",
-        "started_at",
-        "received_at",
-        "body",
-        "decide_at",
-    ),
+    _insert(select(func.coalesce(func.max(interaction.c.sequence), 0) + 1).scalar_subquery()),
+    postgresql=_insert(func.nextval(text("'interaction_sequence'"))),
 )
 _UPDATE = Prepared(
     update(interaction)
@@ -142,20 +157,19 @@ def put(
     client_id: ClientId,
     received_at: datetime,
     decide_at: datetime | None,
+    is_new: bool = False,
 ) -> Stored:
     """Store the interaction as it is known now; the same content again changes nothing but ``decide_at``.
 
-    ``found.id`` must be the id that `find_external` gave, if it gave one. Other content is the next revision.
-    ``received_at`` is kept from the first time.
+    ``found.id`` must be the id that `find_external` gave, if it gave one; ``is_new``: it gave none, in this very
+    transaction. Other content is the next revision. ``received_at`` is kept from the first time.
     """
     body = codec.dump_interaction(found)
-    before = _BEFORE.first(conn, by_id=found.id)
+    before = None if is_new else _BEFORE.first(conn, by_id=found.id)
     if before is None:
-        sequence = int(_NEXT_SEQUENCE.scalar(conn))
-        _INSERT.change(
+        sequence = _INSERT.scalar(
             conn,
             id=found.id,
-            sequence=sequence,
             project=found.project,
             channel=found.channel,
             external_id=found.external_id,

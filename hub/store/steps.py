@@ -34,12 +34,13 @@ __all__ = [
     "made_since",
     "made_tasks",
     "mark_sent",
+    "moved",
     "next_moment",
     "of_interaction",
     "outstanding",
     "recover",
     "replace_action",
-    "set_state",
+    "set_states",
     "since",
     "states",
     "waiting",
@@ -80,30 +81,12 @@ def hub_id_of(project: str, connection: str, key: StepKey) -> str:
     return f"hub-{digest[:20]}"
 
 
-_COLUMNS = (
-    step.c.id,
-    step.c.project,
-    step.c.connection,
-    step.c.key,
-    step.c.interaction_id,
-    step.c.client_id,
-    step.c.action,
-    step.c["class"],
-    step.c.position,
-    step.c.state,
-    step.c.needs,
-    step.c.hub_id,
-    step.c.attempts,
-    step.c.doubt_checks,
-    step.c.not_before,
-    step.c.batch_id,
-    step.c.created_at,
-    step.c.sent_at,
-    step.c.ended_at,
-    step.c.record_kind,
-    step.c.record_id,
-    step.c.note,
+#: as `_step` takes them
+_NAMES = (
+    "id project connection key interaction_id client_id action class position state needs hub_id attempts doubt_checks"
+    " not_before batch_id created_at sent_at ended_at record_kind record_id note"
 )
+_COLUMNS = tuple(step.c[name] for name in _NAMES.split())
 
 #: the writer looks at what waits again and again; actions never change, so the same bytes are read once
 _STATE_OF = {state.value: state for state in StepState}
@@ -371,6 +354,7 @@ _MARK_SENT = Prepared(
     update(step)
     .where(step.c.id.in_(bindparam("ids", expanding=True)), step.c.state == StepState.WAITING.value, _DECISION_STANDS)
     .values(state=StepState.SENT.value, sent_at=bindparam("now"), batch_id=bindparam("new_batch_id"))
+    .returning(*_COLUMNS)
 )
 _SET_STATE = Prepared(
     update(step)
@@ -392,17 +376,16 @@ _SET_STATE = Prepared(
 )
 
 
-def mark_sent(conn: Connection, ids: Sequence[int], batch_id: str, now: datetime) -> int:
-    """Say that the request of these steps is about to leave; how many were still waiting.
+def mark_sent(conn: Connection, ids: Sequence[int], batch_id: str, now: datetime) -> list[Step]:
+    """Say that the request of these steps is about to leave; those that were still waiting, as they are now.
 
     Those of an interaction that is to be decided again stay: the decision must not find them half-way.
     """
-    return _MARK_SENT.change(conn, ids=list(ids), now=now, new_batch_id=batch_id) if ids else 0
+    return [_step(row) for row in _MARK_SENT.rows(conn, ids=list(ids), now=now, new_batch_id=batch_id)] if ids else []
 
 
-def set_state(
-    conn: Connection,
-    ids: Sequence[int],
+def moved(
+    id: int,
     state: StepState,
     *,
     now: datetime,
@@ -413,9 +396,10 @@ def set_state(
     add_attempt: bool = False,
     doubt_checks: int | None = None,
     urgency: int | None = None,
-) -> None:
-    """Move steps to ``state``; everything about the state is set anew, attempts only grow."""
-    values = {
+) -> dict[str, Any]:
+    """A step's way to ``state``, for `set_states`; everything about the state is set anew, attempts only grow."""
+    return {
+        "by_id": id,
         "new_state": state.value,
         "new_note": note,
         "new_not_before": not_before,
@@ -427,7 +411,11 @@ def set_state(
         "new_checks": doubt_checks,
         "new_class": urgency,
     }
-    _SET_STATE.change_many(conn, [{"by_id": id, **values} for id in ids])
+
+
+def set_states(conn: Connection, moves: Collection[Mapping[str, Any]]) -> None:
+    """Take all of them there, as `moved` told it."""
+    _SET_STATE.change_many(conn, moves)
 
 
 def withdraw(conn: Connection, project: str, connection: str, keys: Collection[StepKey], now: datetime) -> None:

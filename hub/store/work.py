@@ -207,7 +207,7 @@ _HEAD = Prepared(
     .limit(1)
 )
 #: always in the same order, so that two never wait for each other
-_LOCK = (
+_LOCK = Prepared(
     select(work.c.state)
     .where(
         work.c.interaction_id.in_(bindparam("ids", expanding=True)),
@@ -242,7 +242,7 @@ def hold(conn: Connection, interaction_ids: Collection[InteractionId], connectio
     """`get` with ``to_change`` for several, without getting: whoever changes works or their steps holds them first."""
     if interaction_ids and locks.is_shared(conn):
         # a statement of its own: what it waited for is seen by the next one only
-        conn.execute(_LOCK, {"ids": sorted(interaction_ids), "of_connection": connection})
+        _LOCK.rows(conn, ids=sorted(interaction_ids), of_connection=connection)
 
 
 def head(conn: Connection, lane: Lane) -> Work | None:

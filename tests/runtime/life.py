@@ -182,7 +182,8 @@ class Life:
             self.services.directory.fold(PROJECT, CRM, changes, now)
 
             def keep(conn: Any, id: int = step.id, record: RecordRef | None = record, blob: Changes = changes) -> None:
-                steps.set_state(conn, [id], StepState.DONE, now=now, record=record, effect=codec.dump_changes(blob))
+                move = steps.moved(id, StepState.DONE, now=now, record=record, effect=codec.dump_changes(blob))
+                steps.set_states(conn, [move])
 
             store.write_now(keep)
         return bool(waiting)
