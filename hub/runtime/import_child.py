@@ -36,7 +36,7 @@ from hub.runtime.import_http import ThreadTransport
 from hub.store.directory import AS_OF, Directory
 from hub.store.directory_file import KINDS
 from hub.store.directory_fold import records_of
-from hub.store.schema import microseconds
+from hub.store.instant import microseconds
 
 __all__ = ["FATES", "Begin", "main", "sink_of"]
 

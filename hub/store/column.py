@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, Dialect, Integer, MetaData, TypeDecorator
 
-__all__ = ["Id", "Moment", "metadata", "microseconds", "moment"]
+from hub.store.instant import microseconds, moment
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-
-
-def microseconds(value: datetime) -> int:
-    """The instant as `Moment` stores it, for the statements that are written by hand."""
-    return (value - _EPOCH) // _MICROSECOND
-
-
-def moment(stored: int) -> datetime:
-    """The instant that `microseconds` stored."""
-    return _EPOCH + timedelta(microseconds=stored)
+__all__ = ["Id", "Moment", "metadata"]
 
 
 class Moment(TypeDecorator[datetime]):
@@ -34,10 +23,10 @@ class Moment(TypeDecorator[datetime]):
             return None
         if value.tzinfo is None:
             raise ValueError("an instant must be aware")
-        return (value - _EPOCH) // _MICROSECOND
+        return microseconds(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        return None if value is None else _EPOCH + timedelta(microseconds=value)
+        return None if value is None else moment(value)
 
 
 #: SQLite gives 64-bit row ids to INTEGER only

@@ -25,7 +25,7 @@ from hub.store.directory_file import KINDS, Record, connect, load_record
 from hub.store.directory_fold import fold_records, fold_told, keys_asked, keys_of, records_of
 from hub.store.directory_holders import Whose, find_holders
 from hub.store.holdings import Holdings
-from hub.store.schema import microseconds, moment
+from hub.store.instant import microseconds, moment
 from hub.store.turns import Shares
 from hub.store.turns_pool import TurnsPool
 

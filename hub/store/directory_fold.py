@@ -14,7 +14,7 @@ from hub.core.interaction import Identity
 from hub.core.records import Company, Contact, Deal, RecordKind, RecordRef, Task
 from hub.ports import Changes
 from hub.store.directory_file import KINDS, Record, dump_record, load_record
-from hub.store.schema import microseconds
+from hub.store.instant import microseconds
 
 __all__ = [
     "BY_NAME",

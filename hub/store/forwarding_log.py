@@ -12,10 +12,10 @@ from sqlalchemy import Connection, insert, select
 
 from hub.core.phone import Phone
 from hub.store import codec
-from hub.store.column import moment
 from hub.store.engine import driver_connection
+from hub.store.instant import microseconds, moment
 from hub.store.prepared import Prepared
-from hub.store.schema import forwarding_log, microseconds
+from hub.store.schema import forwarding_log
 
 __all__ = [
     "ForwardingEntry",

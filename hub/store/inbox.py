@@ -14,8 +14,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from hub.ports import RawRequest
 from hub.store import codec
 from hub.store.engine import driver_connection
+from hub.store.instant import microseconds
 from hub.store.prepared import Prepared
-from hub.store.schema import inbox, microseconds
+from hub.store.schema import inbox
 
 __all__ = [
     "InboxKind",

@@ -7,9 +7,11 @@ import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection
+if TYPE_CHECKING:
+    # whoever only fills the directory need not load it: a third of an import's start
+    from sqlalchemy import Connection
 
 __all__ = ["PendingWrite", "settle"]
 

@@ -19,7 +19,7 @@ from sqlalchemy import (
     text,
 )
 
-from hub.store.column import Id, Moment, metadata, microseconds, moment
+from hub.store.column import Id, Moment, metadata
 
 __all__ = [
     "Id",
@@ -38,9 +38,7 @@ __all__ = [
     "inbox",
     "interaction",
     "metadata",
-    "microseconds",
     "migration",
-    "moment",
     "neighbour_key",
     "policy_version",
     "project",

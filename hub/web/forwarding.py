@@ -34,8 +34,8 @@ from hub.runtime.services import Services
 from hub.store import clients
 from hub.store.directory_holders import Whose
 from hub.store.forwarding_log import ForwardingEntry
+from hub.store.instant import microseconds
 from hub.store.projects import Channel
-from hub.store.schema import microseconds
 from hub.web.forwarding_journal import Journal, Recent
 from hub.web.forwarding_told import Answered, Lately, Told, entry_of
 from hub.web.headers import SECURITY_HEADERS

@@ -24,6 +24,7 @@ from hub.language import LANGUAGES, translator
 from hub.runtime.rehearse import Wanted, rehearse
 from hub.runtime.rehearsed import Speaker, difference_text, report_text
 from hub.store import engine, schema
+from hub.store.instant import moment
 from hub.testing.builders import NEW_CLIENT, OWNER, answered, client, missed, plan, policy
 from tests.runtime.life import BEGIN, CHANNEL, PROJECT, Life, life, month
 from tests.runtime.test_rehearse import CHANGES, GROUP, MONTH, TURNS, rehearsed, text
@@ -111,7 +112,7 @@ def test_what_began_before_the_period_is_left_as_it_was(lived: Life, aside: sqli
     first, second = aside.execute(
         "SELECT min(decided_at), max(decided_at) FROM decision GROUP BY interaction_id HAVING count(*) = 2"
     ).fetchone()
-    since = schema.moment((first + second) // 2)
+    since = moment((first + second) // 2)
     report = rehearsed(lived, text("car-dealer", more=GROUP), Wanted(since=since, until=MONTH.until))
     assert report.begun_before >= 1
 
