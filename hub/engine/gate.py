@@ -6,7 +6,8 @@ the loop, then the loop looks at its sockets and answers whoever asks, then the 
 processor least of late. Requests pass no gate.
 
 A slice that has begun is not cut short. So who uses more than half of all begins none while somebody else's work is
-about to go on: while the writer commits for it, and for two passes after each of its slices.
+about to go on: while the writer commits for it, and for two passes after each of its slices. The same holds while the
+writer commits for a request: it would want the interpreter, and the core, against the background (H3).
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ class Shares:
         #: of all, weighted as they are
         self._total = 0.0
         self._guard = threading.Lock()
-        #: how many wait now for a thread that works for them, of projects that use little
+        #: how many wait now for a thread that works for them, of requests and of projects that use little
         self._served = 0
         #: what to call when that has become none
         self.served: Callable[[], None] = lambda: None
@@ -93,12 +93,12 @@ class Shares:
 
     @property
     def is_serving(self) -> bool:
-        """Whether somebody who uses little waits for a thread, to go on as soon as it has done."""
+        """Whether a request, or somebody who uses little, waits for a thread, to go on as soon as it has done."""
         return self._served > 0
 
     async def serve(self, owner: str | None, answer: Awaitable[A]) -> A:
         """What ``answer`` gives, which a thread has ready within milliseconds; on the loop only."""
-        if not owner or not self.is_light(owner):
+        if owner is not None and (owner == OWN or not self.is_light(owner)):
             return await answer
         self._served += 1
         try:
