@@ -133,6 +133,11 @@ class _Run:
             return False
         except OSError:
             data = b""
+        if not data and line in self.idle:
+            # the server closes a connection that was idle for long
+            self.idle.remove(line)
+            self._close(fd)
+            return False
         line.read += data
         if not self.spec.is_closing and data:
             if not _is_whole(line.read):
@@ -146,12 +151,14 @@ class _Run:
         else:
             self.errors += 1
         if self.spec.is_closing or not data:
-            self.epoll.unregister(fd)
-            del self.lines[fd]
-            line.sock.close()
+            self._close(fd)
         else:
             self.idle.append(line)
         return True
+
+    def _close(self, fd: int) -> None:
+        self.epoll.unregister(fd)
+        self.lines.pop(fd).sock.close()
 
 
 def _is_whole(read: bytes) -> bool:

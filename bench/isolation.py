@@ -2,9 +2,13 @@
 
 One hub with many projects in one process on SQLite, and another process that sends and times. The quiet project's
 answered calls are timed from the webhook to the finished CRM writes, as the database tells them: alone, while another
-project gets far more calls than it can be rid of, and while that one's CRM is dead with all of its calls waiting. The
-figures are ratios of medians within one run; beside the time stands the processor time that the whole hub used while
-the call was under way, which is the same on a loud machine.
+project gets more calls than one core can be rid of (``--flood``), and while that one's CRM is dead with all of its
+calls waiting. The figures are ratios of medians within one run. The CRM answers at once, where a real one takes a
+hundred milliseconds and more: what the hub adds counts for more here than anywhere else.
+
+What is no part of the answer is kept out of it: a call rests until its account's pace is free again, and the flood's
+own vendors give way to the quiet project's on the core that they share. Processor time is told, but not compared: while
+a call waits for its CRM or for the disk the hub does the flood's work, which moves the call by nothing.
 """
 
 from __future__ import annotations
@@ -42,7 +46,15 @@ __all__ = ["measure"]
 QUIET, NOISY = "quiet", "noisy"
 #: calls of the noisy project that wait for its dead CRM
 WAITING = 100
+#: seconds between two calls: the account's pace counts the requests of one second, the hub's own polls among them
+REST = 1.7
+#: the niceness of the flood's own vendors, which in life are other machines
+_GIVES_WAY = 10
 _FINISHED = "SELECT count(*) FROM work WHERE project = ? AND state = 'finished'"
+_WAITING = (
+    "SELECT (SELECT count(*) FROM work WHERE project = ?1 AND state <> 'finished')"
+    " + (SELECT count(*) FROM inbox WHERE project = ?1 AND status = 'new')"
+)
 _IMPORTED = "SELECT count(*) FROM connection WHERE imported_at IS NOT NULL"
 
 
@@ -92,7 +104,7 @@ class _Company:
         """What each of ``rounds`` calls of the quiet project took."""
         took = _Took()
         for _ in range(rounds):
-            time.sleep(1.0)
+            time.sleep(REST)
             before = self.count(_FINISHED, QUIET)
             began, used = time.perf_counter(), self.cpu_ms()
             self.tell(QUIET)
@@ -107,7 +119,7 @@ class _Company:
     def flood(self, per_second: int, seconds: float) -> subprocess.Popen[str]:
         """Calls of the noisy project, for ``seconds``: every number is a new client's."""
         call = webhook(0, "{caller}", self.login) | {"uniqueid": "ua0_-{n}.1"}
-        return start(
+        process = start(
             Spec(
                 port=self.process.port,
                 path=self.hooks[NOISY],
@@ -118,6 +130,13 @@ class _Company:
                 cpu=cpus()[1],
             )
         )
+        os.setpriority(os.PRIO_PROCESS, process.pid, _GIVES_WAY)
+        return process
+
+
+def _children() -> set[int]:
+    """The processes that this one has started and that still run."""
+    return {int(pid) for file in Path("/proc/self/task").glob("*/children") for pid in file.read_text().split()}
 
 
 @contextmanager
@@ -141,10 +160,11 @@ async def measure(rounds: int, count: int, per_second: int) -> dict[str, float]:
         dying = AsyncExitStack()
         stack.push_async_callback(dying.aclose)
         with _beside():
-            crms = {
-                QUIET: await stack.enter_async_context(crm_sandbox("--limit", "0")),
-                NOISY: await dying.enter_async_context(crm_sandbox("--limit", "0")),
-            }
+            crms = {QUIET: await stack.enter_async_context(crm_sandbox("--limit", "0"))}
+            before = _children()
+            crms[NOISY] = await dying.enter_async_context(crm_sandbox("--limit", "0"))
+            for pid in _children() - before:
+                os.setpriority(os.PRIO_PROCESS, pid, _GIVES_WAY)
             phone = await stack.enter_async_context(sandbox_process(MODULES[CHANNEL], "--port", "0"))
         services = build_services(Settings(environment="development", data_directory=folder, log_level="error"))
         hooks: dict[str, str] = {}
@@ -180,10 +200,15 @@ async def measure(rounds: int, count: int, per_second: int) -> dict[str, float]:
                 company.rest(0.05)
             company.timed(3)
             alone = company.timed(rounds)
-            noise = company.flood(per_second, rounds * 1.3 + 3)
+            noise = company.flood(per_second, 3600)
             company.rest(2)
+            began, finished = time.perf_counter(), company.count(_FINISHED, NOISY)
             flooded = company.timed(rounds)
-            finished = company.count(_FINISHED, NOISY)
+            finished = company.count(_FINISHED, NOISY) - finished
+            seconds = time.perf_counter() - began
+            waiting = company.count(_WAITING, NOISY)
+            if noise.poll() is not None:
+                raise RuntimeError("the flood ended before its time: the measurement means nothing")
             noise.kill()
             noise.wait()
             await dying.aclose()
@@ -191,13 +216,18 @@ async def measure(rounds: int, count: int, per_second: int) -> dict[str, float]:
                 company.tell(NOISY)
             company.rest(5)
             beside_dead = company.timed(rounds)
-    figures = {"projects": float(count), "flood_per_second": float(per_second), "flood_finished": float(finished)}
-    base, base_cpu = alone.medians
+    figures = {
+        "projects": float(count),
+        "flood_per_second": float(per_second),
+        "flood_finished_per_second": finished / seconds,
+        "flood_waiting": float(waiting),
+    }
+    base, _ = alone.medians
     for word, phase in (("alone", alone), ("flooded", flooded), ("beside_dead", beside_dead)):
         took, cpu = phase.medians
         figures |= {f"{word}_ms": took, f"{word}_cpu_ms": cpu}
         if phase is not alone:
-            figures |= {f"{word}_ratio": took / base, f"{word}_cpu_ratio": cpu / base_cpu}
+            figures[f"{word}_ratio"] = took / base
     return figures
 
 
