@@ -153,7 +153,9 @@ class Barrier:
             }
             if missing:
                 account = self._account
-                complete = min(account.complete_until.get(kind, now - timedelta(hours=1)) for kind in missing)
+                # before the first poll of this process: where the directory ended, however long the hub was down
+                ended = account.directory.as_of(account.project, account.name) or now - timedelta(hours=1)
+                complete = min(account.complete_until.get(kind, ended) for kind in missing)
                 changes = await account.session.barrier(missing, complete - self._overlap)
                 account.succeeded()
                 await account.fold(changes, now)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from hub.testing import (
     crm_access,
+    crm_damage,
     crm_errors,
     crm_feeds,
     crm_reading,
@@ -28,7 +29,7 @@ from hub.testing.source_bench import SourceBench
 __all__ = ["Trial", "stage_of", "trials"]
 
 _SOURCE = (source_checks, source_merging, source_vendor, source_messenger)
-_SINK = (crm_writing, crm_errors, crm_feeds, crm_reading, crm_access)
+_SINK = (crm_writing, crm_errors, crm_damage, crm_feeds, crm_reading, crm_access)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,8 @@ __all__ = ["CrmBench", "MemoryState", "MovingClock", "Wire", "crm_bench"]
 
 #: loopback needs no certificates, and loading them takes longer than most checks
 _NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+#: headers that are not true of another body
+_OF_THE_BODY = frozenset({"content-length", "content-encoding", "transfer-encoding"})
 
 
 class MemoryState:
@@ -89,6 +91,8 @@ class Wire(httpx.AsyncBaseTransport):
         self.answer: Callable[[httpx.Request], httpx.Response | None] | None = None
         #: sees each answer of the vendor
         self.heard: Callable[[httpx.Request, httpx.Response], None] | None = None
+        #: changes the body of each answer to a request that reads
+        self.rewrite: Callable[[bytes], bytes] | None = None
         #: awaited before each request
         self.before: Callable[[httpx.Request], Awaitable[None]] | None = None
 
@@ -100,6 +104,10 @@ class Wire(httpx.AsyncBaseTransport):
         if answer is not None:
             return answer
         response = await self._inner.handle_async_request(request)
+        if self.rewrite is not None and request.method == "GET":
+            body = self.rewrite(await response.aread())
+            kept = [(k, v) for k, v in response.headers.multi_items() if k.lower() not in _OF_THE_BODY]
+            response = httpx.Response(response.status_code, headers=kept, content=body, request=request)
         if self.heard is not None:
             self.heard(request, response)
         return response

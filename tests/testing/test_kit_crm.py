@@ -271,6 +271,27 @@ def proves_absence_by_search(session: Session) -> Methods:
     return {"barrier": barrier}
 
 
+def passes_over_what_is_odd(session: Session) -> Methods:
+    """Of a list, only the records that can be read are taken."""
+    sound = session._client.by_mark
+
+    async def by_mark(kind: str, marks: Sequence[str]) -> list[Any]:
+        return [item for item in await sound(kind, marks) if isinstance(item.get("mark"), str)]
+
+    session._client.by_mark = by_mark
+    return {}
+
+
+def lists_only_contacts_with_numbers(session: Session) -> Methods:
+    sound = session.barrier
+
+    async def barrier(kinds: Collection[RecordKind], since: datetime) -> Changes:
+        found: Changes = await sound(kinds, since)
+        return replace(found, contacts=tuple(one for one in found.contacts if one.name[:1].isalpha()))
+
+    return {"barrier": barrier}
+
+
 def proves_absence_by_one_page(session: Session) -> Methods:
     sound = session.barrier
 
@@ -401,6 +422,8 @@ DEFECTS: list[tuple[Callable[..., Methods], str, str]] = [
     (trusts_the_answer, "whatever_the_vendor_answers_is_a_vendor_error", "apply raised KeyError"),
     (believes_an_empty_answer, "whatever_the_vendor_answers_is_a_vendor_error", "it is believed to be done"),
     (takes_anything_for_an_empty_list, "an_odd_answer_proves_no_absence", "find_done believed it"),
+    (passes_over_what_is_odd, "a_record_that_cannot_be_read_proves_no_absence", "believed that it is not there"),
+    (lists_only_contacts_with_numbers, "a_contact_that_cannot_be_read_is_in_the_barrier", "not in the barrier"),
     (one_bad_item_spoils_all, "a_bad_item_takes_nobody_with_it", "half was applied"),
     (what_is_gone_is_done, "changing_what_is_gone_is_stale", "not Refused(is_stale=True)"),
     (replaces_numbers, "every_declared_action_is_applied", "the number that was there is gone"),

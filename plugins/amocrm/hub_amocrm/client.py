@@ -7,7 +7,7 @@ Unavailable when no answer came.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NoReturn, TypeAlias, TypeVar
 
@@ -246,15 +246,18 @@ class AmoCrmClient:
         items = embedded.get(collection) if isinstance(embedded, dict) else None
         if not isinstance(items, list) or not all(isinstance(item, dict) and item for item in items):
             raise Unavailable(f"amoCRM answered in an unknown form: no list of {collection}", operation=collection)
-        has_more = isinstance(links, dict) and bool(links.get("next"))
-        return Page(self._items(model, found, collection), has_more)
+        # who cannot read whether there is more asks
+        has_more = bool(links.get("next")) if isinstance(links, dict) else bool(items)
+        return Page(self._items(model, found, collection, one=wire.salvaged), has_more)
 
     async def _single(self, model: type[ModelT], path: str, with_: str) -> ModelT | None:
         response = await self._ask("GET", path, params=[("with", with_)], body=None, sent=_READ)
         if response.status_code in (204, 404):
             return None
         self._check(response, Sent(operation=f"GET {path}", is_read=True))
-        return self._read(model, _parse(response.content))
+        found = _parse(response.content)
+        record = self._one(model, found, wire.salvaged)
+        return self._read(model, found) if record is None else record
 
     async def _json(
         self, method: str, path: str, *, params: Params = (), body: Any = None, sent: Sent | None = None
@@ -288,21 +291,29 @@ class AmoCrmClient:
         except msgspec.ValidationError as err:
             raise Unavailable(f"amoCRM answered in an unknown form: {err}", operation=model.__name__) from err
 
-    def _items(self, model: type[ModelT], found: Any, collection: str) -> tuple[ModelT, ...]:
-        """The records of an answer; one that cannot be read is named in the log and left out, the rest stand."""
+    def _items(
+        self,
+        model: type[ModelT],
+        found: Any,
+        collection: str,
+        one: Callable[[type[ModelT], Any], ModelT | None] = lambda model, item: None,
+    ) -> tuple[ModelT, ...]:
+        """The records of an answer; what ``one`` makes of those that cannot be read is named in the log."""
         embedded = found.get("_embedded") if isinstance(found, Mapping) else None
         items = embedded.get(collection) if isinstance(embedded, Mapping) else None
         if not isinstance(items, list):
             return ()
-        return tuple(record for item in items if (record := self._one(model, item)) is not None)
+        return tuple(record for item in items if (record := self._one(model, item, one)) is not None)
 
-    def _one(self, model: type[ModelT], item: Any) -> ModelT | None:
+    def _one(
+        self, model: type[ModelT], item: Any, otherwise: Callable[[type[ModelT], Any], ModelT | None]
+    ) -> ModelT | None:
         try:
             return wire.read(model, item)
         except msgspec.ValidationError as err:
             extra = {"action": "amocrm.unreadable", "fields": str(err)}
             logger.warning("amoCRM sent a %s that cannot be read", model.__name__, extra=extra)
-            return None
+            return otherwise(model, item)
 
     def _unreadable(self, operation: str) -> NoReturn:
         raise Unavailable("amoCRM's answer to a write cannot be read", operation=operation)

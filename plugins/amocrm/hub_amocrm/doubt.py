@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
+from hub.core.damage import damage_of, is_named, may_be
 from hub.core.plan import (
     AddNote,
     CompleteTask,
@@ -21,6 +22,7 @@ from hub.core.plan import (
     UpdateTask,
 )
 from hub.core.records import RecordKind, RecordRef
+from hub.errors import Problem, Rejected
 from hub.ports import Applied, Done, Write
 from hub_amocrm import wire
 from hub_amocrm.body import Bodies, Item
@@ -83,7 +85,7 @@ class Doubt:
     async def _contacts(self, writes: Sequence[Write]) -> Answer:
         sweep = await self.records.changed("contacts", self._since(writes))
         cards = [card for card in sweep.records.values() if isinstance(card, wire.Contact)]
-        found = _assign(writes, cards, self._is_that_contact)
+        found = _assign(writes, cards, self._is_that_contact, self._may_be_that_card)
         answer = {key: _done(RecordKind.CONTACT, card.id) for key, card in found.items()}
         await self._link_missing(writes, found, answer)
         return answer
@@ -110,7 +112,26 @@ class Doubt:
         is_like = card.name == self.bodies.name(action.name) and set(action.phones) <= set(
             self.records.reader.phones(card)
         )
-        return is_like and (card.created_at or 0) >= self._since([write])
+        return is_like and self._is_new(write, card)
+
+    def _is_new(self, write: Write, record: wire.Entity | wire.Task) -> bool:
+        """Whether it was made since ``write`` was sent; so it is taken if nobody can read when."""
+        return not record.created_at or record.created_at >= self._since([write])
+
+    def _may_be_that_card(self, write: Write, card: wire.Entity) -> bool:
+        """Whether a card that is not known to be what ``write`` made might be it: what can be read does not say no."""
+        damage = damage_of(card)
+        if damage is None:  # read as it came
+            return False
+        kind = RecordKind.DEAL if isinstance(card, wire.Lead) else RecordKind.CONTACT
+        mark = self._mark(kind, card)
+        if mark or damage.holds(write.hub_id):
+            return mark in ("", write.hub_id) or mark is None
+        if mark is not None:
+            return not _shows_values(damage.raw.get("custom_fields_values"))
+        action = write.action
+        name = action.name if isinstance(action, CreateContact | CreateDeal) else ""
+        return may_be(damage.raw, {"name": self.bodies.name(name)}) and self._is_new(write, card)
 
     def _mark(self, kind: RecordKind, card: wire.Entity) -> str | None:
         """Our mark on ``card``, "" if it has none, None if the account has no field for it."""
@@ -132,6 +153,8 @@ class Doubt:
                     for write in waiting:
                         if item.uniq and item.uniq == write.hub_id:
                             answer |= _only_done(incoming_done(item, write))
+                        elif not item.uniq and (damage := damage_of(item)) and damage.holds(write.hub_id):
+                            raise _unsure(write, item)
                 if any((item.created_at or since) < since for item in items):
                     break
             # accepted meanwhile: then it is an ordinary lead that bears our mark
@@ -140,7 +163,7 @@ class Doubt:
             return answer
         sweep = await self.records.changed("leads", self._since(placed))
         leads = [lead for lead in sweep.records.values() if isinstance(lead, wire.Lead)]
-        found = _assign(placed, leads, self._is_that_deal)
+        found = _assign(placed, leads, self._is_that_deal, self._may_be_that_card)
         inner = [w.with_contact for w in placed if w.with_contact is not None and w.key in found]
         for write in placed:
             lead = found.get(write.key)
@@ -168,12 +191,12 @@ class Doubt:
         contact = write.refs.get("contact")
         linked = {str(item.id) for item in lead.relations.contacts or ()}
         has_contact = contact is None or contact.id in linked
-        return has_contact and (lead.created_at or 0) >= self._since([write])
+        return has_contact and self._is_new(write, lead)
 
     async def _tasks(self, writes: Sequence[Write]) -> Answer:
         sweep = await self.records.changed("tasks", self._since(writes))
         tasks = [task for task in sweep.records.values() if isinstance(task, wire.Task)]
-        found = _assign(writes, tasks, self._is_that_task)
+        found = _assign(writes, tasks, self._is_that_task, self._may_be_that_task)
         answer = {key: _done(RecordKind.TASK, task.id) for key, task in found.items()}
         unfinished = [w for w in writes if w.key in found and _should_be_done(w) and not found[w.key].is_completed]
         if unfinished:
@@ -183,11 +206,20 @@ class Doubt:
 
     def _is_that_task(self, write: Write, task: wire.Task) -> bool:
         action = write.action
-        if not isinstance(action, CreateTask) or (task.created_at or 0) < self._since([write]):
+        if not isinstance(action, CreateTask) or not self._is_new(write, task):
             return False
+        return all(getattr(task, name) == value for name, value in self._task_said(write, action).items())
+
+    def _task_said(self, write: Write, action: CreateTask) -> Item:
         wanted = self.bodies.task(write, action)
         names = ("text", "entity_id", "entity_type", "task_type_id", "responsible_user_id", "complete_till")
-        return all(getattr(task, name) == wanted[name] for name in names if name in wanted)
+        return {name: wanted[name] for name in names if name in wanted}
+
+    def _may_be_that_task(self, write: Write, task: wire.Task) -> bool:
+        action = write.action
+        if damage_of(task) is None or not isinstance(action, CreateTask):
+            return False
+        return may_be(_said_by(task), self._task_said(write, action)) and self._is_new(write, task)
 
     # --- notes --------------------------------------------------------------------------------------------------
 
@@ -200,9 +232,21 @@ class Doubt:
                 by_card.setdefault(CARDS[on.kind], []).append(write)
         for card, members in by_card.items():
             notes = await self._recent_notes(card, members)
-            found = _assign(members, notes, is_that)
+            found = _assign(members, notes, is_that, self._may_be_that_note)
             answer |= {key: _done(RecordKind.NOTE, note.id) for key, note in found.items()}
         return answer
+
+    def _may_be_that_note(self, write: Write, note: wire.Note) -> bool:
+        on, action, said = write.refs.get("on"), write.action, _said_by(note)
+        if on is None or not may_be(said, {"entity_id": int(on.id)}):
+            return False
+        params = said.get("params")
+        if not isinstance(params, dict):
+            return True
+        if isinstance(action, RecordCall):
+            return params.get("uniq") is None or may_be(params, {"uniq": action.uniq})
+        text = self.bodies.text(action.text) if isinstance(action, AddNote) else ""
+        return params.get("text") is None or may_be(params, {"text": text})
 
     async def _recent_notes(self, card: Card, writes: Sequence[Write]) -> list[wire.Note]:
         since = self._since(writes)
@@ -216,7 +260,7 @@ class Doubt:
         ]
         found: list[wire.Note] = []
         async for notes in self.records.pages(lambda page: self.client.notes(card, page), params):
-            fresh = [note for note in notes if (note.updated_at or 0) >= since]
+            fresh = [note for note in notes if not note.updated_at or note.updated_at >= since]
             found += fresh
             if len(fresh) < len(notes):
                 break
@@ -297,16 +341,52 @@ def _only_done(answer: Mapping[StepKey, Applied]) -> Answer:
 
 
 def _assign(
-    writes: Sequence[Write], records: Sequence[RecordT], is_that: Callable[[Write, RecordT], bool]
+    writes: Sequence[Write],
+    records: Sequence[RecordT],
+    is_that: Callable[[Write, RecordT], bool],
+    may_be_that: Callable[[Write, RecordT], bool],
 ) -> dict[StepKey, RecordT]:
-    """Each record answers for one write at most, so that two equal notes need two notes in the CRM."""
+    """Each record answers for one write at most, so that two equal notes need two notes in the CRM.
+
+    A record that might be the one, for what can be read of it, proves neither presence nor absence: raises `Rejected`,
+    which names the write.
+    """
     left = list(records)
     found: dict[StepKey, RecordT] = {}
     for write in writes:
-        index = next((i for i, record in enumerate(left) if is_that(write, record)), None)
+        index = next((i for i, one in enumerate(left) if is_named(one) and is_that(write, one)), None)
         if index is not None:
             found[write.key] = left.pop(index)
+    for write in writes:
+        if write.key not in found:
+            for one in left:
+                if may_be_that(write, one):
+                    raise _unsure(write, one)
     return found
+
+
+def _shows_values(fields: object) -> bool:
+    """Whether every value of a card's custom fields can be seen, be it unclear of which field it is."""
+    entries = [] if fields is None else fields
+    if not isinstance(entries, list):
+        return False
+    values = [entry.get("values", "") if isinstance(entry, dict) else "" for entry in entries]
+    return all(isinstance(found, list | None) and all(isinstance(one, dict) for one in found or ()) for found in values)
+
+
+def _said_by(record: wire.Wire) -> Mapping[str, Any]:
+    """What amoCRM said of ``record``, as it came where that could not be read."""
+    damage = damage_of(record)
+    said: Mapping[str, Any] = msgspec.to_builtins(record) if damage is None else damage.raw
+    return said
+
+
+def _unsure(write: Write, record: object) -> Rejected:
+    """Nobody can say whether ``record`` is what ``write`` made."""
+    damage = damage_of(record)
+    name = ", ".join(damage.lost) if damage else ""
+    text = f"record {getattr(record, 'id', '')} may be it, but it cannot be read"
+    return Rejected(problems={write.key: [Problem(field=name, code="unreadable", text=text)]}, operation="find_done")
 
 
 def _holds(record: Found, wanted: Item) -> bool:

@@ -118,7 +118,7 @@ class Feed:
         position.seen[collection] = {
             record_id: sums[record_id]
             for record_id, record in sweep.records.items()
-            if (record.updated_at or 0) >= newest - self._overlap
+            if not record.updated_at or record.updated_at >= newest - self._overlap
         }
         return fresh
 

@@ -142,7 +142,7 @@ class Import:
                 raise _repeating(collection)
             before = list(page.items)
             if page.items:
-                changed = [item.updated_at or 0 for item in page.items]
+                changed = [item.updated_at for item in page.items if item.updated_at] or [oldest or 0]
                 place.newest = max(place.newest, *changed) if place.page == 1 else place.newest
                 oldest = min(changed)
                 place.page += 1
@@ -166,7 +166,7 @@ class Import:
         deepest = self.settings.page_window
         items = await self.records.page(collection, self._bounded(collection, place, "desc"), deepest)
         if items:
-            place.first = min(item.updated_at or 0 for item in items)
+            place.first = min((item.updated_at for item in items if item.updated_at), default=0)
             if place.last is not None and place.first > place.last:
                 raise _repeating(collection)
         place.is_oldest = not items

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias, TypeVar, cast
 
+from hub.core.damage import is_named
 from hub.core.interaction import Identity
 from hub.core.records import RecordKind, RecordRef
 from hub.errors import Unavailable
@@ -60,7 +61,8 @@ class Collected:
         return cls({}, {}, {}, {})
 
     def add(self, items: Iterable[Found]) -> None:
-        for item in items:
+        """What has no readable number is left out: nothing could be done with it."""
+        for item in filter(is_named, items):
             match item:
                 case wire.Contact():
                     self.contacts[item.id] = item
@@ -115,6 +117,11 @@ def _deleted(kind: RecordKind, cards: Iterable[wire.Entity]) -> Iterable[RecordR
     return (RecordRef(kind=kind, id=str(card.id)) for card in cards if card.is_deleted)
 
 
+def _is_since(item: Found, moment: int) -> bool:
+    """Whether it changed at ``moment`` or later; so it is taken if nobody can read when it changed."""
+    return not item.updated_at or item.updated_at >= moment
+
+
 @dataclass(frozen=True, slots=True)
 class Sweep:
     """What a reading by change time brought: the records by id, the newest change seen, pages read."""
@@ -162,6 +169,9 @@ class Records:
         for chunk in chunks(list(dict.fromkeys(ids)), size):
             params = [("filter[id][]", record_id) for record_id in chunk]
             page = await lister([*params, ("limit", str(self.settings.page_size))])
+            if not all(is_named(item) for item in page.items):
+                # not taken for deleted
+                raise Unavailable(f"amoCRM tells {collection} without readable numbers", operation=f"GET {collection}")
             wanted = set(chunk)
             found += [item for item in page.items if str(item.id) in wanted]
         return found
@@ -229,7 +239,7 @@ class Records:
         records: dict[int, Found] = {}
         for number in range(await self.last_page(collection, params, known=pages - 1), 0, -1):
             for item in await self.page(collection, params, number):
-                if (item.updated_at or 0) >= since:
+                if _is_since(item, since):
                     records[item.id] = item
         return records
 
@@ -269,7 +279,7 @@ class Records:
         newest, pages = since, 0
         async for page in self.pages(self.lister(collection), params):
             pages += 1
-            fresh = [item for item in page if (item.updated_at or 0) >= since]
+            fresh = [item for item in page if _is_since(item, since)]
             for item in fresh:
                 records[item.id] = item
                 newest = max(newest, item.updated_at or 0)

@@ -6,11 +6,15 @@ these straight from a page's bytes, at a quarter of pydantic's cost: an import r
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import field
+
+from hub.core.damage import Damage, Place, damage_of, numbers_in, salvage_with
 
 __all__ = [
     "Account",
@@ -37,6 +41,7 @@ __all__ = [
     "Wire",
     "listing",
     "read",
+    "salvaged",
 ]
 
 
@@ -328,3 +333,41 @@ def read(model: type[WireT], found: Any) -> WireT:
     """``found`` as ``model``, patiently: a number may be a text. Raises msgspec.ValidationError, which names where it
     went wrong without the value: that may be a client's."""
     return msgspec.convert(found, model, strict=False)
+
+
+# --- odd records ------------------------------------------------------------------------------------------------
+
+_PLACE = re.compile(r"at `\$(.*)`$")
+_PART = re.compile(r"\.(\w+)|\[(\d+)\]")
+
+
+def salvaged(model: type[WireT], item: Any) -> WireT | None:
+    """What can be read of a client's record; None for what only describes the account.
+
+    Numbers in a custom field that cannot be read count as telephones, whatever the field is.
+    """
+    if not issubclass(model, Entity | Task | Note | Incoming):
+        return None
+
+    def attempt(left: Mapping[str, Any], damage: Damage) -> WireT | Place:
+        try:
+            record: Any = read(_damaged(model), left)
+        except msgspec.ValidationError as err:
+            found = _PLACE.search(str(err))
+            return tuple(name or int(number) for name, number in _PART.findall(found.group(1))) if found else ()
+        record.damage = damage
+        made: WireT = record
+        return made
+
+    record = salvage_with(attempt, item, has_number=not issubclass(model, Incoming))
+    numbers = numbers_in(damage_of(record), "custom_fields_values")
+    if isinstance(record, Entity) and numbers:
+        found = FieldValues(field_code="PHONE", values=[FieldValue(value=text) for text in numbers], field_id=0)
+        record.custom_fields_values = [*(record.custom_fields_values or ()), found]
+    return record
+
+
+@cache
+def _damaged(model: type[Wire]) -> Any:
+    damage = ("damage", Any, field(default=None))
+    return msgspec.defstruct(f"Damaged{model.__name__}", [damage], bases=(model,), gc=False)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -192,7 +192,7 @@ class RetailCrmClient:
             )
         pages = found.get("pagination")
         told = _read(wire.Pagination, pages) if isinstance(pages, dict) else wire.Pagination(totalCount=len(items))
-        return Page(_many(model, items), told.totalPageCount, len(items), told.totalCount)
+        return Page(_many(model, items, wire.salvaged), told.totalPageCount, len(items), told.totalCount)
 
     async def _get(self, path: str, params: Params = ()) -> dict[str, Any]:
         request = self._http.build_request(
@@ -240,8 +240,12 @@ def _read(model: type[ModelT], found: Any) -> ModelT:
         ) from err
 
 
-def _many(model: type[ModelT], items: Sequence[Any]) -> tuple[ModelT, ...]:
-    """The records of an answer; one that cannot be read is named in the log and left out, the rest stand."""
+def _many(
+    model: type[ModelT],
+    items: Sequence[Any],
+    otherwise: Callable[[type[ModelT], Any], ModelT | None] = lambda model, item: None,
+) -> tuple[ModelT, ...]:
+    """The records of an answer; what ``otherwise`` makes of those that cannot be read is named in the log."""
     found: list[ModelT] = []
     for item in items:
         try:
@@ -249,6 +253,8 @@ def _many(model: type[ModelT], items: Sequence[Any]) -> tuple[ModelT, ...]:
         except ValidationError as err:
             extra = {"action": "retailcrm.unreadable", "fields": _fields_of(err)}
             logger.warning("RetailCRM sent a %s that cannot be read", model.__name__, extra=extra)
+            if (record := otherwise(model, item)) is not None:
+                found.append(record)
     return tuple(found)
 
 

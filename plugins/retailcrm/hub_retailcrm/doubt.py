@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
+from hub.core.damage import damage_of, is_named, may_be, said_by
 from hub.core.plan import AddNote, CompleteTask, CreateTask, StepKey, UpdateContact, UpdateDeal, UpdateTask
 from hub.core.records import RecordKind, RecordRef
+from hub.errors import Problem, Rejected
 from hub.ports import Done, Refused, Write
 from hub_retailcrm import wire
 from hub_retailcrm.body import Item
@@ -65,7 +67,14 @@ class Doubt:
 
     async def _marked(self, word: Listed, kind: RecordKind, writes: Sequence[Write]) -> Answer:
         found = await self.writer.records.by_external(word, [write.hub_id for write in writes])
-        by_mark = {item.externalId: item.id for item in found}
+        by_mark = {item.externalId: item.id for item in found if is_named(item)}
+        missing = [write for write in writes if write.hub_id not in by_mark]
+        for item in found:
+            if item.externalId is None or not is_named(item):
+                for write in missing:
+                    # only what bears our marks was asked for
+                    if item.externalId in (None, write.hub_id):
+                        raise _unsure(write, item)
         return {write.key: _done(kind, by_mark[write.hub_id]) for write in writes if write.hub_id in by_mark}
 
     async def _finish(self, writes: Sequence[Write], answer: Answer) -> None:
@@ -81,7 +90,7 @@ class Doubt:
         if all(write.user for write in writes):
             params += [("filter[performers][]", user) for user in sorted({str(write.user) for write in writes})]
         tasks = [task async for task in records.all(records.client.tasks, params)]
-        found = _assign(writes, tasks, self._is_that_task)
+        found = _assign(writes, tasks, self._is_that_task, self._may_be_that_task)
         for write in writes:
             task, action = found.get(write.key), write.action
             if task is not None and isinstance(action, CreateTask) and action.completed_at and not task.complete:
@@ -91,7 +100,7 @@ class Doubt:
     def _is_that_task(self, write: Write, task: wire.Task) -> bool:
         action, zone = write.action, self.writer.bodies.profile.zone
         made_at = to_moment(task.createdAt, zone)
-        if not isinstance(action, CreateTask) or made_at is None or made_at < self._since([write]):
+        if not isinstance(action, CreateTask) or (made_at is not None and made_at < self._since([write])):
             return False
         wanted = self.writer.bodies.task(write, action)
         hangs = {"order": task.order.id, "customer": task.customer.id}
@@ -99,6 +108,16 @@ class Doubt:
         is_theirs = task.performer == wanted.get("performerId")
         is_said = task.text == wanted["text"] and (task.commentary or "").startswith(str(wanted.get("commentary", "")))
         return is_there and is_theirs and is_said and task.datetime == wanted["datetime"]
+
+    def _may_be_that_task(self, write: Write, task: wire.Task) -> bool:
+        action, zone = write.action, self.writer.bodies.profile.zone
+        made_at = to_moment(task.createdAt, zone)
+        if not isinstance(action, CreateTask) or (made_at is not None and made_at < self._since([write])):
+            return False
+        is_lost = task.order.id is None and task.customer.id is None
+        wanted = self.writer.bodies.task(write, action)
+        is_like = may_be(said_by(task), {name: wanted[name] for name in ("text", "datetime") if name in wanted})
+        return is_like and (is_lost or damage_of(task) is not None)
 
     async def _notes(self, writes: Sequence[Write]) -> Answer:
         wanted: dict[StepKey, Item] = {}
@@ -117,10 +136,14 @@ class Doubt:
 
         def is_that(write: Write, note: wire.Note) -> bool:
             item, made_at = wanted[write.key], to_moment(note.createdAt, zone)
-            is_new = made_at is not None and made_at >= self._since([write])
+            is_new = made_at is None or made_at >= self._since([write])
             return is_new and note.customer.id == item["customer"]["id"] and note.text == item["text"]
 
-        found = _assign([write for write in writes if write.key in wanted], notes, is_that)
+        def may_be_that(write: Write, note: wire.Note) -> bool:
+            is_odd = note.customer.id is None or damage_of(note) is not None
+            return is_odd and may_be(said_by(note), {"text": wanted[write.key]["text"]})
+
+        found = _assign([write for write in writes if write.key in wanted], notes, is_that, may_be_that)
         return {key: _done(RecordKind.NOTE, note.id) for key, note in found.items()}
 
     def _since(self, writes: Iterable[Write]) -> datetime:
@@ -171,16 +194,36 @@ def _done(kind: RecordKind, record_id: int) -> Done:
 
 
 def _assign(
-    writes: Sequence[Write], records: Sequence[RecordT], is_that: Callable[[Write, RecordT], bool]
+    writes: Sequence[Write],
+    records: Sequence[RecordT],
+    is_that: Callable[[Write, RecordT], bool],
+    may_be_that: Callable[[Write, RecordT], bool],
 ) -> dict[StepKey, RecordT]:
-    """Each record answers for one write at most, so that two equal notes need two notes in the CRM."""
+    """Each record answers for one write at most, so that two equal notes need two notes in the CRM.
+
+    A record that might be the one, for what can be read of it, proves neither presence nor absence: raises `Rejected`,
+    which names the write.
+    """
     left = list(records)
     found: dict[StepKey, RecordT] = {}
     for write in writes:
-        index = next((i for i, record in enumerate(left) if is_that(write, record)), None)
+        index = next((i for i, one in enumerate(left) if is_named(one) and is_that(write, one)), None)
         if index is not None:
             found[write.key] = left.pop(index)
+    for write in writes:
+        if write.key not in found:
+            for one in left:
+                if may_be_that(write, one):
+                    raise _unsure(write, one)
     return found
+
+
+def _unsure(write: Write, record: object) -> Rejected:
+    """Nobody can say whether ``record`` is what ``write`` made."""
+    damage = damage_of(record)
+    name = ", ".join(damage.lost) if damage else ""
+    text = f"record {getattr(record, 'id', '')} may be it, but it cannot be read"
+    return Rejected(problems={write.key: [Problem(field=name, code="unreadable", text=text)]}, operation="find_done")
 
 
 def _holds(record: Found, wanted: Item) -> bool:

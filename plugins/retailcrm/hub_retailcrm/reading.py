@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, TypeAlias, TypeVar, cast
 
+from hub.core.damage import is_named
 from hub.core.interaction import Identity
 from hub.core.phone import Phone
 from hub.core.records import RecordKind, RecordRef
-from hub.errors import Rejected, Stale
+from hub.errors import Rejected, Stale, Unavailable
 from hub.ports import Changes
 from hub_retailcrm import wire
 from hub_retailcrm.client import Page, Params, RetailCrmClient
@@ -65,7 +66,8 @@ class Collected:
     found: dict[tuple[Listed, int], Found] = field(default_factory=dict)
 
     def add(self, word: Listed, items: Iterable[Found]) -> None:
-        for item in items:
+        """What has no readable number is left out: nothing could be done with it."""
+        for item in filter(is_named, items):
             self.found[word, item.id] = item
 
     def refs(self) -> set[RecordRef]:
@@ -122,8 +124,13 @@ class Records:
         found: list[Found] = []
         for chunk in chunks(list(dict.fromkeys(str(one) for one in ids)), _MOST_IDS):
             params = [*(("filter[ids][]", record_id) for record_id in chunk), ("limit", str(_MOST_IDS))]
-            wanted = set(chunk)
-            found += [item for item in (await self.lister(word)(params)).items if str(item.id) in wanted]
+            wanted, items = set(chunk), (await self.lister(word)(params)).items
+            if not all(is_named(item) for item in items):
+                # not taken for deleted
+                raise Unavailable(
+                    f"RetailCRM tells {word} without readable numbers", maybe_applied=False, operation=f"GET {word}"
+                )
+            found += [item for item in items if str(item.id) in wanted]
         return found
 
     async def customers(self, ids: Iterable[int | str]) -> list[wire.Customer]:

@@ -9,6 +9,8 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from hub.core.damage import damage_of, numbers_in, salvage
+
 __all__ = [
     "Attached",
     "Change",
@@ -30,6 +32,7 @@ __all__ = [
     "User",
     "Wire",
     "keyed",
+    "salvaged",
 ]
 
 
@@ -62,7 +65,7 @@ class Pagination(Wire):
 
 
 class Phone(Wire):
-    number: str | None = None
+    number: str | None
 
 
 class Tag(Wire):
@@ -270,3 +273,19 @@ def keyed(value: Any) -> list[Any]:
     if isinstance(value, dict):
         return list(value.values())
     return value if isinstance(value, list) else []
+
+
+ModelT = TypeVar("ModelT", bound=Wire)
+
+
+def salvaged(model: type[ModelT], item: Any) -> ModelT | None:
+    """What can be read of a client's record; None for what only describes the account.
+
+    Numbers among the telephones that cannot be read as they should count as if they could.
+    """
+    if not issubclass(model, Record | Change):
+        return None
+    record = salvage(model, item)
+    if isinstance(record, Customer):
+        record.phones = [*record.phones, *(Phone(number=text) for text in numbers_in(damage_of(record), "phones"))]
+    return record

@@ -250,9 +250,9 @@ def _page(module: str, found: Any) -> Page:
     """A page of records; an empty list has no body (4).
 
     What is no list at all is not taken for an empty one: whoever looks whether a lost write arrived would believe that
-    it did not (X5).
+    it did not (X5). A record whose id cannot be read stays in it, with "" for the id: it may be that write's.
     """
-    rows = tuple(row for item in _listed(found, "data") if (row := Row(module, item)).id)
+    rows = tuple(Row(module, item) for item in _listed(found, "data") if item)
     if found is not None and (not isinstance(found.get("data"), list) or len(rows) < len(found["data"])):
         raise Unavailable(
             "Zoho answered in an unknown form: no list of records", maybe_applied=False, operation=f"GET {module}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from hub.core.plan import AddNote, CompleteTask, StepKey, UpdateContact, UpdateDeal, UpdateTask
 from hub.core.records import RecordKind, RecordRef
+from hub.errors import Problem, Rejected
 from hub.ports import Done, Write
 from hub_zoho.body import Bodies
 from hub_zoho.client import Item, ZohoClient
@@ -59,6 +60,9 @@ class Doubt:
                     if module not in swept:
                         swept[module] = await self._swept(module, self._since(writes))
                     self._match(module, record_kind, swept[module], members, answer)
+                for write in members:
+                    if write.key not in answer:
+                        self._be_sure(write, (row for module, _ in _PLACES[kind] for row in swept[module]))
             elif kind == "add_note":
                 answer |= await self._notes(members)
             elif kind in _CHANGED:
@@ -79,11 +83,18 @@ class Doubt:
         self, module: str, kind: RecordKind, rows: Iterable[Row], writes: Sequence[Write], answer: Answer
     ) -> None:
         field = self.bodies.profile.hub_id_fields.get(module, "")
-        by_mark = {mark: row for row in rows for mark in marks_in(row, field)}
+        by_mark = {mark: row for row in rows if row.id for mark in marks_in(row, field)}
         for write in writes:
             row = by_mark.get(write.hub_id)
             if row is not None and write.key not in answer:
                 answer[write.key] = Done(record=_now_is(row, kind))
+
+    def _be_sure(self, write: Write, rows: Iterable[Row]) -> None:
+        """Raises `Rejected` if one of ``rows`` might be what ``write`` made, for all that can be read of it."""
+        for row in rows:
+            field = self.bodies.profile.hub_id_fields.get(row.module) or "Description"
+            if row.holds(write.hub_id) or not row.is_readable(field):
+                raise _unsure(write, row, field)
 
     # --- notes --------------------------------------------------------------------------------------------------
 
@@ -99,16 +110,20 @@ class Doubt:
             module, record_id = module_of(card)
             left = list((await self.client.related(module, record_id, "Notes", fields)).rows)
             for write in members:
-                row = next((row for row in left if self._is_that_note(write, row)), None)
+                row = next((row for row in left if row.id and self._is_that_note(write, row)), None)
                 if row is not None:
                     left.remove(row)
                     answer[write.key] = Done(record=ref_of("Notes", RecordKind.NOTE, row.id))
+            for write in members:
+                odd = [row for row in left if not (row.id and row.is_readable("Note_Content"))]
+                if write.key not in answer and odd:
+                    raise _unsure(write, odd[0], "Note_Content")
         return answer
 
     def _is_that_note(self, write: Write, row: Row) -> bool:
         assert isinstance(write.action, AddNote)
         made = row.moment("Created_Time")
-        is_new = made is not None and int(made.timestamp()) >= self._since([write])
+        is_new = made is None or int(made.timestamp()) >= self._since([write])
         return is_new and row.text("Note_Content").strip() == self.bodies.text(write.action.text)
 
     # --- changed records ----------------------------------------------------------------------------------------
@@ -167,6 +182,12 @@ def _each(writes: Iterable[Write]) -> Iterable[Write]:
         yield write
         if write.with_contact is not None:
             yield replace(write.with_contact, sent_at=write.with_contact.sent_at or write.sent_at)
+
+
+def _unsure(write: Write, row: Row, name: str) -> Rejected:
+    """Nobody can say whether ``row`` is what ``write`` made."""
+    text = f"{row.module} {row.id or 'without an id'} may be it, but it cannot be read"
+    return Rejected(problems={write.key: [Problem(field=name, code="unreadable", text=text)]}, operation="find_done")
 
 
 def _now_is(row: Row, kind: RecordKind) -> RecordRef:

@@ -86,8 +86,9 @@ class Feed:
         for module in self.records.modules:
             async for rows in self._fresh(module, position):
                 if module in _CARDS:
-                    cards[module] += [row.id for row in rows]
-                    position.recent[module] = [*position.recent.get(module, ()), *(row.id for row in rows)][-_RECENT:]
+                    ids = [row.id for row in rows if row.id]
+                    cards[module] += ids
+                    position.recent[module] = [*position.recent.get(module, ()), *ids][-_RECENT:]
                 changes = self.records.reader.changes(rows, cursor=position.model_dump_json())
                 listed |= {ref for row in rows for ref in refs_of(module, row.id)}
                 yield await self._with_moved_tasks(changes, rows)

@@ -105,7 +105,7 @@ class Import:
 
     async def _module(self, module: str, place: _Place) -> AsyncIterator[Sequence[Row]]:
         async for rows in self.records.changed(module, place.mark):
-            place.mark = rows[-1].changed_at
+            place.mark = max(place.mark, rows[-1].changed_at)
             # a lead that was converted is not news to a directory that never had it
             yield [row for row in rows if not row.is_set("Converted__s")]
 

@@ -105,7 +105,7 @@ class Reader:
 
     def phones(self, row: Row) -> tuple[Phone, ...]:
         """Every readable number of the record, as E.164, each once."""
-        texts = (row.text(name) for name in self.profile.phone_fields(row.module))
+        texts = (text for name in self.profile.phone_fields(row.module) for text in row.texts(name))
         found = [self.phone(text) for text in texts if text]
         return tuple(dict.fromkeys(phone for phone in found if phone is not None))
 
@@ -120,13 +120,16 @@ class Reader:
         return {name: text for name, text in found.items() if text}
 
     def changes(self, rows: Iterable[Row], *, deleted: Iterable[RecordRef] = (), cursor: str = "") -> Changes:
-        """``rows`` in the hub's words; a lead that was converted is gone, what it became is to be read."""
+        """``rows`` in the hub's words; a lead that was converted is gone, what it became is to be read.
+
+        What has no readable id is left out: nothing could be done with it.
+        """
         contacts: dict[str, Contact] = {}
         companies: dict[str, Company] = {}
         deals: dict[str, Deal] = {}
         tasks: dict[str, Task] = {}
         gone, touched = dict.fromkeys(deleted), dict.fromkeys(())  # type: dict[RecordRef, None], dict[RecordRef, None]
-        for row in rows:
+        for row in (one for one in rows if one.id):
             match row.module:
                 case "Leads" if row.is_set("Converted__s"):
                     gone |= dict.fromkeys(refs_of(LEADS, row.id))

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from hub.core.interaction import Identity
 from hub.core.records import RecordKind, RecordRef
+from hub.errors import Unavailable
 from hub.ports import Changes
 from hub_zoho.client import Deleted, Page, Params, ZohoClient
 from hub_zoho.config import ZohoSettings
@@ -71,7 +72,7 @@ class Records:
                 params.append(("converted", "both"))
             wanted = set(chunk)
             page = await self.client.records(module, params)
-            found += [row for row in page.rows if row.id in wanted]
+            found += [row for row in _named(page.rows) if row.id in wanted]
         return found
 
     async def read(self, refs: Sequence[RecordRef]) -> Changes:
@@ -105,20 +106,22 @@ class Records:
             if not page.rows or page.rows == last_page:
                 return  # a page that repeats its predecessor would go on for ever
             last_page = page.rows
-            fresh = tuple(row for row in page.rows if row.changed_at >= mark and (row.id, row.changed_at) not in seen)
-            seen.update((row.id, row.changed_at) for row in fresh)
+            # what nobody can read the time of is taken: to leave it out would be to say that it is not there
+            fresh = tuple(row for row in page.rows if (row.changed_at or mark) >= mark and _state(row) not in seen)
+            seen.update(map(_state, fresh))
             has_news = has_news or bool(fresh)
             if fresh:
                 yield fresh
-            newest = page.rows[-1].changed_at
+            moments = [row.changed_at for row in page.rows if row.changed_at] or [mark]
+            newest = moments[-1]
             if number == 1 and not token:
                 if not page.has_more:
                     return
                 # a page of one second is the first page of what comes next, so go on with its second
-                is_one_second = newest <= mark or page.rows[0].changed_at == newest
+                is_one_second = newest <= mark or moments[0] == newest
                 if newest > mark:
                     mark, rounds, has_news = newest, 0, True
-                    seen = {key for key in seen if key[1] >= newest}
+                    seen = {key for key in seen if not key[1] or key[1] >= newest}
                 number, last_page = (2, last_page) if is_one_second else (1, ())
                 continue
             # more in one second than a page holds: an import or a mass update of somebody's
@@ -180,7 +183,7 @@ class Records:
             query = f"select {columns} from {module} where {bound} {order}"  # noqa: S608
             page = await self.client.coql(module, query)
             if page.rows:
-                yield page.rows
+                yield _named(page.rows)
             if not page.has_more or not page.rows or page.rows[-1].id == below:
                 return
             below = page.rows[-1].id
@@ -203,7 +206,7 @@ class Records:
         found: list[Row] = []
         for phone in identity.phones:
             digits = phone[1:][-self.settings.search_digits :]
-            rows = list((await self.client.search(module, [columns, ("phone", digits), size])).rows)
+            rows = list(_named((await self.client.search(module, [columns, ("phone", digits), size])).rows))
             names = self.profile.phone_fields(module)
             if names:
                 rows += await self._fresh(module, _any_of(names, f"like '%{digits}'"), rows)
@@ -212,7 +215,7 @@ class Records:
             names = self.profile.email_fields(module)
             if not names:
                 continue
-            rows = list((await self.client.search(module, [columns, ("email", email), size])).rows)
+            rows = list(_named((await self.client.search(module, [columns, ("email", email), size])).rows))
             rows += await self._fresh(module, _any_of(names, f"= {quoted([email])}"), rows)
             found += [row for row in rows if email.strip().lower() in self.reader.emails(row)]
         return found
@@ -222,7 +225,7 @@ class Records:
         ids = {row.id for row in known}
         query = f"select id from {module} where {where} limit 0, 200"  # noqa: S608 - digits and `quoted` values
         page = await self.client.coql(module, query)
-        return await self.by_id(module, [row.id for row in page.rows if row.id not in ids])
+        return await self.by_id(module, [row.id for row in _named(page.rows) if row.id not in ids])
 
     async def add_open_work(self, found: dict[tuple[str, str], Row]) -> None:
         """The deals of the cards in ``found``, and the open tasks on all of them."""
@@ -251,6 +254,20 @@ class Records:
                 async for rows in self.query("Tasks", "id", where):
                     hits += [row.id for row in rows]
         return await self.by_id("Tasks", hits)
+
+
+def _state(row: Row) -> tuple[str, int]:
+    """What tells a record's states apart, with the second of the change."""
+    return row.id or row.fingerprint().decode(), row.changed_at
+
+
+def _named(rows: tuple[Row, ...]) -> tuple[Row, ...]:
+    """``rows``, each with an id: who asked for certain records must not take one without for deleted."""
+    if not all(row.id for row in rows):
+        raise Unavailable(
+            "Zoho answered in an unknown form: a record without an id", maybe_applied=False, operation=rows[0].module
+        )
+    return rows
 
 
 def _any_of(names: Sequence[str], test: str) -> str:

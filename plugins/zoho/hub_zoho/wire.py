@@ -10,6 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from hub.core.damage import texts_in
+
 __all__ = [
     "Choice",
     "FieldDefinition",
@@ -158,7 +160,9 @@ class Row:
 
     def __init__(self, module: str, values: Mapping[str, Any]) -> None:
         self.module = module
-        self.id = str(values.get("id") or "")
+        found = values.get("id")
+        #: "" if it cannot be read
+        self.id = str(found) if isinstance(found, str | int) and found else ""
         self._values = values
 
     def text(self, name: str) -> str:
@@ -220,6 +224,18 @@ class Row:
         """When it was changed, in whole unix seconds: the vendor tells no fraction."""
         found = self.moment("Modified_Time")
         return int(found.timestamp()) if found else 0
+
+    def holds(self, text: str) -> bool:
+        """Whether ``text`` stands anywhere in the record, readable or not."""
+        return bool(text) and text.encode() in self.fingerprint()
+
+    def is_readable(self, name: str) -> bool:
+        """Whether the field is a text, or empty."""
+        return isinstance(self._values.get(name), str | None)
+
+    def texts(self, name: str) -> list[str]:
+        """What the field says, in whatever form: of one that cannot be read every text in it."""
+        return [self.text(name)] if self.is_readable(name) else list(texts_in(self._values[name]))
 
     def fingerprint(self) -> bytes:
         """The whole record, to tell a second change within one second from a repetition."""
