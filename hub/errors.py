@@ -84,8 +84,15 @@ class VendorError(HubError):
         super().__init__(message)
 
 
+#: a vendor that names a longer pause is mistaken: asking once in an hour harms nobody, not asking for a year does
+_LONGEST_PAUSE = timedelta(hours=1)
+
+
 class Throttled(VendorError):
-    """The vendor asks us to slow down."""
+    """The vendor asks us to slow down.
+
+    ``retry_after`` is for how long, by the vendor's own word; at most an hour, whatever it says.
+    """
 
     def __init__(
         self,
@@ -96,7 +103,7 @@ class Throttled(VendorError):
         operation: str = "",
         request_id: str = "",
     ) -> None:
-        self.retry_after = retry_after
+        self.retry_after = None if retry_after is None else min(max(retry_after, timedelta(0)), _LONGEST_PAUSE)
         super().__init__(message, connection=connection, operation=operation, request_id=request_id)
 
 

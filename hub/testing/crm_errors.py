@@ -63,6 +63,35 @@ async def a_refused_connection_leaves_nothing_in_doubt(bench: CrmBench) -> None:
     await bench.done(write)
 
 
+_ODD_PAUSES = ("1000000000000", "-5", "0", "9" * 5000, "\u00b2", "nan", "soon", "Wed, 21 Oct 2015 07:28:00 GMT")
+
+
+@CHECKS.add()
+async def an_absurd_retry_after_stops_nothing_for_long(bench: CrmBench) -> None:
+    """Whatever the header says, it is a VendorError, and the account is asked again within the hour."""
+    several = Several()
+    for text in _ODD_PAUSES:
+
+        def answer(request: httpx.Request, text: str = text) -> httpx.Response:
+            headers = [(b"retry-after", text.encode("latin-1"))]
+            return httpx.Response(429, headers=headers, content=b"{}", request=request)
+
+        with several.case(f"Retry-After: {text[:30]}"):
+            bench.wire.answer = answer
+            try:
+                await bench.session.apply([new_contact(bench)])
+            except Throttled as err:
+                pause = err.retry_after or timedelta(0)
+                expect(timedelta(0) <= pause <= timedelta(hours=1), f"it is to be left alone for {pause}")
+            except VendorError:
+                pass
+            except Exception as err:  # noqa: BLE001 - as above
+                fail(f"apply raised {told(err)}", err)
+            finally:
+                bench.wire.answer = None
+    several.report()
+
+
 _ODD_ANSWERS = (
     (200, "text/html", b"<html>We will be back soon</html>"),
     (200, "application/json", b"[]"),

@@ -1,5 +1,7 @@
-"""A directory that is lost or far behind is never taken for the CRM; on SQLite only, for on PostgreSQL its truth lies in
-the database (H9)."""
+"""A directory that is lost or far behind is never taken for the CRM.
+
+On SQLite only, for on PostgreSQL its truth lies in the database (H9).
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,7 @@ async def test_a_lost_directory_is_not_taken_for_an_empty_crm(tmp_path: Path) ->
 async def test_a_client_made_by_hand_while_the_hub_was_down_is_not_made_again_before_the_first_poll(
     tmp_path: Path,
 ) -> None:
-    """DESIGN 2: a barrier reads from where the directory ends, however long ago the hub went down."""
+    """X5, A1: a barrier reads from where the directory ends, however long ago the hub went down (DESIGN 2)."""
     hours = timedelta(hours=3).total_seconds()
     with serve(Sandbox(SandboxConfig(start_at=time.time() - hours - 60))) as (sandbox, address):
         async with world(tmp_path, sandbox, address, policy=policy()) as company:

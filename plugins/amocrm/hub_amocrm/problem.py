@@ -106,13 +106,13 @@ def _text_of(problem: Any) -> str:
 
 def _legacy_code(problem: Any) -> int | None:
     code = problem.get("error_code") if isinstance(problem, dict) else None
-    return int(code) if isinstance(code, int) or (isinstance(code, str) and code.isdigit()) else None
+    return int(str(code)[:9]) if isinstance(code, int) or (isinstance(code, str) and code[:9].isdecimal()) else None
 
 
 def _retry_after(headers: Mapping[str, str]) -> timedelta | None:
     """The header is undocumented, honoured when present (reference 2); only its form in seconds was ever seen."""
     value = headers.get("retry-after", "").strip()
-    return timedelta(seconds=min(int(value), 3600)) if value.isdigit() else None
+    return timedelta(seconds=int(value[:9])) if value.isdecimal() else None
 
 
 def _problems(problem: Any, sent: Sent) -> dict[str, list[Problem]]:

@@ -116,4 +116,4 @@ async def _put_batch(client: WazzupClient, kind: str, batch: list[Mapping[str, A
 
 def _indexes(err: Rejected, size: int) -> set[int]:
     heads = {problem.field.partition(".")[0] for problems in err.problems.values() for problem in problems}
-    return {int(head) for head in heads if head.isdigit() and int(head) < size}
+    return {int(head) for head in heads if head.isdecimal() and len(head) < 10 and int(head) < size}

@@ -194,7 +194,7 @@ class ZohoClient:
         except httpx.TransportError as err:
             raise to_unavailable(err, sent) from err
         left = response.headers.get("x-api-credits-remaining", "")
-        self.credits_left = int(left) if left.isdigit() else self.credits_left
+        self.credits_left = int(left[:9]) if left.isdecimal() else self.credits_left
         if response.status_code == 304:
             return None
         found = self._parse(response, sent)

@@ -109,4 +109,4 @@ def _text_of(told: Mapping[str, Any]) -> str:
 def _retry_after(headers: Mapping[str, str]) -> timedelta | None:
     """Not dependable (2), honoured when present."""
     value = headers.get("retry-after", "").strip()
-    return timedelta(seconds=min(int(value), 3600)) if value.isdigit() else None
+    return timedelta(seconds=int(value[:9])) if value.isdecimal() else None
