@@ -46,10 +46,14 @@ def _refuse_beside_workers(services: Services, project: str) -> None:
 
 async def _sync(services: Services, project: str, connection: str, *, afresh: bool, quiet: bool) -> importing.Progress:
     live = services.projects.get(project)
+    known = [found.name for found in live.connections]
+    if not known:
+        raise fail(f"the project {live.name} has no CRM yet: connect one with 'hub setup'")
+    if connection and connection not in known:
+        raise fail(f"the project {live.name} has no CRM called {connection!r}; there is {', '.join(known)}")
+    if not connection and len(known) > 1:
+        raise fail(f"the project {live.name} has several CRMs, say which with --connection: {', '.join(known)}")
     chosen = [found for found in live.connections if connection in ("", found.name)]
-    if len(chosen) != 1:
-        known = ", ".join(found.name for found in live.connections) or "none"
-        raise fail(f"say which CRM with --connection; known: {known}")
     account = open_account(services, live, chosen[0])
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     copies = None if services.store.is_sqlite else copies_of(services)

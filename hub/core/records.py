@@ -174,6 +174,13 @@ class Stage:
     is_won: bool = False
     #: the CRM's own inbox stage, into which no ordinary deal is created (amoCRM's "incoming leads")
     is_unsorted: bool = False
+    #: nobody has chosen one yet; ``name`` is the CRM's word for that, and no stage that people know
+    is_blank: bool = False
+
+    @property
+    def shown(self) -> str:
+        """The name as people know it, "" where there is none."""
+        return "" if self.is_blank else self.name
 
 
 @by_slots

@@ -397,7 +397,7 @@ class Cards:
             id=deal.id,
             name=deal.name,
             url=self.url(deal.ref),
-            stage=stage.name if stage else "",
+            stage=stage.shown if stage else "",
             pipeline=pipeline.name if pipeline else "",
             responsible=self._person(deal.responsible, names),
             is_open=deal.is_open,

@@ -173,7 +173,7 @@ class KnownClients:
             name=deal.name,
             responsible=known_employee(project, connection, deal.responsible),
             pipeline=pipeline.name if pipeline else "",
-            stage=stage.name if stage else "",
+            stage=stage.shown if stage else "",
             price=deal.price,
             url=self._url(project, connection, deal.ref),
         )

@@ -137,7 +137,7 @@ def _deal(connection: LiveConnection, deal: Deal, url: str) -> ShownDeal:
         id=deal.id,
         name=deal.name,
         url=url,
-        stage=stage.name if stage else "",
+        stage=stage.shown if stage else "",
         pipeline=pipeline.name if pipeline else "",
     )
 

@@ -106,6 +106,16 @@ def services(tmp_path: Path) -> Services:
     return found
 
 
+def test_a_crm_that_there_is_not_is_told_with_those_that_there_are(
+    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """H11: what was typed, and what could have been."""
+    monkeypatch.setenv("HUB_ENVIRONMENT", "development")
+    monkeypatch.setenv("HUB_DATA_DIRECTORY", str(tmp_path / "var"))
+    told = CliRunner().invoke(app, ["sync", "--connection", "another"]).stderr
+    assert f"the project {PROJECT} has no CRM called 'another'; there is {CRM}" in " ".join(told.split())
+
+
 @pytest.mark.parametrize("command", sorted(JSON))
 def test_a_program_reads_one_document_and_nothing_else(
     command: str, services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

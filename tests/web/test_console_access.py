@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -23,7 +24,6 @@ from hub.store.crypto import hash_password
 from hub.testing.builders import answered
 from hub.testing.messages import message
 from hub.web.console.routes import ROUTES
-from hub.web.console.security import GuessLimit
 from hub.web.limits import FORM_LIMIT
 from tests.web.conftest import PROJECT, Web
 
@@ -58,6 +58,11 @@ def _keep_cookies(client: httpx.AsyncClient, answer: httpx.Response) -> None:
         name, _, rest = line.partition("=")
         kept[name] = rest.split(";")[0].strip('"')
     client.headers["cookie"] = "; ".join(f"{name}={value}" for name, value in kept.items() if value)
+
+
+def _put_cookies(client: httpx.AsyncClient, cookies: dict[str, str]) -> None:
+    client.cookies.clear()
+    client.headers["cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
 
 
 def _token(page: str) -> str:
@@ -151,21 +156,43 @@ async def test_a_wrong_password_and_an_unknown_login_are_told_alike(browser: htt
     assert "hub_session" not in _cookies(browser)
 
 
-async def test_after_many_failures_even_the_right_password_has_to_wait(
-    browser: httpx.AsyncClient, clock: FakeClock
-) -> None:
-    for _ in range(10):
+async def test_who_guesses_waits_ever_longer_and_is_told_how_long(browser: httpx.AsyncClient, clock: FakeClock) -> None:
+    """H8: also with the right password, from the place that guessed."""
+    for _ in range(5):
         assert (await _log_in(browser, password="guess")).status_code == 401
-    assert (await _log_in(browser)).status_code == 429
-    clock.advance(timedelta(minutes=6))
+    refused = await _log_in(browser)
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
+    assert re.search(r"Try again in 5\s+s\.", html.unescape(refused.text))
+    clock.advance(timedelta(seconds=6))
+    assert (await _log_in(browser, password="guess")).status_code == 401
+    assert (await _log_in(browser)).headers["retry-after"] == "10"
+    clock.advance(timedelta(seconds=11))
     assert (await _log_in(browser)).status_code == 303
 
 
-def test_made_up_logins_do_not_fill_the_memory(clock: FakeClock) -> None:
-    limit = GuessLimit(clock=clock, keys=5)
-    for number in range(50):
-        limit.failed(f"login {number}")
-    assert len(limit._failed) == 5
+async def test_nobody_else_keeps_the_administrator_out(browser: httpx.AsyncClient, web: Web) -> None:
+    """H8: a flood of guesses from elsewhere, or even from the same address, stops no browser that has been here."""
+    await _log_in(browser)
+    known = _cookies(browser)["hub_device"]
+    elsewhere = httpx.AsyncHTTPTransport(local_address="127.0.0.2")
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{web.port}", transport=elsewhere) as guesser:
+        for _ in range(5):
+            assert (await _log_in(guesser, password="guess")).status_code == 401
+        assert (await _log_in(guesser)).status_code == 429
+    # from another address the login is open
+    _put_cookies(browser, {})
+    assert (await _log_in(browser)).status_code == 303
+    # and from the same one, to the browser that logged in before
+    _put_cookies(browser, {})
+    for _ in range(5):
+        assert (await _log_in(browser, password="guess")).status_code == 401
+    assert (await _log_in(browser)).status_code == 429
+    _put_cookies(browser, {"hub_device": f"{known[:-1]}x"})
+    assert (await _log_in(browser)).status_code == 429, "a made-up cookie"
+    _put_cookies(browser, {"hub_device": known})
+    assert (await _log_in(browser, login="other")).status_code == 401, "it is the administrator's"
+    _put_cookies(browser, {"hub_device": known})
+    assert (await _log_in(browser)).status_code == 303
 
 
 async def test_a_login_form_of_another_site_is_refused(browser: httpx.AsyncClient) -> None:

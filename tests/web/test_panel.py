@@ -23,8 +23,9 @@ from hub.core.interaction import (
     Leg,
     ProjectId,
 )
-from hub.core.phone import phone_text
+from hub.core.phone import Phone, phone_text
 from hub.core.records import Catalogue, Contact, CrmUser, EmployeeId, UserId
+from hub.language import translator
 from hub.ports import Changes
 from hub.runtime.services import Services
 from hub.store import bindings, clients, interactions, projects
@@ -226,6 +227,16 @@ async def test_a_card_that_is_none_says_so(web: Web) -> None:
     unknown = await web.client.get(await opened(web, id="424242"))
     assert unknown.status_code == 200
     assert SHOWN not in unknown.text
+
+
+async def test_a_client_who_never_turned_to_the_company_is_shown_and_that_is_said(web: Web) -> None:
+    contact = Contact(
+        id="5002", name="Myron Levko", phones=(Phone("+380671112299"),), responsible=EmployeeId("@700001")
+    )
+    web.services.directory.fold(PROJECT, ZOHO, Changes(contacts=(contact,)), web.services.clock.now())
+    page = await web.client.get(await opened(web, id="5002"))
+    assert "Myron Levko" in page.text
+    assert translator("ru")("panel.unknown") in page.text
 
 
 def test_the_command_prints_what_to_paste(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
+import math
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,12 +20,12 @@ from hub.language import as_language
 from hub.runtime.services import Services
 from hub.store import users
 from hub.store.crypto import check_password, hash_password
+from hub.web.console.guesses import DEVICE_COOKIE, DEVICE_LIFE, Guesses, device_for, keys_of
 from hub.web.console.page import page
 from hub.web.console.security import (
     FORM_COOKIE,
     SESSION_COOKIE,
     SESSION_LIFE,
-    GuessLimit,
     clear_cookie,
     is_foreign_post,
     set_cookie,
@@ -44,6 +45,8 @@ class Login:
     login: str = ""
     #: a key of the catalogue, "" if nothing went wrong
     problem: str = ""
+    #: how long the next try has to wait
+    wait: timedelta = timedelta(0)
     #: where to go afterwards, a path of ours
     next: str = ""
     #: nobody can log in yet: the set-up has not begun
@@ -61,11 +64,11 @@ def is_secure(services: Services) -> bool:
     return services.settings.public_url.startswith("https://")
 
 
-def _limit(request: Request) -> GuessLimit:
+def _guesses(request: Request) -> Guesses:
     state = request.app.state
-    if not hasattr(state, "login_limit"):
-        state.login_limit = GuessLimit(clock=services_of(request).clock)
-    found: GuessLimit = state.login_limit
+    if not hasattr(state, "guesses"):
+        state.guesses = Guesses(clock=services_of(request).clock)
+    found: Guesses = state.guesses
     return found
 
 
@@ -101,26 +104,36 @@ async def log_in(request: Request) -> Response:
     model = Login(login=login, next=own_path(str(form.get("next", ""))))
     if not is_form_genuine(request, str(form.get("csrf", ""))):
         return _shown(request, model, token, problem="login.stale", status=403)
-    limit = _limit(request)
-    keys = (f"address {request.client.host if request.client else ''}", f"login {login}")
-    if not limit.may_try(*keys):
+    guesses, address = _guesses(request), request.client.host if request.client else ""
+    tallies = keys_of(address, login, request.cookies.get(DEVICE_COOKIE, ""), services.cipher)
+    wait = guesses.wait(tallies)
+    if wait:
         log.warning("too many failed logins", extra={"action": "console.login_limited"})
-        return _shown(request, model, token, problem="login.too_many", status=429)
-    # counted before the slow comparison, so that many at once count too
-    limit.failed(*keys)
+        return _shown(request, model, token, problem="login.too_many", status=429, wait=wait)
+    guesses.failed(tallies)
     user = await services.store.read(lambda conn: users.find_user(conn, login))
     is_right = await asyncio.to_thread(check_password, user.password if user else _nobody(), password)
     if user is None or not is_right:
         log.warning("a login failed", extra={"action": "console.login_failed"})
         return _shown(request, model, token, problem="login.wrong", status=401)
-    limit.succeeded(*keys)
+    guesses.succeeded(tallies)
     return await open_session(services, user.login, to(model.next))
 
 
-def _shown(request: Request, model: Login, token: str, *, problem: str = "", status: int = 200) -> Response:
-    shown = Login(login=model.login, next=model.next, is_first_run=model.is_first_run, problem=problem)
+def _shown(
+    request: Request,
+    model: Login,
+    token: str,
+    *,
+    problem: str = "",
+    status: int = 200,
+    wait: timedelta = timedelta(0),
+) -> Response:
+    shown = Login(login=model.login, next=model.next, is_first_run=model.is_first_run, problem=problem, wait=wait)
     response = page("console/login.html", guest_frame(request, csrf=token), shown, status=status)
     set_cookie(response, FORM_COOKIE, token, is_secure=is_secure(services_of(request)), life=timedelta(hours=12))
+    if wait:
+        response.headers["retry-after"] = str(math.ceil(wait.total_seconds()))
     return response
 
 
@@ -132,8 +145,10 @@ async def open_session(services: Services, login: str, response: Response) -> Re
         return users.start_session(conn, login, now=now, lasts=SESSION_LIFE)
 
     token = await services.store.write(start)
-    set_cookie(response, SESSION_COOKIE, token, is_secure=is_secure(services), life=SESSION_LIFE)
-    clear_cookie(response, FORM_COOKIE, is_secure=is_secure(services))
+    is_https = is_secure(services)
+    set_cookie(response, SESSION_COOKIE, token, is_secure=is_https, life=SESSION_LIFE)
+    set_cookie(response, DEVICE_COOKIE, device_for(login, services.cipher), is_secure=is_https, life=DEVICE_LIFE)
+    clear_cookie(response, FORM_COOKIE, is_secure=is_https)
     log.info("%s logged in", login, extra={"action": "console.login"})
     return response
 

@@ -1,9 +1,7 @@
-"""What keeps the console to those who may see it: headers, cookies, a brake on guessing passwords (H8)."""
+"""What keeps the console to those who may see it: headers, cookies (H8)."""
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, field
 from datetime import timedelta
 
 from starlette.datastructures import MutableHeaders
@@ -11,13 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hub.clock import Clock
-
 __all__ = [
     "FORM_COOKIE",
     "SESSION_COOKIE",
     "SESSION_LIFE",
-    "GuessLimit",
     "SecurityHeaders",
     "clear_cookie",
     "is_foreign_post",
@@ -98,41 +93,3 @@ def clear_cookie(response: Response, name: str, *, is_secure: bool) -> None:
 def is_foreign_post(request: Request) -> bool:
     """True if the browser says that another site's page sent this; the token decides where it says nothing."""
     return request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}
-
-
-@dataclass(slots=True)
-class GuessLimit:
-    """Failed attempts per key (an address, a login) within a sliding window; the memory of one process.
-
-    Keys are bounded: the oldest are forgotten first, so that made-up logins cannot fill the memory.
-    """
-
-    clock: Clock
-    attempts: int = 10
-    window: timedelta = timedelta(minutes=5)
-    keys: int = 10_000
-    _failed: dict[str, deque[float]] = field(default_factory=dict)
-
-    def may_try(self, *keys: str) -> bool:
-        """False if any of ``keys`` failed too often lately."""
-        since = self.clock.monotonic() - self.window.total_seconds()
-        for key in keys:
-            failed = self._failed.get(key)
-            while failed and failed[0] < since:
-                failed.popleft()
-            if failed and len(failed) >= self.attempts:
-                return False
-        return True
-
-    def failed(self, *keys: str) -> None:
-        """Remember a failure."""
-        now = self.clock.monotonic()
-        for key in keys:
-            self._failed.setdefault(key, deque(maxlen=self.attempts)).append(now)
-            while len(self._failed) > self.keys:
-                self._failed.pop(next(iter(self._failed)))
-
-    def succeeded(self, *keys: str) -> None:
-        """The right password was given: forget the failures."""
-        for key in keys:
-            self._failed.pop(key, None)

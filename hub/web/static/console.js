@@ -36,8 +36,10 @@ document.addEventListener("click", async (event) => {
   }
 });
 
-// on a narrow screen the row of pages scrolls: the one that is open is in sight
-document.querySelector('.nav [aria-current="page"]')?.scrollIntoView({ block: "nearest", inline: "center" });
+// on a narrow screen the rows of pages and of set-up steps scroll: the one that is open is in sight
+for (const open of document.querySelectorAll('.nav [aria-current="page"], .stages [aria-current="step"]')) {
+  open.scrollIntoView({ block: "nearest", inline: "center" });
+}
 
 followJournal(document.getElementById("rows"));
 waitForWebhook(document.querySelector("[data-waiting]"));

@@ -328,7 +328,7 @@ def lead_pipeline(profile: Profile, closed: Iterable[str], *, is_main: bool) -> 
     spec = profile.fields.get(LEADS, {}).get("Lead_Status")
     values = dict.fromkeys((NO_STATUS, *(spec.choices if spec else ())))
     final = frozenset(closed)
-    stages = tuple(Stage(id=_stage_id(LEADS, v), name=v, is_final=v in final) for v in values)
+    stages = tuple(Stage(id=_stage_id(LEADS, v), name=v, is_final=v in final, is_blank=v == NO_STATUS) for v in values)
     return Pipeline(id=LEADS, name=LEADS, is_main=is_main, stages=stages)
 
 

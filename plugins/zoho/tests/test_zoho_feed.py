@@ -201,6 +201,8 @@ async def test_the_catalogue_offers_leads_and_deals_as_pipelines(office: Any) ->
     catalogue = await office.session.connect()
     assert [(one.name, one.is_main) for one in catalogue.pipelines] == [("Leads", True), (DEALS, False)]
     leads, deals = catalogue.pipelines
+    # what nobody has chosen yet is offered by Zoho's word, and shown to nobody as a stage
+    assert [stage.name for stage in leads.stages if not stage.shown] == ["-None-"]
     assert [stage.name for stage in leads.stages if stage.is_final] == ["Junk Lead", "Lost Lead", "Not Qualified"]
     assert [stage.name for stage in deals.stages if stage.is_won] == ["Closed Won"]
     assert {user.name: user.is_active for user in catalogue.users}["Pavlo Gone"] is False
