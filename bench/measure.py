@@ -26,7 +26,7 @@ from hub.store import bindings, policies, projects
 from hub.store.bindings import Binding
 from hub.store.directory import Directory
 from hub.store.directory_file import KINDS, Record, connect, dump_record
-from hub.store.directory_fold import keys_of, links_of
+from hub.store.directory_fold import PUT_HOLDER, PUT_LINK, holder_rows, keys_of, link_rows, links_of
 
 __all__ = [
     "CHANNEL",
@@ -136,11 +136,11 @@ def _fill(path: Path, numbers: int) -> None:
             for record in contact_of(number):
                 kind = kinds[type(record)]
                 records.append((account, kind, record.id, seen, seen, dump_record(record)))
-                holders += [(account, *key, kind, record.id) for key in keys_of(record, ())]
-                links += [(account, *link, kind) for link in links_of(record)]
+                holders += holder_rows(account, record, kind, seen, keys_of(record, ()))
+                links += link_rows(account, record, kind, seen, links_of(record))
         driver.executemany("INSERT INTO record VALUES (?, ?, ?, ?, ?, ?)", records)
-        driver.executemany("INSERT INTO holder VALUES (?, ?, ?, ?, ?)", holders)
-        driver.executemany("INSERT INTO link VALUES (?, ?, ?, ?, ?, ?)", links)
+        driver.executemany(PUT_HOLDER, holders)
+        driver.executemany(PUT_LINK, links)
     driver.execute("COMMIT")
     driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
     driver.close()

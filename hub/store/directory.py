@@ -265,7 +265,10 @@ class Directory:
             )
             for kind, id, body in rows.fetchall() if wanted else ():
                 for key in keys_of(load_record(kind, body), wanted):
-                    driver.execute("INSERT OR IGNORE INTO holder VALUES (?, ?, ?, ?, ?)", (account, *key, kind, id))
+                    driver.execute(
+                        "INSERT OR IGNORE INTO holder (account, key_kind, key, kind, id) VALUES (?, ?, ?, ?, ?)",
+                        (account, *key, kind, id),
+                    )
             driver.execute("COMMIT")
 
     def forget(self, project: str, connection: str) -> None:
@@ -302,9 +305,7 @@ class Directory:
 
     def _account_to_write(self, driver: sqlite3.Connection, project: str, connection: str) -> int:
         driver.execute("INSERT OR IGNORE INTO account (project, connection) VALUES (?, ?)", (project, connection))
-        found = self._account(driver, project, connection)
-        assert found is not None
-        return found
+        return cast("int", self._account(driver, project, connection))
 
     # --- reading ------------------------------------------------------------------------------------------------
 
@@ -337,11 +338,7 @@ class Directory:
         return _collect(row for part in rows for row in part)
 
     def holders(
-        self,
-        project: str,
-        connection: str,
-        phone: Phone,
-        whose: Whose,
+        self, project: str, connection: str, phone: Phone, whose: Whose
     ) -> tuple[tuple[Holder, ...], int | None]:
         """What a forwarding answer needs of the client, many times faster than `lookup`; see `find_holders`.
 
@@ -365,9 +362,8 @@ class Directory:
         if known is not None and known[0] > now:
             return known[1]
         row = driver.execute("SELECT as_of FROM account WHERE id = ?", (account,)).fetchone()
-        as_of: int | None = None if row is None else row[0]
-        self._feed_ages[account] = (now + FEED_AGE_KEPT, as_of)
-        return as_of
+        self._feed_ages[account] = known = (now + FEED_AGE_KEPT, None if row is None else row[0])
+        return known[1]
 
     def get(self, project: str, connection: str, ref: RecordRef) -> Record | None:
         """One record; None if the directory does not have it."""
@@ -454,10 +450,13 @@ class Directory:
     def _own(self) -> tuple[sqlite3.Connection, threading.Lock]:
         own: tuple[sqlite3.Connection, threading.Lock] | None = getattr(self._local, "own", None)
         if own is None:
-            if self._writer is None:
-                raise RuntimeError("the directory is not open")
-            own = self._local.own = (connect(self._path, is_reader=True), threading.Lock())
+            own = (connect(self._path, is_reader=True), threading.Lock())
             self._readers.append(own)
+            if self._writer is None:
+                # not open, or no longer: `close` may not have seen this one
+                own[0].close()
+                raise RuntimeError("the directory is not open")
+            self._local.own = own
         return own
 
     def _account(self, driver: sqlite3.Connection, project: str, connection: str) -> int | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -20,8 +20,8 @@ __all__ = ["KINDS", "Record", "connect", "dump_record", "load_record"]
 
 Record: TypeAlias = Contact | Company | Deal | Task
 
-#: raised whenever the tables below change: older files are rebuilt from the CRM
-LAYOUT = 1
+#: raised whenever the tables below change: files of a layout that `_GROWN` does not know are rebuilt from the CRM
+LAYOUT = 2
 
 #: kinds as small numbers, in keys that stand there a million times
 KINDS: Final[Mapping[RecordKind, int]] = {
@@ -56,6 +56,8 @@ CREATE TABLE IF NOT EXISTS holder (
     key TEXT NOT NULL,
     kind INTEGER NOT NULL,
     id TEXT NOT NULL,
+    seen INTEGER,                       -- of a phone: the record's, and whose it is; NULL: the record has to be asked
+    responsible TEXT,
     PRIMARY KEY (account, key_kind, key, kind, id)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS link (
@@ -65,6 +67,10 @@ CREATE TABLE IF NOT EXISTS link (
     kind INTEGER NOT NULL,
     id TEXT NOT NULL,
     told_by INTEGER NOT NULL,           -- the kind of the record that told of the link
+    seen INTEGER,                       -- of a deal that told it: the deal's; NULL: the deal has to be asked
+    responsible TEXT,
+    is_open INTEGER,
+    changed INTEGER,                    -- when the CRM changed or made the deal, if it says so
     PRIMARY KEY (account, on_kind, on_id, kind, id, told_by)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS touched (
@@ -81,6 +87,18 @@ CREATE TABLE IF NOT EXISTS mark (
     PRIMARY KEY (account, name)
 ) WITHOUT ROWID;
 """
+
+#: what makes a file of an older layout one of this; its rows send whoever asks to the records until these are told anew
+_GROWN: Final[Mapping[int, Sequence[str]]] = {
+    1: (
+        "ALTER TABLE holder ADD COLUMN seen INTEGER",
+        "ALTER TABLE holder ADD COLUMN responsible TEXT",
+        "ALTER TABLE link ADD COLUMN seen INTEGER",
+        "ALTER TABLE link ADD COLUMN responsible TEXT",
+        "ALTER TABLE link ADD COLUMN is_open INTEGER",
+        "ALTER TABLE link ADD COLUMN changed INTEGER",
+    ),
+}
 
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
@@ -106,7 +124,9 @@ def connect(path: Path, *, is_reader: bool = False) -> sqlite3.Connection:
         return driver
     driver.execute("BEGIN IMMEDIATE")
     layout = driver.execute("PRAGMA user_version").fetchone()[0]
-    if layout not in (0, LAYOUT):
+    for statement in _GROWN.get(layout, ()):
+        driver.execute(statement)
+    if layout not in (0, LAYOUT, *_GROWN):
         for (name,) in driver.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
             driver.execute(f'DROP TABLE "{name}"')
     for statement in _TABLES.split(";\n"):

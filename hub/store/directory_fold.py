@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Final
 
 import orjson
@@ -19,12 +20,16 @@ from hub.store.instant import microseconds
 __all__ = [
     "BY_NAME",
     "OWN_WRITE_MARGIN",
+    "PUT_HOLDER",
+    "PUT_LINK",
     "Told",
     "answered",
     "fold_records",
     "fold_told",
+    "holder_rows",
     "keys_asked",
     "keys_of",
+    "link_rows",
     "links_of",
     "name_key",
     "records_of",
@@ -42,6 +47,17 @@ _DEAL, _TASK = KINDS[RecordKind.DEAL], KINDS[RecordKind.TASK]
 
 _CARDS: Final = (Contact, Company)
 _KIND_OF: Final[Mapping[type, int]] = {Contact: _CONTACT, Company: _COMPANY, Deal: _DEAL, Task: _TASK}
+
+PUT_HOLDER: Final = (
+    "INSERT INTO holder VALUES (?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT DO UPDATE SET seen = excluded.seen, responsible = excluded.responsible"
+)
+PUT_LINK: Final = (
+    "INSERT INTO link VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT DO UPDATE SET seen = excluded.seen, responsible = excluded.responsible,"
+    " is_open = excluded.is_open, changed = excluded.changed"
+)
+_KEY_OF: Final = itemgetter(slice(6))
 
 #: (kind of key, key)
 Key = tuple[str, str]
@@ -113,12 +129,20 @@ def links_of(record: Record) -> set[Link]:
             return set() if record.on is None else {(KINDS[record.on.kind], record.on.id, _TASK, record.id)}
 
 
+#: the row of a key, with when the record was read and whose it is
+HolderRow = tuple[int, str, str, int, str, int | None, str | None]
+#: the row of a link, with when the deal was read, whose it is, whether it is open and when it changed
+LinkRow = tuple[int, int, str, int, str, int, int | None, str | None, bool | None, int | None]
+
+
 @dataclass(slots=True)
 class _State:
     """What is known of one record: as the file has it, and as it is after what was folded so far."""
 
     #: the body in the file, None if it holds none
     stored: bytes | None
+    #: when that was read, None likewise
+    stored_seen: int | None
     #: when the CRM changed it, when that was read, and what it was
     at: tuple[int, int, bytes]
     body: bytes | None
@@ -172,7 +196,7 @@ def fold_told(driver: sqlite3.Connection, account: int, told: Sequence[Told], ke
         at = (version, seen, body or b"")
         state = states.get((kind, id))
         if state is None:
-            states[kind, id] = changed[kind, id] = _State(None, at, body, after)
+            states[kind, id] = changed[kind, id] = _State(None, None, at, body, after)
         elif at >= state.at:
             state.at, state.body, state.record = at, body, after
             changed[kind, id] = state
@@ -212,7 +236,7 @@ def _known(driver: sqlite3.Connection, account: int, refs: Iterable[tuple[int, s
             (account, kind, orjson.dumps(wanted).decode()),
         )
         for id, version, seen, body in rows:
-            found[kind, id] = _State(body, (version, seen, body or b""), body)
+            found[kind, id] = _State(body, seen, (version, seen, body or b""), body)
     return found
 
 
@@ -223,23 +247,32 @@ def _write_keys(
     key_fields: Collection[str],
 ) -> None:
     """Bring keys and links from what the file had to what ``changed`` says."""
-    holders: list[tuple[int, str, str, int, str]] = []
-    links: list[tuple[int, int, str, int, str, int]] = []
-    no_holders, no_links = holders[:], links[:]
+    holders: list[HolderRow] = []
+    links: list[LinkRow] = []
+    no_holders: list[tuple[int, str, str, int, str]] = []
+    no_links: list[tuple[int, int, str, int, str, int]] = []
     for (kind, id), state in changed.items():
-        if state.body == state.stored:
+        seen = state.at[1]
+        if state.body == state.stored and seen == state.stored_seen:
             continue
         record = state.record
         new_keys = keys_of(record, key_fields) if record else set()
         new_links = links_of(record) if record else set()
-        if state.stored is not None:
+        if state.body == state.stored:
+            # read again: only what stands beside a phone and a deal tells when
+            new_keys = {key for key in new_keys if key[0] == "phone"}
+            new_links = new_links if kind == _DEAL else set()
+        elif state.stored is not None:
             before = load_record(kind, state.stored)
             old_keys, old_links = keys_of(before, key_fields), links_of(before)
             no_holders += [(account, *key, kind, id) for key in old_keys - new_keys]
             no_links += [(account, *link, kind) for link in old_links - new_links]
-            new_keys, new_links = new_keys - old_keys, new_links - old_links
-        holders += [(account, *key, kind, id) for key in new_keys]
-        links += [(account, *link, kind) for link in new_links]
+            new_keys = {key for key in new_keys if key[0] == "phone" or key not in old_keys}
+            if kind != _DEAL:
+                new_links = new_links - old_links
+        if record is not None:
+            holders += holder_rows(account, record, kind, seen, new_keys)
+            links += link_rows(account, record, kind, seen, new_links)
     if no_holders:
         driver.executemany(
             "DELETE FROM holder WHERE account = ? AND key_kind = ? AND key = ? AND kind = ? AND id = ?", no_holders
@@ -249,5 +282,27 @@ def _write_keys(
             "DELETE FROM link WHERE account = ? AND on_kind = ? AND on_id = ? AND kind = ? AND id = ? AND told_by = ?",
             no_links,
         )
-    driver.executemany("INSERT OR IGNORE INTO holder VALUES (?, ?, ?, ?, ?)", sorted(holders))
-    driver.executemany("INSERT OR IGNORE INTO link VALUES (?, ?, ?, ?, ?, ?)", sorted(links))
+    # no two of either have the same key
+    driver.executemany(PUT_HOLDER, sorted(holders, key=_KEY_OF))
+    driver.executemany(PUT_LINK, sorted(links, key=_KEY_OF))
+
+
+def holder_rows(account: int, record: Record, kind: int, seen: int, keys: Iterable[Key]) -> list[HolderRow]:
+    """The rows of ``keys`` that lead to ``record``, for `PUT_HOLDER`."""
+    if not isinstance(record, _CARDS):
+        return []
+    id, responsible = record.id, record.responsible
+    return [
+        (account, *key, kind, id, seen, responsible) if key[0] == "phone" else (account, *key, kind, id, None, None)
+        for key in keys
+    ]
+
+
+def link_rows(account: int, record: Record, kind: int, seen: int, links: Iterable[Link]) -> list[LinkRow]:
+    """The rows of ``links`` of which ``record`` tells, for `PUT_LINK`."""
+    if not isinstance(record, Deal):
+        return [(account, *link, kind, None, None, None, None) for link in links]
+    # a CRM that tells no time of change tells when it was made (A14)
+    at = record.updated_at or record.created_at
+    changed = None if at is None else microseconds(at)
+    return [(account, *link, kind, seen, record.responsible, record.is_open, changed) for link in links]

@@ -17,17 +17,32 @@ from hub.core.forwarding import Holder, HolderDeal
 from hub.core.phone import Phone
 from hub.core.records import Contact, EmployeeId, RecordKind
 from hub.store.directory_file import KINDS, load_record
+from hub.store.instant import moment
 
-__all__ = ["Whose", "find_holders"]
+__all__ = ["Whose", "find_holders", "read_holders"]
 
 #: which employee of the project a responsible of the CRM is
 Whose: TypeAlias = Callable[[EmployeeId | None], EmployeeId | None]
+#: id and kind of a holder, when it was read, whose it is; id of a deal of it, if any, when that was read, whose it is,
+#: whether it is open, when it changed
+_Told: TypeAlias = tuple[
+    str, int, int | None, EmployeeId | None, str | None, int | None, EmployeeId | None, int | None, int | None
+]
 #: kind, id, seen and body of a holder; id, seen and body of a deal of it, if any
 _Row: TypeAlias = tuple[int, str, int, bytes, str | None, int | None, bytes | None]
 
 _CONTACT, _DEAL = KINDS[RecordKind.CONTACT], KINDS[RecordKind.DEAL]
 
-# one row for each holder and deal of it; one statement is consistent by itself
+# two pages of the file: what stands beside the number and beside its deals; one statement is consistent by itself
+_TOLD = f"""
+SELECT holder.id, holder.kind, holder.seen, holder.responsible,
+    link.id, link.seen, link.responsible, link.is_open, link.changed
+FROM holder
+LEFT JOIN link ON link.account = ?1 AND link.on_kind = holder.kind AND link.on_id = holder.id AND link.kind = {_DEAL}
+WHERE holder.account = ?1 AND holder.key_kind = 'phone' AND holder.key = ?2
+"""  # noqa: S608 — fixed numbers
+
+# the records themselves, one row for each holder and deal of it
 _STATEMENT = f"""
 SELECT holder.kind, holder.id, record.seen, record.body, deal.id, deal.seen, deal.body
 FROM holder
@@ -39,31 +54,56 @@ WHERE holder.account = ?1 AND holder.key_kind = 'phone' AND holder.key = ?2 AND 
 
 
 def find_holders(
-    driver: sqlite3.Connection,
-    account: int,
-    phone: Phone,
-    whose: Whose,
+    driver: sqlite3.Connection, account: int, phone: Phone, whose: Whose
 ) -> tuple[tuple[Holder, ...], int | None]:
     """The contacts and companies with ``phone``, and when the oldest of it was read, in microseconds since 1970.
 
     ``whose`` tells which employee a responsible of the CRM is. The open deals of all stand with the first.
     """
-    rows = driver.execute(_STATEMENT, (account, phone)).fetchall()
+    rows: list[_Told] = driver.execute(_TOLD, (account, phone)).fetchall()
     if not rows:
         return (), None
-    if len(rows) > 1:
-        return _several(rows, whose)
-    _, id, oldest, body, deal_id, deal_seen, deal_body = rows[0]
-    deals: tuple[HolderDeal, ...] = ()
-    if deal_body is not None:
-        if deal_seen < oldest:
-            oldest = deal_seen
-        deals = _open_deal(deal_id, deal_body, whose)
-    return (Holder(id=id, responsible=whose(orjson.loads(body).get("responsible")), open_deals=deals),), oldest
+    id, _, oldest, responsible, deal, *_ = rows[0]
+    if oldest is not None:
+        if deal is None:
+            if len(rows) == 1:
+                return (Holder(id=id, responsible=whose(responsible)),), oldest
+        elif (found := _told(rows, whose)) is not None:
+            return found
+    return read_holders(driver, account, phone, whose)
+
+
+def _told(rows: Sequence[_Told], whose: Whose) -> tuple[tuple[Holder, ...], int] | None:
+    """The one holder with its deals; None if there are several, or one of the deals did not tell of it itself."""
+    id, kind, oldest, responsible, *_ = rows[0]
+    if oldest is None or rows[-1][0] != id or rows[-1][1] != kind:
+        return None
+    deals: list[HolderDeal] = []
+    known: set[str | None] = set()
+    for _, _, _, _, deal, seen, owner, is_open, changed in rows:
+        if deal is None or seen is None:
+            continue
+        known.add(deal)
+        if seen < oldest:
+            oldest = seen
+        if is_open:
+            updated_at = None if changed is None else moment(changed)
+            deals.append(HolderDeal(id=deal, responsible=whose(owner), updated_at=updated_at))
+    if any(row[4] not in known for row in rows):
+        return None
+    return (Holder(id=id, responsible=whose(responsible), open_deals=tuple(deals)),), oldest
+
+
+def read_holders(
+    driver: sqlite3.Connection, account: int, phone: Phone, whose: Whose
+) -> tuple[tuple[Holder, ...], int | None]:
+    """`find_holders` from the records: for a shared number, and where only the holder tells of a deal."""
+    rows: list[_Row] = driver.execute(_STATEMENT, (account, phone)).fetchall()
+    return _several(rows, whose) if rows else ((), None)
 
 
 def _several(rows: Sequence[_Row], whose: Whose) -> tuple[tuple[Holder, ...], int]:
-    """A shared number, several deals, or a deal of which contact and deal both told."""
+    """Each holder and each deal once, from the rows of both."""
     oldest: int = rows[0][2]
     found: dict[tuple[int, str], bytes] = {}
     read: set[str] = set()
@@ -78,7 +118,8 @@ def _several(rows: Sequence[_Row], whose: Whose) -> tuple[tuple[Holder, ...], in
             read.add(deal_id)
             open_deals += _open_deal(deal_id, deal_body, whose)
     if len(found) == 1:
-        return (_holder(rows[0][1], rows[0][3], open_deals, whose, 0),), oldest
+        responsible = whose(orjson.loads(rows[0][3]).get("responsible"))
+        return (Holder(id=rows[0][1], responsible=responsible, open_deals=open_deals),), oldest
     holders: list[Holder] = []
     for (kind, id), body in found.items():
         holders.append(_holder(id, body, open_deals, whose, _fullness(kind, body)))
