@@ -174,6 +174,7 @@ class Hub:
             search=self.connections.search,
             read=self.connections.read,
             wake_writer=self.connections.wake_writer,
+            foresee=self.connections.foresee,
             planned=self.popups.planned,
         )
         self.connections.views = self.advance.views

@@ -352,3 +352,8 @@ class Plan:
     chosen: Mapping[str, EmployeeId] = field(default_factory=dict)
     #: when the hub has to look at this client again (overdue call-back ...), by key
     due: Mapping[str, datetime] = field(default_factory=dict)
+
+    @property
+    def has_popup(self) -> bool:
+        """Whether the CRM is to show something to an employee now."""
+        return any(isinstance(action, Notify) for action in self.actions)

@@ -15,7 +15,7 @@ from hub.clock import Clock
 from hub.core.decide import decide
 from hub.core.facts import without_own
 from hub.core.interaction import Direction, Identity, InteractionId
-from hub.core.plan import Action, Nothing, Notify, Plan, StepKey
+from hub.core.plan import Action, Nothing, Plan, StepKey
 from hub.core.policy import Policy
 from hub.core.records import RecordKind, RecordRef
 from hub.core.remark import remark
@@ -29,7 +29,7 @@ from hub.engine.load import Loads
 from hub.engine.projects import LiveConnection, LiveProject, Projects
 from hub.engine.replay import Redecided, redecide
 from hub.engine.resting import Resting
-from hub.engine.seen import HELD_FOR, Kept, Preview, Seen, first_seen, is_held, then_of, unclaimed_of, with_refused
+from hub.engine.seen import HELD_FOR, Kept, Preview, Seen, is_held, own_past, then_of, unclaimed_of, with_refused
 from hub.engine.snapshots import digest, gone, is_imported, lean, made_records, unheard_of
 from hub.errors import VendorError
 from hub.store import acquaintance, clients, decisions, dues, events, interactions, refused, rota, steps, waiting, work
@@ -45,9 +45,6 @@ __all__ = ["Advance"]
 
 log = logging.getLogger(__name__)
 
-#: of these, a revision must see what the first decision saw (`hub.core.facts.without_own`)
-_LOOKED_PAST = ("create_contact", "create_deal", "create_task", "complete_task")
-
 
 class Advance:
     """Takes the lane's oldest unfinished interaction as far as it goes without the CRM's answer."""
@@ -62,9 +59,10 @@ class Advance:
         search: Callable[[Lane, Identity], Awaitable[None]],
         read: Callable[[Lane, Sequence[RecordRef], bool], Awaitable[bool]],
         wake_writer: Callable[[str, str, bool], None],
+        foresee: Callable[[Lane, Plan, bool], None] = lambda *_: None,
         planned: Callable[[Lane, InteractionId, Plan], None] = lambda *_: None,
     ) -> None:
-        self._planned = planned
+        self._foresee, self._planned = foresee, planned
         self._store, self._clock, self._projects, self._directory = store, clock, projects, directory
         #: accounts whose import stands in this directory: a lost one has to be asked for anew (DESIGN 3)
         self._imported: set[tuple[str, str]] = set()
@@ -107,14 +105,14 @@ class Advance:
             if seen.has_refused:
                 snapshot = await self._store.read(partial(with_refused, lane=lane, snapshot=snapshot))
             plan, snapshot = self._decide(lane, seen, snapshot, project.policy, now)
+            self._foresee(lane, plan, not seen.own)
             checkpoint("advance.decided")
             kept = await self._store.write(
                 partial(self._keep, lane=lane, project=project, seen=seen, plan=plan, snapshot=snapshot, now=now)
             )
             checkpoint("advance.stored")
             if kept is not Kept.LOST and project.is_writing:
-                has_popup = any(isinstance(action, Notify) for action in plan.actions)
-                self._wake_writer(lane.project, lane.connection, has_popup)
+                self._wake_writer(lane.project, lane.connection, plan.has_popup)
             if kept is not Kept.LOST and not seen.work.is_replay:
                 self._planned(lane, seen.work.interaction_id, plan)
             if kept is Kept.WAITS:
@@ -225,11 +223,6 @@ class Advance:
 
     def _history(self, conn: Connection, lane: Lane, found: Work, own: Sequence[Step]) -> History:
         client = clients.get(conn, lane.client_id)
-        done = {
-            str(step.key): step.record
-            for step in own
-            if step.state is StepState.DONE and step.record is not None and step.action.kind in _LOOKED_PAST
-        }
         made = steps.made_tasks(conn, lane.client_id, lane.connection, but_not_of=found.interaction_id)
         history = History(
             interactions=interactions.count_of_client(conn, lane.client_id, before=found.sequence),
@@ -238,9 +231,8 @@ class Advance:
             called_by=client.called_by,
             open_task_keys={str(key): id for key, id in made.items()},
             unclaimed=unclaimed_of(conn, self._projects.find(lane.project), lane),
-            own=done,
         )
-        return replace(history, **first_seen(conn, found, has_done=bool(done)))
+        return replace(history, **own_past(conn, found, own))
 
     async def _snapshot(self, lane: Lane, connection: LiveConnection, seen: Seen, now: datetime) -> Snapshot | None:
         """The client's records; asks the CRM's search only while the directory is not complete.
@@ -324,7 +316,8 @@ class Advance:
                     stored=stored,
                     counts={},
                     own=own,
-                    history=self._history(conn, lane, item, own),
+                    # of what was, the digest asks only what is this interaction's own doing
+                    history=History(**own_past(conn, item, own)),
                     rota=Rota(),
                     rota_version=0,
                     made=_made(conn, lane, stored),

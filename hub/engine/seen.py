@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from hub.core.plan import Plan
 from hub.core.policy import Policy
 from hub.core.records import RecordRef
-from hub.core.revise import Revision
+from hub.core.revise import Revision, StepState
 from hub.core.rota import Rota
 from hub.core.snapshot import History, Snapshot
 from hub.engine.projects import LiveProject
@@ -25,8 +25,10 @@ from hub.store.steps import Step
 from hub.store.unclaimed import unclaimed_deals
 from hub.store.work import Lane, Work
 
-__all__ = ["HELD_FOR", "Kept", "Preview", "Seen", "first_seen", "is_held", "then_of", "unclaimed_of", "with_refused"]
+__all__ = ["HELD_FOR", "Kept", "Preview", "Seen", "is_held", "own_past", "then_of", "unclaimed_of", "with_refused"]
 
+#: of these, a revision must see what the first decision saw (`hub.core.facts.without_own`)
+_LOOKED_PAST = ("create_contact", "create_deal", "create_task", "complete_task")
 #: how long a client waits before it is looked whether another who shares a key of theirs is through
 HELD_FOR = timedelta(milliseconds=500)
 
@@ -95,7 +97,17 @@ def with_refused(conn: Connection, lane: Lane, snapshot: Snapshot) -> Snapshot:
     return replace(snapshot, history=replace(snapshot.history, refused=found)) if found else snapshot
 
 
-def first_seen(conn: Connection, found: Work, *, has_done: bool) -> dict[str, Any]:
+def own_past(conn: Connection, found: Work, own: Sequence[Step]) -> dict[str, Any]:
+    """What the interaction itself has changed, and what its first decision saw, as fields of `History`."""
+    done = {
+        str(step.key): step.record
+        for step in own
+        if step.state is StepState.DONE and step.record is not None and step.action.kind in _LOOKED_PAST
+    }
+    return {"own": done, **_first_seen(conn, found, has_done=bool(done))}
+
+
+def _first_seen(conn: Connection, found: Work, *, has_done: bool) -> dict[str, Any]:
     """What a revision takes from the interaction's first decision, as fields of `History`; {} before it.
 
     The responsibles, if it ``has_done`` anything: what it changed since is its own doing. And which deals were open

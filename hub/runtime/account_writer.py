@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from hub.clock import Clock
 from hub.core.interaction import InteractionId
-from hub.core.plan import StepKey
+from hub.core.plan import Plan, StepKey
 from hub.core.records import RecordRef
 from hub.core.remark import joined, remark
 from hub.core.revise import StepState
@@ -25,6 +25,7 @@ from hub.runtime.barrier import Barrier
 from hub.runtime.batches import Batch, Unit, blocked, form_batches, not_ready, reunite
 from hub.runtime.doubt import Doubt
 from hub.runtime.gathering import Gathering
+from hub.runtime.marking import Marking
 from hub.runtime.pace import Cost, Urgency, counted, urgency
 from hub.runtime.popups import Popups
 from hub.runtime.resolve import Unresolved, resolve
@@ -76,6 +77,7 @@ class AccountWriter:
         #: how many of the running requests carry nothing but replays of a bulk; how many steps waited at the last look
         self._patient, self._waited = 0, 0
         self._gathering = Gathering()
+        self._marking: Marking[tuple[list[Step], dict[StepKey, RecordRef]]] = Marking(store)
         #: when it was last looked what waits, and when the next of it falls due
         self._looked_at: datetime | None = None
         self._moment: datetime | None = None
@@ -92,6 +94,11 @@ class AccountWriter:
         if is_urgent or self._gathering.is_enough():
             self._wakeup.set()
 
+    def foresee(self, plan: Plan) -> None:
+        """``plan``, an interaction's first, is being stored: read what its steps rest on meanwhile, if it is alone."""
+        if self.account.may_ask and not self.account.backlog and not self._running and self._may_write():
+            self._barrier.foresee(plan.actions)
+
     async def run(self) -> None:
         """Write until cancelled; at start, what a process before us had sent is in doubt."""
         await self._recover("hub_stopped")
@@ -107,7 +114,7 @@ class AccountWriter:
                     log.exception("the writer of %s broke", self.account.name, extra={"action": "writer.broken"})
                     await asyncio.sleep(1)
         finally:
-            tasks = [*self._running, *([self._doubting] if self._doubting else [])]
+            tasks = [*self._running, *([self._doubting] if self._doubting else []), *self._barrier.reading]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -219,14 +226,13 @@ class AccountWriter:
     ) -> tuple[list[Step], dict[StepKey, StepState], datetime | None, bool, int]:
         """What may go, how that stands which it needs, when something falls due, whether there are doubts to check.
 
-        And, in a burst, how many interactions are to be decided that may want something too.
+        And how many interactions are to be decided that may want something too.
         """
         account = (self.account.project, self.account.name)
         waiting = steps.waiting(conn, *account, now)
         states = steps.states(conn, *account, {key for step in waiting for key in step.needs})
         has_doubts = bool(steps.due_doubts(conn, *account, now, limit=1))
-        is_burst = len(waiting) >= 20 or self.account.is_crowded
-        undecided = work.count_undecided(conn, *account, now) if is_burst else 0
+        undecided = work.count_undecided(conn, *account, now)
         return waiting, states, steps.next_moment(conn, *account, now), has_doubts, undecided
 
     def _ended(self, task: asyncio.Task[None], batch: Batch) -> None:
@@ -272,7 +278,7 @@ class AccountWriter:
             batch = Batch(units=batch_units)
         batch_id = uuid.uuid4().hex
         now = self._clock.now()
-        fresh, made = await self._store.write(lambda conn: self._mark(conn, batch, batch_id, now))
+        fresh, made = await self._marking.mark(lambda conn: self._mark(conn, batch, batch_id, now))
         checkpoint("writer.marked_sent")
         outcome = Results()
         if batch.kind == "notify" and self._popups is not None:

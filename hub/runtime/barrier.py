@@ -8,6 +8,7 @@ longer what the decision saw, the interaction is decided again.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -21,12 +22,15 @@ from hub.core.plan import Action, CreateContact, CreateDeal, CreateTask
 from hub.core.records import RecordKind, RecordRef
 from hub.core.revise import BY_HAND, StepState
 from hub.runtime.account import Account
+from hub.runtime.pace import charge, counted
 from hub.store import steps, work
 from hub.store.engine import Store
 from hub.store.steps import Step
 from hub.store.work import Work
 
 __all__ = ["Barrier", "required"]
+
+log = logging.getLogger(__name__)
 
 
 #: states of a step that the CRM has, or may have, applied
@@ -79,6 +83,30 @@ class Barrier:
         self._passed: dict[InteractionId, datetime] = {}
         #: interactions whose request came to nothing, and when: only a reading begun after that counts for them
         self._failed: dict[InteractionId, datetime] = {}
+        #: readings that were begun before anybody asked for them, and how many requests they took
+        self.reading: set[asyncio.Task[None]] = set()
+        self._foreseen = 0
+
+    def foresee(self, actions: Iterable[Action]) -> None:
+        """An interaction that is over wants ``actions``: begin to read what making its contact rests on.
+
+        Only that: whether anything else of a decision is new in the CRM is known once it is stored.
+        """
+        known = self._account.capabilities.barrier_kinds
+        kinds = {kind for action in actions if isinstance(action, CreateContact) for kind in required(action)} & known
+        if kinds and not self._lock.locked() and not self.reading:
+            task = asyncio.create_task(self._read_ahead(kinds), name=f"barrier of {self._account.name}")
+            self.reading.add(task)
+            task.add_done_callback(self.reading.discard)
+
+    async def _read_ahead(self, kinds: Iterable[RecordKind]) -> None:
+        with counted() as cost:
+            try:
+                await self._read(kinds, self._clock.now())
+            except Exception as error:  # noqa: BLE001 - whoever sends what rests on it reads then, and hears of it
+                log.debug("%s was not read ahead: %s", self._account.name, error)
+            finally:
+                self._foreseen += cost.requests
 
     def forget(self, failed: Iterable[Step]) -> None:
         """The request of these steps failed: until they are sent again a person may have done it all by hand."""
@@ -110,6 +138,8 @@ class Barrier:
         failed = [at for found in works if (at := self._failed.get(found.interaction_id)) is not None]
         newest = max([*ended, *failed], default=now)
         began = await self._read(kinds, newest)
+        charge(self._foreseen)
+        self._foreseen = 0
         seen: dict[InteractionId, str] = {}
         for part in _parts(works):
             seen |= await self._view(part)

@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 
 from hub.clock import Clock
 from hub.core.interaction import Identity, InteractionId
+from hub.core.plan import Plan
 from hub.core.records import RecordKind, RecordRef
 from hub.engine.directory_copies import DirectoryCopies
 from hub.engine.projects import LiveConnection, LiveProject
@@ -303,6 +304,12 @@ class Connections:
         run = self._running.get((project, connection))
         if run is not None and run.writer is not None:
             run.writer.wake(is_urgent=is_urgent)
+
+    def foresee(self, lane: Lane, plan: Plan, is_first: bool) -> None:
+        """Of an interaction's first decision; see `AccountWriter.foresee`."""
+        run = self._running.get((lane.project, lane.connection)) if is_first else None
+        if run is not None and run.writer is not None:
+            run.writer.foresee(plan)
 
     def told(self, row: Received) -> None:
         """The CRM's own webhook: its feed hears it; without one, polling finds what it told."""

@@ -286,6 +286,8 @@ class Ingest:
         self._arrived, self._crm_told, self._due_came = arrived, crm_told, due_came
         self._claims = claims
         self._wakeup = asyncio.Event()
+        #: little was new when it was last looked
+        self._is_quiet = True
         #: by project, who reads its rows now
         self._reading: dict[str, asyncio.Task[None]] = {}
 
@@ -324,7 +326,10 @@ class Ingest:
                     self._begin(project, self._read_claimed(self._claims, project, is_own=is_own))
             return
         busy = frozenset(self._reading)
-        waiting = await self._store.read(lambda conn: inbox.unread_by_project(conn, share=self.SHARE, but_not=busy))
+        waiting = await self._store.read(
+            lambda conn: inbox.unread_by_project(conn, share=self.SHARE, but_not=busy), is_short=self._is_quiet
+        )
+        self._is_quiet = sum(map(len, waiting.values())) < 8
         for project, rows in waiting.items():
             if project not in self._reading:
                 self._begin(project, self._read_rows(rows))

@@ -28,7 +28,7 @@ from hub.clock import Clock, SystemClock
 from hub.ports import Pace
 from hub.store.turns import OWN, Shares, whose
 
-__all__ = ["Cost", "PacedTransport", "Pacer", "Place", "SharedPace", "Urgency", "counted", "urgency"]
+__all__ = ["Cost", "PacedTransport", "Pacer", "Place", "SharedPace", "Urgency", "charge", "counted", "urgency"]
 
 #: when this process began, in monotonic seconds: what an earlier one asked before that is not known
 started = SystemClock().monotonic()
@@ -75,6 +75,13 @@ def counted() -> Iterator[Cost]:
         yield cost
     finally:
         _cost.reset(token)
+
+
+def charge(requests: int) -> None:
+    """Count ``requests`` that were sent elsewhere for what is done here."""
+    cost = _cost.get()
+    if cost is not None:
+        cost.requests += requests
 
 
 @dataclass(slots=True, eq=False)
@@ -155,9 +162,7 @@ class Pacer:
         place = await turn.granted
         if self._shared is not None:
             await self._share(place, self._shared)
-        cost = _cost.get()
-        if cost is not None:
-            cost.requests += 1
+        charge(1)
         return place
 
     async def _share(self, place: Place, shared: SharedPace) -> None:

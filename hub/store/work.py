@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Table, Text, bindparam, func, or_, select, text, update
+from sqlalchemy import Connection, Integer, Table, Text, bindparam, exists, func, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.base import Executable
 
@@ -349,6 +349,7 @@ def count_states(conn: Connection, project: str | None = None) -> dict[tuple[str
     return {(row[0], row[1]): row[2] for row in rows}
 
 
+_BEFORE = work.alias("before")
 _UNDECIDED = Prepared(
     select(func.count()).select_from(
         select(work.c.interaction_id)
@@ -359,6 +360,11 @@ _UNDECIDED = Prepared(
             IS_OPEN,
             work.c.urgency < BULK,
             interaction.c.decide_at <= bindparam("now"),
+            ~exists().where(
+                _BEFORE.c.client_id == work.c.client_id,
+                _BEFORE.c.connection == work.c.connection,
+                _BEFORE.c.state == WorkState.WRITING.value,
+            ),
         )
         .limit(bindparam("most", type_=Integer))
         .subquery()
@@ -367,7 +373,7 @@ _UNDECIDED = Prepared(
 
 
 def count_undecided(conn: Connection, project: str, connection: str, now: datetime, *, most: int = 100) -> int:
-    """How many works of the account may be decided now, or as soon as the lane's earlier ones are written; no bulk."""
+    """How many works of the account may be decided now: their lanes have nothing to be written before, and no bulk."""
     found: int = _UNDECIDED.scalar(conn, of_project=project, of_connection=connection, now=now, most=most)
     return found
 

@@ -90,7 +90,7 @@ def test_work_whose_steps_have_all_ended_is_found(database_url: str) -> None:
 
 
 def test_what_is_counted_as_coming_is_the_accounts_own_that_may_be_decided(database_url: str) -> None:
-    """A request that waits for more waits for nothing that is settled, goes on still, or is a bulk (X6)."""
+    """A request waits for nothing that is written, goes on still, is a bulk, or is not its client's next (X6)."""
 
     def change(conn: Connection) -> None:
         _add(conn, "a", 5)
@@ -99,11 +99,13 @@ def test_what_is_counted_as_coming_is_the_accounts_own_that_may_be_decided(datab
         conn.execute(update(works).where(works.c.interaction_id == "a-1").values(state="writing"))
         conn.execute(update(works).where(works.c.interaction_id == "a-2").values(urgency=work.BULK))
         conn.execute(update(interactions).where(interactions.c.id == "a-3").values(decide_at=None))
+        # its client's earlier one is being written: it comes only after that
+        conn.execute(update(works).where(works.c.interaction_id == "a-4").values(client_id="client-a-1"))
 
     with Store(database_url) as store:
         store.write_now(change)
         assert [
             store.read_now(partial(work.count_undecided, project=name, connection=CRM, now=NOW)) for name in ("a", "bb")
-        ] == [2, 1]
+        ] == [1, 1]
         store.write_now(lambda conn: _add(conn, "ccc", 150))
         assert store.read_now(lambda conn: work.count_undecided(conn, "ccc", CRM, NOW, most=100)) == 100
