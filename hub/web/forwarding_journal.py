@@ -26,8 +26,10 @@ log = logging.getLogger(__name__)
 
 #: how long an answer waits for others to share a commit with
 EVERY = timedelta(milliseconds=200)
-#: answers that are told and stored at once: a millisecond of the loop, and of the database's one writer
+#: answers that are stored at once: a millisecond of the database's one writer
 BATCH = 100
+#: answers that are told at once: half a millisecond of the loop, then it answers whoever asks
+AT_ONCE = 25
 #: entries that are kept while the database cannot be written; then the oldest go
 MOST_WAITING = 20_000
 
@@ -35,7 +37,7 @@ MOST_WAITING = 20_000
 class Journal(Generic[T]):
     """Takes an answer in a microsecond; tells and stores it soon after, in batches.
 
-    ``tell`` makes the row of an answer, once for each; it runs on the event loop, a batch at a time.
+    ``tell`` makes the row of an answer, once for each; it runs on the event loop, `AT_ONCE` at a time.
     """
 
     def __init__(
@@ -49,7 +51,7 @@ class Journal(Generic[T]):
         self._waiting: deque[T] = deque()
         #: told, and not stored yet
         self._told: list[ForwardingEntry] = []
-        self._added = asyncio.Event()
+        self._added, self._ending = asyncio.Event(), asyncio.Event()
         self._is_failing = False
 
     @property
@@ -73,18 +75,21 @@ class Journal(Generic[T]):
         try:
             yield
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-            while self.waiting and await self.flush():
-                pass
+            # cancelling would not take back what is being written, and it would be written again
+            self._ending.set()
+            self._added.set()
+            await task
 
     async def _run(self) -> None:
         while True:
             await self._added.wait()
-            await asyncio.sleep(EVERY.total_seconds())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(EVERY.total_seconds()):
+                    await self._ending.wait()
             while self.waiting and await self.flush():
                 pass
+            if self._ending.is_set():
+                return
             if not self.waiting:
                 self._added.clear()
 
@@ -93,6 +98,8 @@ class Journal(Generic[T]):
         waiting = self._waiting
         while waiting and len(self._told) < BATCH:
             self._told.append(self._tell(waiting.popleft()))
+            if len(self._told) % AT_ONCE == 0:
+                await asyncio.sleep(0)
         told = self._told
         try:
             if self._spool is not None:
