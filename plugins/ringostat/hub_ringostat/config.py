@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ __all__ = [
     "LIST_FIELDS",
     "LabelLanguage",
     "Meaning",
+    "QuestionShape",
     "ReplyForm",
     "RingostatSettings",
     "RpcResult",
@@ -189,6 +191,28 @@ def _setting(title: str, description: str, default: Any = ..., **more: Any) -> A
     return Field(default, title=title, description=description, **more)
 
 
+#: names that only a question inside a message of another form has around it
+_ENVELOPE = frozenset({"jsonrpc", "method", "params"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionShape:
+    """Which of a forwarding question's names count, where all have a value; "" and () where none does."""
+
+    callers: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
+    own: str = ""
+    call: str = ""
+
+    @classmethod
+    def of(cls, names: Sequence[str], groups: Sequence[Sequence[str]]) -> QuestionShape:
+        """``groups`` as in `RingostatSettings.question_names`; without callers if ``names`` are not plain words."""
+        if any(name != name.lower() for name in names) or not _ENVELOPE.isdisjoint(names):
+            return cls()
+        callers, lines, own, calls = ([name for name in group if name in names] for group in groups)
+        return cls(callers=tuple(callers), lines=tuple(lines), own=next(iter(own), ""), call=next(iter(calls), ""))
+
+
 class RingostatSettings(BaseModel):
     """Settings of one Ringostat project; with the defaults alone its webhooks can be read."""
 
@@ -315,6 +339,11 @@ class RingostatSettings(BaseModel):
             own,
             tuple(name for name in self.names[Meaning.CALL_ID] if name not in own),
         )
+
+    @cached_property
+    def question_shapes(self) -> dict[tuple[str, ...], QuestionShape]:
+        """What forwarding has found in the sets of names that came."""
+        return {}
 
     @field_validator("api_base")
     @classmethod

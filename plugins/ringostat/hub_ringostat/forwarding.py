@@ -16,7 +16,7 @@ import orjson
 from hub.core.phone import Phone, parse_phone
 from hub.ports import ChannelConfig, ForwardingAnswer, ForwardingQuestion, RawRequest, Reply
 
-from .config import ReplyForm, RingostatSettings, RpcResult
+from .config import QuestionShape, ReplyForm, RingostatSettings, RpcResult
 from .parameters import parse_party
 from .payload import text_of
 
@@ -24,6 +24,8 @@ __all__ = ["forwarding_question", "forwarding_reply"]
 
 _JSON = "application/json"
 _MOST_FIELDS = 200
+#: sets of names that are remembered; one vendor sends few
+_MOST_SHAPES = 64
 #: a text up to this length is remembered unquoted
 _SHORT = 64
 
@@ -35,6 +37,9 @@ def forwarding_question(request: RawRequest, channel: ChannelConfig, settings: R
     and last the headers, in which ``_`` and ``-`` are equal (reference B.1). Values inside JSON are percent-encoded
     (B.2) and a hidden caller (``anonymous``, empty) is None.
     """
+    short = None if request.query else _read_usual(request.body, channel, settings)
+    if short is not None:
+        return short
     found: dict[str, str] = {}
     reply_to = _read_body(request, found)
     if request.query:
@@ -69,6 +74,42 @@ def forwarding_reply(question: ForwardingQuestion, answer: ForwardingAnswer, set
     return Reply(body=orjson.dumps({"jsonrpc": "2.0", "id": reply_to, "result": result}), content_type=_JSON)
 
 
+def _read_usual(body: bytes, channel: ChannelConfig, settings: RingostatSettings) -> ForwardingQuestion | None:
+    """The question as the vendor sends it, a flat object of texts in which nothing is to be taken out; else None.
+
+    The vendor sends the same names each time: which of them counts is looked for once for each set of names.
+    """
+    if b"\\" in body:
+        return None
+    try:
+        found = orjson.loads(body)
+        values = list(found.values())
+        # one look at all: each is a text, and none is empty or has a space in it
+        if "\n".join(values).split() != values:
+            return None
+    except (ValueError, AttributeError, TypeError):
+        return None
+    names, shapes = tuple(found), settings.question_shapes
+    shape = shapes.get(names)
+    if shape is None:
+        if len(shapes) >= _MOST_SHAPES:
+            shapes.clear()
+        shape = shapes[names] = QuestionShape.of(names, settings.question_names)
+    if not shape.callers:
+        return None
+    if b"%" in body:
+        for name, value in found.items():
+            if "%" in value:
+                found[name] = _unquoted(value) if len(value) <= _SHORT else unquote(value)
+    return ForwardingQuestion(
+        caller=_phone(found, shape.callers, channel),
+        uuid=found[shape.own] if shape.own else "",
+        call_id=found[shape.call] if shape.call else "",
+        line=_phone(found, shape.lines, channel),
+        parameters=found,
+    )
+
+
 def _read_body(request: RawRequest, found: dict[str, str]) -> str | int | None:
     """Put the body's parameters into ``found``; the id of a JSON-RPC message, None if it is none."""
     body = request.body
@@ -91,8 +132,6 @@ def _read_body(request: RawRequest, found: dict[str, str]) -> str | int | None:
     if not isinstance(message, dict):
         # digits alone are JSON too: a form without a name has nothing to tell
         return None
-    if _read_plain(message, body, found):
-        return None
     params = message.get("params")
     if isinstance(params, list):
         params = next((one for one in params if isinstance(one, dict)), None)
@@ -102,27 +141,6 @@ def _read_body(request: RawRequest, found: dict[str, str]) -> str | int | None:
     found.pop("params", None)
     reply_to = message.get("id") if "jsonrpc" in message or "method" in message else None
     return reply_to if isinstance(reply_to, str | int) and not isinstance(reply_to, bool) else None
-
-
-def _read_plain(message: Mapping[str, Any], body: bytes, found: dict[str, str]) -> bool:
-    """What `_read_object` does, for an object of texts alone, as the vendor sends it; False if ``message`` is none."""
-    if "jsonrpc" in message or "method" in message or b"\\" in body:
-        return False
-    try:
-        found.update({key.lower(): value.strip() for key, value in message.items()})
-    except AttributeError:
-        # a number, null or an object
-        found.clear()
-        return False
-    if len(found) != len(message) or "params" in found:
-        # of two names that differ in case the first that is not empty counts
-        found.clear()
-        return False
-    if b"%" in body:
-        for key, value in found.items():
-            if "%" in value:
-                found[key] = _unquoted(value) if len(value) <= _SHORT else unquote(value)
-    return True
 
 
 def _read_object(values: Mapping[str, Any], found: dict[str, str]) -> None:

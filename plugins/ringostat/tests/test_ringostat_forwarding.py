@@ -176,6 +176,10 @@ def test_any_question_gets_an_answer(
         pytest.param('"caller":380501112233', id="a number"),
         pytest.param('"caller":"380501112233","extra":null', id="null"),
         pytest.param('"caller":"380501112233","Params":"x"', id="a parameter called params"),
+        pytest.param('"caller":"380501112233"', id="as the vendor sends it"),
+        pytest.param('"caller":"380501112233","note":"two words","empty":""', id="several words and nothing"),
+        pytest.param('"caller":"%2B380501112233","step_forward":"webhookNumber%3A42"', id="percents"),
+        pytest.param('"caller":"anonymous","client_number":"380501112233","caller_number":"380501112233"', id="hidden"),
     ],
 )
 def test_a_question_of_texts_alone_is_read_as_any_other(fields: str, channel: ChannelConfig) -> None:
