@@ -146,11 +146,12 @@ def _is_read_as_international(digits: str, region: str) -> bool:
 def _own(name: str) -> re.Pattern[str]:
     """What `_is_read_as_international` and `_is_valid` say of digits of the region's own country, in one pattern.
 
-    Matches nothing where regions share the country code, or the region is none.
+    Matches nothing where the country code is mainly another region's, or the region is none. Of a code that regions
+    share (+7, +1), what the main one has is a number, whatever the others have.
     """
     region = _region(name)
     code = phonenumbers.country_code_for_region(name)
-    if region is None or region.leading or len(_regions_of(str(code))) != 1:
+    if region is None or region.leading or _regions_of(str(code))[0] is not region:
         return re.compile("(?!)")
     prefix = f"(?!{region.national_prefix.pattern})" if region.national_prefix else ""
     return re.compile(

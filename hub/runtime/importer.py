@@ -47,6 +47,8 @@ _LINE_LIMIT = 16 * 2**20
 _SHOWN_STEP = 0.01
 #: the cursor is stored with every so manieth page, a second of amoCRM's limit: whoever is killed reads these again
 _STORED_EVERY = 8
+#: seconds for which a child that has told all may take to end
+_LONGEST_END = 10.0
 #: children that may die in a row without having brought a page
 _MOST_DEATHS = 5
 
@@ -249,6 +251,10 @@ class Importer:
             _send(child, {"begin": self._begin(cursor)})
             async with AsyncExitStack() as locks:
                 is_done = await self._serve(child, before, locks)
+            if is_done:
+                # killed while it ends by itself, it is missed where asyncio waits for it, which warns of that
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(child.wait(), _LONGEST_END)
         finally:
             if child.returncode is None:
                 with contextlib.suppress(ProcessLookupError):

@@ -82,7 +82,8 @@ def keys_of(record: Record, key_fields: Collection[str]) -> set[Key]:
     if not isinstance(record, _CARDS):
         return set()
     found: set[Key] = {("phone", phone) for phone in record.phones}
-    found.update(("email", email.strip().lower()) for email in record.emails)
+    if record.emails:
+        found.update(("email", email.strip().lower()) for email in record.emails)
     for field_id in key_fields:
         if field_id == BY_NAME:
             if isinstance(record, Contact) and (name := name_key(record.name)):
@@ -270,8 +271,9 @@ def _write_keys(
             new_keys = {key for key in new_keys if key[0] == "phone" or key not in old_keys}
             if kind != _DEAL:
                 new_links = new_links - old_links
-        if record is not None:
+        if record is not None and new_keys:
             holders += holder_rows(account, record, kind, seen, new_keys)
+        if record is not None and new_links:
             links += link_rows(account, record, kind, seen, new_links)
     if no_holders:
         driver.executemany(
