@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from importlib.metadata import entry_points
@@ -74,7 +75,8 @@ class Translator:
     def theirs(self, text: str) -> str:
         """A plugin's English ``text`` as its catalogue has it in this language; others come back as they are.
 
-        The catalogue is ``locales/<language>.po`` in the plugin's package, and its message ids are the English texts.
+        The catalogue is ``locales/<language>.po`` in the plugin's package, and its message ids are the English texts;
+        ``locales/<language>/errors.po`` of the host has what all vendors' errors and settings' errors are made of.
         ``{places}`` in one stand for whatever the plugin put there; what was put in is looked up as well.
         """
         whole, patterns = _plugin_texts(self.language)
@@ -84,6 +86,10 @@ class Translator:
             if found := pattern.fullmatch(text):
                 return _fill(translated, {name: self.theirs(value) for name, value in found.groupdict().items()})
         return text
+
+    def of_code(self, code: str, values: Mapping[str, str]) -> str:
+        """The text that a plugin's catalogue has for a ``code`` of its own (a rule's reason), filled; "" if none."""
+        return _fill(_plugin_texts(self.language)[0].get(code, ""), dict(values))
 
     # --- time and numbers ---------------------------------------------------------------------------------------
 
@@ -159,17 +165,21 @@ def _plugin_texts(language: Language) -> tuple[dict[str, str], tuple[tuple[re.Pa
 
     A plugin is not imported for it, so one that does not work is read all the same.
     """
-    whole: dict[str, str] = {}
+    whole = _texts_of(Path(str(files("hub").joinpath("locales", language, "errors.po"))), language)
     for package in sorted({entry.module.partition(".")[0] for entry in entry_points(group="hub")}):
         spec = find_spec(package)
         for folder in (spec.submodule_search_locations or ()) if spec else ():
-            path = Path(folder, "locales", f"{language}.po")
-            if path.is_file():
-                with path.open("rb") as source:
-                    found = read_po(source, locale=language)
-                whole |= {str(message.id): str(message.string) for message in found if message.id and message.string}
+            whole |= _texts_of(Path(folder, "locales", f"{language}.po"), language)
     placed = sorted((text for text in whole if _PLACE.search(text)), key=len, reverse=True)
     return whole, tuple((_as_pattern(text), whole[text]) for text in placed)
+
+
+def _texts_of(path: Path, language: Language) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    with path.open("rb") as source:
+        found = read_po(source, locale=language)
+    return {str(message.id): str(message.string) for message in found if message.id and message.string}
 
 
 def _as_pattern(text: str) -> re.Pattern[str]:

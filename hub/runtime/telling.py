@@ -235,12 +235,14 @@ def _short(text: str, limit: int = 60) -> str:
 
 
 def reason_text(reason: Reason, t: Translator, names: Mapping[EmployeeId, str] | None = None) -> str:
-    """The reason as a sentence without its full stop; a plugin's own code is shown as it is."""
+    """The reason as a sentence without its full stop; a plugin's own code as its catalogue tells it, or as it is."""
     known = names or {}
     values = {name: _reason_value(name, value, t, known) for name, value in reason.values.items()}
     key = f"reason.{reason.code}"
     if t.has(key):
         return t(key, **values)
+    if told := t.of_code(reason.code, values):
+        return told
     said = ", ".join(f"{name}: {value}" for name, value in values.items())
     return f"{reason.code} ({said})" if said else reason.code
 
@@ -267,7 +269,8 @@ def note_text(note: str, t: Translator, names: Mapping[EmployeeId, str] | None =
     for part in remarks(note):
         if isinstance(part, str):
             # a channel may have several reasons to put something aside
-            said += [t.theirs(text) for text in part.split("; ")]
+            whole = t.theirs(part)
+            said += [whole] if whole != part else [t.theirs(text) for text in part.split("; ")]
             continue
         values = {name: known.get(EmployeeId(value), value) for name, value in part.values.items()}
         if "record" in values:

@@ -147,7 +147,9 @@ async def test_a_refused_action_tells_the_crms_own_words(tmp_path: Path) -> None
             note = story.main.failed[0].note
             assert "400" in note
             for language in LANGUAGES:
-                assert note in summary(story, translator(language))
+                t = translator(language)
+                assert t.theirs(note) in summary(story, t)
+                assert "400 Ordered by a fault" in t.theirs(note)
 
 
 async def test_shadow_says_what_would_have_been_written(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def fields_of(
                 is_set=bool(value),
                 choices=tuple(Choice(value=one, label=one or "—", is_chosen=one == value) for one in options),
                 is_further=kind not in ("text", "password") or bool(default),
-                error=error.problem if error is not None and error.path.split(".")[0] == name else "",
+                error=t.theirs(error.problem) if error is not None and error.path.split(".")[0] == name else "",
             )
         )
     return found
