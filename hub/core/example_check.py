@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from hub.core.decide import decide
 from hub.core.employee import Employee
@@ -140,55 +141,42 @@ def _place(who: str, policy: Policy) -> Destination:
 
 
 def _interaction(said: SaidInteraction, phone: Phone | None, policy: Policy, now: datetime) -> Interaction:
-    identity = Identity(phones=(phone,) if phone else ())
-    attribution = Attribution(utm_source=said.utm_source)
+    heard: dict[str, Any] = {
+        "id": _ID,
+        "project": _PROJECT,
+        "channel": said.channel,
+        "source": "",
+        "external_id": _ID,
+        "client": Identity(phones=(phone,) if phone else ()),
+        "attribution": Attribution(utm_source=said.utm_source),
+        "parameters": said.parameters,
+    }
     if said.kind == "form":
         return Form(
-            id=_ID,
-            project=_PROJECT,
-            channel=said.channel,
-            source="",
-            external_id=_ID,
+            **heard,
             started_at=now,
-            client=identity,
             form_name=said.form_name,
             page=said.page,
             text=said.text,
-            attribution=attribution,
-            parameters=said.parameters,
         )
     if said.kind == "chat":
         operator = _place(said.answered_by, policy) if said.answered_by else None
         return Chat(
-            id=_ID,
-            project=_PROJECT,
-            channel=said.channel,
-            source="",
-            external_id=_ID,
+            **heard,
             started_at=now,
             ended_at=now,
-            client=identity,
             messages=(ChatMessage(at=now, is_from_client=True, text=said.text),) if said.text else (),
             legs=(Leg(destination=operator, is_answered=True),) if operator else (),
             page=said.page,
             department=said.department,
-            attribution=attribution,
-            parameters=said.parameters,
         )
     if said.kind == "message":
         return Message(
-            id=_ID,
-            project=_PROJECT,
-            channel=said.channel,
-            source="",
-            external_id=_ID,
+            **heard,
             started_at=now,
-            client=identity,
             direction=Direction(said.direction),
             text=said.text,
             author=_place(said.caller, policy) if said.caller else Destination(),
-            attribution=attribution,
-            parameters=said.parameters,
         )
     answered = said.disposition == "answered"
     legs = [Leg(destination=_place(who, policy), is_answered=False) for who in said.rung]
@@ -197,24 +185,17 @@ def _interaction(said: SaidInteraction, phone: Phone | None, policy: Policy, now
         leg = Leg(destination=_place(who, policy), is_answered=answered, recording=said.recording)
         legs.append(leg)
     return Call(
-        id=_ID,
-        project=_PROJECT,
-        channel=said.channel,
-        source="",
-        external_id=_ID,
+        **heard,
         started_at=now - timedelta(seconds=said.talk_seconds if answered else 0),
         ended_at=now,
         direction=Direction(said.direction),
         disposition=Disposition(said.disposition),
-        client=identity,
         legs=tuple(legs),
         line=policy.phone(said.line) if said.line else None,
         department=said.department,
         talk_seconds=said.talk_seconds if answered else 0,
         recording=said.recording,
         is_callback=said.is_callback,
-        attribution=attribution,
-        parameters=said.parameters,
     )
 
 

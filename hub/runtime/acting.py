@@ -12,13 +12,14 @@ import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Literal, TypeAlias
+from functools import partial
+from typing import Literal, TypeAlias, TypeVar
 
 from sqlalchemy import Connection
 
 from hub.core import by_hand
 from hub.core.interaction import ClientId, InteractionId
-from hub.core.plan import Action, Plan, StepKey, UpdateContact, UpdateDeal
+from hub.core.plan import Action, StepKey, UpdateContact, UpdateDeal
 from hub.core.policy import Policy
 from hub.core.records import EmployeeId, RecordKind, RecordRef, Task, crm_user
 from hub.core.remark import remark
@@ -39,6 +40,8 @@ from hub.store.popups import CARD
 from hub.store.work import WorkState
 
 __all__ = ["Acting", "Done", "Impossible", "State", "Unknown"]
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -146,19 +149,7 @@ class Acting:
             await self._look(known)
 
         def wish(conn: Connection, records: ClientRecords, id: ClientId, anchor: InteractionId) -> _Wish:
-            stored = interactions.find(conn, anchor)
-            assert stored is not None
-            actions = by_hand.create(
-                stored.interaction,
-                records.snapshot,
-                self.policy,
-                self.services.clock.now(),
-                client=id,
-                employee=self.employee,
-                request=self.request,
-                what=what,
-                name=name,
-            )
+            actions = self._by_hand(by_hand.create, conn, records, id, anchor)(what=what, name=name)
             return _Wish(said="create_deal" if "deal" in what else "create_contact", actions=actions)
 
         return await self._act(client, interaction, "take", wish, makes_card=True)
@@ -176,19 +167,7 @@ class Acting:
             raise Impossible("no_call_back_kind")
 
         def wish(conn: Connection, records: ClientRecords, id: ClientId, anchor: InteractionId) -> _Wish:
-            stored = interactions.find(conn, anchor)
-            assert stored is not None
-            plan: Plan = by_hand.call_back(
-                stored.interaction,
-                records.snapshot,
-                self.policy,
-                self.services.clock.now(),
-                client=id,
-                employee=self.employee,
-                request=self.request,
-                text=text,
-                due=due,
-            )
+            plan = self._by_hand(by_hand.call_back, conn, records, id, anchor)(text=text, due=due)
             plan = by_hand.joined_to(plan, [one.key for one in self._making(conn, records)])
             is_open = {task.id for task in records.snapshot.tasks if task.is_open}
             known = steps.by_keys(conn, self.live.name, self.connection.name, {one.key for one in plan.actions})
@@ -202,6 +181,28 @@ class Acting:
             return _Wish(said="task", actions=plan.actions, due=plan.due, again=again)
 
         return await self._act(client, interaction, "take", wish)
+
+    def _by_hand(
+        self,
+        wanted: Callable[..., T],
+        conn: Connection,
+        records: ClientRecords,
+        client: ClientId,
+        anchor: InteractionId,
+    ) -> Callable[..., T]:
+        """``wanted`` of `hub.core.by_hand`, told of the enquiry at hand, of the records and of who wants it."""
+        stored = interactions.find(conn, anchor)
+        assert stored is not None
+        return partial(
+            wanted,
+            stored.interaction,
+            records.snapshot,
+            self.policy,
+            self.services.clock.now(),
+            client=client,
+            employee=self.employee,
+            request=self.request,
+        )
 
     async def complete(self, task: str, text: str = "") -> Done:
         """The task is done."""

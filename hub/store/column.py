@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Dialect, Integer, MetaData, TypeDecorator
+from sqlalchemy import BigInteger, Column, Dialect, Integer, LargeBinary, MetaData, Text, TypeDecorator
 
 from hub.store.instant import microseconds, moment
 
-__all__ = ["Id", "Moment", "metadata"]
+__all__ = ["Id", "Moment", "metadata", "request_columns"]
 
 
 class Moment(TypeDecorator[datetime]):
@@ -33,3 +33,18 @@ class Moment(TypeDecorator[datetime]):
 Id = BigInteger().with_variant(Integer, "sqlite")
 
 metadata = MetaData()
+
+
+def request_columns() -> tuple[Column[Any], ...]:
+    """Of a table that keeps requests as they came in (`hub.store.inbox`, `hub.store.spool`)."""
+    return (
+        Column("project", Text, nullable=False),
+        #: the channel or, for kind crm, the connection
+        Column("channel", Text, nullable=False),
+        Column("kind", Text, nullable=False),
+        Column("received_at", Moment, nullable=False),
+        Column("method", Text, nullable=False, default="POST"),
+        Column("query", LargeBinary, nullable=False, default=b""),
+        Column("headers", LargeBinary, nullable=False, default=b"[]"),
+        Column("body", LargeBinary, nullable=False, default=b""),
+    )

@@ -7,15 +7,14 @@ costs, in the projects' turns: so no webhook and no quiet project waits for all 
 from __future__ import annotations
 
 import logging
-import queue
 import sqlite3
 import time
-from collections import deque
 
 from sqlalchemy import Connection
 
+from hub.store.arrivals import Arrivals
 from hub.store.pending import PendingWrite, settle
-from hub.store.turns import OWN, Shares, Turns
+from hub.store.turns import Shares
 from hub.store.wal import LogCopier
 
 __all__ = ["GroupWriter"]
@@ -33,52 +32,31 @@ class GroupWriter:
 
     def __init__(self, shares: Shares, copier: LogCopier) -> None:
         self._shares, self._copier = shares, copier
-        #: from any thread; None = close when everything is done
-        self._arrived: queue.SimpleQueue[PendingWrite | None] = queue.SimpleQueue()
-        self._requested: deque[PendingWrite] = deque()
-        self._background: Turns[PendingWrite] = Turns(lambda job: job.owner or OWN, shares)
-        self._is_closing = False
+        self._arrivals = Arrivals(shares)
         self._commit_took = self.SHORTEST
 
     def put(self, job: PendingWrite) -> None:
         """Let ``job`` be run and committed soon."""
-        self._arrived.put(job)
+        self._arrivals.put(job)
 
     def close(self) -> None:
         """Let `run` return when everything before is done."""
-        self._arrived.put(None)
+        self._arrivals.close()
 
     def run(self, conn: Connection, driver: sqlite3.Connection) -> None:
         """Write until closed."""
-        while self._collect(is_patient=True):
+        while self._arrivals.wait():
             group: list[PendingWrite] = []
             self._write(conn, driver, group)
             settle(group)
-            self._collect()
-            self._copier.written(driver, len(group), is_awaited=bool(self._requested))
-
-    def _collect(self, *, is_patient: bool = False) -> bool:
-        """Sort what has come; ``is_patient`` waits for something. False if nothing waits and nothing more will come."""
-        while True:
-            has_some = bool(self._requested or self._background)
-            if has_some and self._arrived.empty():
-                return True
-            try:
-                job = self._arrived.get(block=is_patient and not has_some and not self._is_closing)
-            except queue.Empty:
-                return has_some
-            if job is None:
-                self._is_closing = True
-            elif job.owner is None:
-                self._requested.append(job)
-            else:
-                self._background.append(job)
+            self._arrivals.sort()
+            self._copier.written(driver, len(group), is_awaited=bool(self._arrivals.requested))
 
     def _is_for_light(self, last: PendingWrite) -> bool:
         """Whether whoever wrote ``last`` would wait for the commit longer than need be, for the sake of a flood."""
         if last.owner is None or not self._shares.is_light(last.owner):
             return False
-        return not self._shares.is_light(self._background.first_owner())
+        return not self._shares.is_light(self._arrivals.background.first_owner())
 
     def _write(self, conn: Connection, driver: sqlite3.Connection, group: list[PendingWrite]) -> None:
         """One transaction; each one's result or error is left in its job, and all of them in ``group``."""
@@ -86,10 +64,11 @@ class GroupWriter:
         began = time.monotonic()
         until = began + min(self.LONGEST, max(self.SHORTEST, self._commit_took))
         # nobody has heard of these yet, so all that stood here before goes
-        first = len(self._requested)
+        requested, background = self._arrivals.requested, self._arrivals.background
+        first = len(requested)
         has_background = has_request = False
-        job: PendingWrite | None = (self._requested or self._background).popleft()
-        is_alone = not (self._requested or self._background)
+        job: PendingWrite | None = self._arrivals.popleft()
+        is_alone = not self._arrivals
         try:
             driver.execute("BEGIN IMMEDIATE")
             while job is not None:
@@ -126,19 +105,19 @@ class GroupWriter:
                 job = None
                 if is_alone:
                     break
-                self._collect()
+                self._arrivals.sort()
                 has_time = time.monotonic() < until and len(group) < self.LIMIT
-                if self._requested and (has_time or len(group) < min(first, self.LIMIT)):
-                    job = self._requested.popleft()
+                if requested and (has_time or len(group) < min(first, self.LIMIT)):
+                    job = requested.popleft()
                 elif (
-                    self._background
+                    background
                     # somebody waits for an answer: one function of the background is enough for this commit
                     and not (has_request and has_background)
                     and (has_time or not has_background)
                     and not self._is_for_light(group[-1])
                 ):
                     # however many ask, each commit takes along something of what nobody waits for
-                    job = self._background.popleft()
+                    job = background.popleft()
             ran = time.monotonic()
             driver.execute("COMMIT")
             self._commit_took = time.monotonic() - ran

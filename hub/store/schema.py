@@ -19,7 +19,7 @@ from sqlalchemy import (
     text,
 )
 
-from hub.store.column import Id, Moment, metadata
+from hub.store.column import Id, Moment, metadata, request_columns
 
 __all__ = [
     "Id",
@@ -153,16 +153,8 @@ inbox = Table(
     "inbox",
     metadata,
     Column("id", Id, primary_key=True, autoincrement=True),
-    Column("project", Text, nullable=False),
-    #: the channel or, for kind crm, the connection
-    Column("channel", Text, nullable=False),
-    #: hook | form | crm | due | recovered
-    Column("kind", Text, nullable=False),
-    Column("received_at", Moment, nullable=False),
-    Column("method", Text, nullable=False, default="POST"),
-    Column("query", LargeBinary, nullable=False, default=b""),
-    Column("headers", LargeBinary, nullable=False, default=b"[]"),
-    Column("body", LargeBinary, nullable=False, default=b""),
+    #: kind: hook | form | crm | due | recovered
+    *request_columns(),
     #: new | done | ignored | unreadable | failed
     Column("status", Text, nullable=False, default="new"),
     #: for unreadable: the field at fault and the sentence; for ignored: the reason

@@ -13,11 +13,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from sqlalchemy import Column, Connection, Integer, LargeBinary, MetaData, Table, Text, delete, func, insert, select
+from sqlalchemy import Column, Connection, Integer, MetaData, Table, Text, delete, func, insert, select
 
 from hub.ports import RawRequest
 from hub.store import codec
-from hub.store.column import Moment
+from hub.store.column import Moment, request_columns
 from hub.store.engine import Store, sqlite_url
 from hub.store.inbox import InboxKind, request_of
 
@@ -46,15 +46,8 @@ _spooled = Table(
     _metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("name", Text, nullable=False, unique=True),
-    Column("project", Text, nullable=False),
-    Column("channel", Text, nullable=False),
-    #: hook | form | crm, or forwarding: then the body is a batch of the journal
-    Column("kind", Text, nullable=False),
-    Column("received_at", Moment, nullable=False),
-    Column("method", Text, nullable=False),
-    Column("query", LargeBinary, nullable=False),
-    Column("headers", LargeBinary, nullable=False),
-    Column("body", LargeBinary, nullable=False),
+    #: kind: hook | form | crm, or forwarding: then the body is a batch of the journal
+    *request_columns(),
     sqlite_autoincrement=True,
 )
 #: which of them the database will never take as they are; kept for people, out of the others' way

@@ -11,11 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import queue
 import threading
 import time
 import uuid
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import timedelta
@@ -27,10 +25,11 @@ from sqlalchemy.exc import DBAPIError
 
 from hub.clock import Clock
 from hub.errors import LeaseLost
+from hub.store.arrivals import Arrivals
 from hub.store.driver import tell
 from hub.store.locks import is_conflict, key_of
 from hub.store.pending import PendingWrite, settle
-from hub.store.turns import OWN, Shares, Turns, whose
+from hub.store.turns import Shares, whose
 
 __all__ = ["BEAT", "STALLED", "Tenure"]
 
@@ -98,13 +97,8 @@ class Tenure:
         self.id = uuid.uuid4().hex
         self.beat_every, self.stalled = beat, stalled
         self._url, self._clock, self._role, self._host, self._lost = url, clock, role, host, lost
-        #: from any thread; None = close when everything is done
-        self._jobs: queue.SimpleQueue[PendingWrite | None] = queue.SimpleQueue()
         self._shares = shares or Shares(clock.monotonic)
-        #: what nobody may overtake: what somebody is answered for, what beats, what is to be run again
-        self._first: deque[PendingWrite] = deque()
-        self._background: Turns[PendingWrite] = Turns(lambda job: job.owner or OWN, self._shares)
-        self._is_closing = False
+        self._arrivals = Arrivals(self._shares)
         #: whether each function of the next group can be taken back by itself: in the one before, one failed
         self._is_careful = False
         self._thread: threading.Thread | None = None
@@ -159,7 +153,7 @@ class Tenure:
     def close(self) -> None:
         """Finish what was queued and let everything go; may be called twice."""
         if self._thread is not None:
-            self._jobs.put(None)
+            self._arrivals.close()
             self._thread.join(10)
             self._thread = None
         with self._guard:
@@ -187,7 +181,7 @@ class Tenure:
         """The loop turns and has ``owns``: call it every beat. Beating itself goes before every write that waits."""
         self._alive_at, self._owns = self._clock.monotonic(), owns
         if not self._is_over:
-            self._jobs.put(PendingWrite(lambda _: None, None, Future()))
+            self._arrivals.put(PendingWrite(lambda _: None, None, Future()))
 
     def _beat(self, conn: Connection) -> None:
         """Say that this process lives, if it is time to and the loop still turns."""
@@ -253,15 +247,15 @@ class Tenure:
         with self._guard:
             if self._is_over or self._thread is None:
                 raise LeaseLost("this worker has lost its connection to the database")
-            self._jobs.put(job)
+            self._arrivals.put(job)
 
     def _work(self, conn: Connection) -> None:
-        while not self._is_over and self._collect(is_patient=True):
+        while not self._is_over and self._arrivals.wait():
             group: list[PendingWrite] = []
             again = self._run(conn, group)
             settle([done for done in group if done.result is not _AGAIN])
             # those that met another process go before what came in since
-            self._first.extendleft(reversed(again))
+            self._arrivals.requested.extendleft(reversed(again))
         if not self._is_over:
             # closed in order: from now on others take what was this process's
             with contextlib.suppress(DBAPIError, LeaseLost):
@@ -272,26 +266,9 @@ class Tenure:
             self._is_over = True
         self._fail_queued()
 
-    def _collect(self, *, is_patient: bool = False) -> bool:
-        """Sort what has come; ``is_patient`` waits for something. False if nothing waits and nothing more will come."""
-        while True:
-            has_some = bool(self._first or self._background)
-            try:
-                job = self._jobs.get(block=is_patient and not has_some and not self._is_closing)
-            except queue.Empty:
-                return has_some
-            if job is None:
-                self._is_closing = True
-            elif job.owner is None:
-                self._first.append(job)
-            else:
-                self._background.append(job)
-
     def _next(self) -> PendingWrite | None:
-        self._collect()
-        if self._first:
-            return self._first.popleft()
-        return self._background.popleft() if self._background else None
+        self._arrivals.sort()
+        return self._arrivals.popleft() if self._arrivals else None
 
     def _run(self, conn: Connection, group: list[PendingWrite]) -> list[PendingWrite]:
         """Run what waits in one transaction; each one's result or error is left in it, all in ``group``.
@@ -302,7 +279,7 @@ class Tenure:
         again: list[PendingWrite] = []
         began = self._clock.monotonic()
         job = self._next()
-        is_alone = not (self._first or self._background)
+        is_alone = not self._arrivals
         is_careful, self._is_careful = self._is_careful and not is_alone, False
         try:
             self._beat(conn)

@@ -112,7 +112,8 @@ async def test_what_comes_while_the_database_is_away_reaches_it_later_in_order_a
         await until(lambda: spool_of(web).waiting == 0)
     assert [int(row.request.body) for row in stored(web)] == list(range(21))
     assert {row.kind for row in stored(web)} == {"hook", "crm"}
-    assert web.wakes
+    # told once the database has everything and the file was looked at again
+    await until(lambda: bool(web.wakes))
     assert (await web.client.post(web.hook(), content=b"21")).status_code == 200
     assert int(stored(web)[-1].request.body) == 21
     assert "hub_database_up 1.0" in (await web.client.get("/metrics")).text

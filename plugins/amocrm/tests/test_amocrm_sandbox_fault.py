@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
-from hub_amocrm.sandbox import Sandbox, serve
+from hub_amocrm.sandbox import Sandbox
 from hub_amocrm.sandbox.config import Switches
 from hub_amocrm.sandbox.limiter import Limiter, Verdict
 
@@ -18,26 +17,6 @@ LEAD = [{"name": "l"}]
 
 #: Loopback is plain HTTP: a context without certificates spares each client their loading.
 PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[tuple[Sandbox, str]]:
-    with serve(Sandbox()) as (sandbox, url):
-        yield sandbox, url
-
-
-@pytest.fixture
-def sandbox(served: tuple[Sandbox, str]) -> Sandbox:
-    served[0].reset()
-    served[0].switch(limit_per_second=None)
-    return served[0]
-
-
-@pytest.fixture
-def api(served: tuple[Sandbox, str], sandbox: Sandbox) -> Iterator[httpx.Client]:
-    headers = {"Authorization": f"Bearer {sandbox.long_lived_token()}"}
-    with httpx.Client(base_url=served[1], headers=headers, trust_env=False, verify=PLAIN, timeout=5) as client:
-        yield client
 
 
 def leads(sandbox: Sandbox) -> int:
@@ -216,11 +195,11 @@ def test_request_whose_client_left_is_applied_all_the_same(sandbox: Sandbox, api
 
 
 async def test_latency_is_drawn_from_its_range_and_requests_overlap(
-    served: tuple[Sandbox, str], sandbox: Sandbox
+    vendor: tuple[Sandbox, str], sandbox: Sandbox
 ) -> None:
     sandbox.switch(latency_ms=[80, 120])
     headers = {"Authorization": f"Bearer {sandbox.long_lived_token()}"}
-    async with httpx.AsyncClient(base_url=served[1], headers=headers, trust_env=False, verify=PLAIN) as client:
+    async with httpx.AsyncClient(base_url=vendor[1], headers=headers, trust_env=False, verify=PLAIN) as client:
         before = time.monotonic()
         answers = await asyncio.gather(*(client.get("/api/v4/account") for _ in range(10)))
         took = time.monotonic() - before

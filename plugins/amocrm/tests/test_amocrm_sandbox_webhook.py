@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ import httpx
 import pytest
 import uvicorn
 from aioamocrm import Webhook, parse_webhook
-from hub_amocrm.sandbox import Sandbox, SandboxConfig, Switches, serve
+from hub_amocrm.sandbox import Sandbox, Switches
 from hub_amocrm.sandbox.bracket import decode, encode, numbers
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -22,12 +21,8 @@ from starlette.routing import Route
 
 from hub_sandbox import listening_socket
 
-NO_LIMIT = SandboxConfig(switches=Switches(limit_per_second=None, webhook_timeout_seconds=1))
 MINUTE = 60
 Json = dict[str, Any]
-
-#: Loopback is plain HTTP: a context without certificates spares each client their loading.
-PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class Receiver:
@@ -55,12 +50,6 @@ class Receiver:
 
 
 @pytest.fixture(scope="module")
-def served() -> Iterator[tuple[Sandbox, str]]:
-    with serve(Sandbox(NO_LIMIT)) as (sandbox, url):
-        yield sandbox, url
-
-
-@pytest.fixture(scope="module")
 def listening() -> Iterator[Receiver]:
     receiver = Receiver()
     listener = listening_socket()
@@ -74,17 +63,10 @@ def listening() -> Iterator[Receiver]:
     thread.join()
 
 
-@pytest.fixture
-def sandbox(served: tuple[Sandbox, str]) -> Sandbox:
-    served[0].reset()
-    return served[0]
-
-
-@pytest.fixture
-def api(served: tuple[Sandbox, str], sandbox: Sandbox) -> Iterator[httpx.Client]:
-    headers = {"Authorization": f"Bearer {sandbox.long_lived_token()}"}
-    with httpx.Client(base_url=served[1], headers=headers, trust_env=False, verify=PLAIN) as client:
-        yield client
+@pytest.fixture(autouse=True)
+def impatient(sandbox: Sandbox) -> None:
+    """A subscriber that does not answer is given up soon."""
+    sandbox.switch(webhook_timeout_seconds=1)
 
 
 @pytest.fixture
