@@ -41,8 +41,10 @@ class Gate:
     LIGHT = 0.002
     #: so many passes may bring the next slice of one who uses little, before anybody begins who uses much
     LEAD = 2
-    #: so long, in seconds, those who use much are held up for all others at most, between two of their slices
+    #: so long, in seconds, those who use much are held up for requests at most, between two of their slices
     HOLD = 0.006
+    #: the same for projects that use little: longer, since who is held up for long uses less than half soon
+    HOLD_FOR_LIGHT = 0.025
 
     def __init__(self, shares: Shares, *, processor_time: Callable[[], float] = time.thread_time) -> None:
         self.shares, self.processor_time = shares, processor_time
@@ -83,7 +85,7 @@ class Gate:
         if self._light_left > 0 and self.shares.is_light(owner):
             # of a flood's slices those under way are enough to wait for, each time that there is an answer (H8)
             return not self._waiting or self.shares.used(self._waiting.first_owner()) >= self.shares.used(owner)
-        return not self._is_given and not self._waiting and self._taken < self.PASS and not self.shares.is_serving
+        return not self._is_given and not self._waiting and self._taken < self.PASS and not self._is_serving
 
     async def leave(self, owner: str) -> None:
         """Wait for ``owner``'s turn."""
@@ -137,8 +139,7 @@ class Gate:
 
     def _is_held(self, loop: asyncio.AbstractEventLoop) -> bool:
         """Whether whoever waits here, and uses much, is to wait on, since somebody else goes on at once (H8)."""
-        is_serving = self.shares.is_serving
-        if not (self._waiting and (is_serving or self._lead)):
+        if not (self._waiting and (self._is_serving or self._lead)):
             self._held_since = None
             return False
         if self.shares.is_light(self._waiting.first_owner()):
@@ -146,11 +147,12 @@ class Gate:
         now = loop.time()
         if self._held_since is None:
             self._held_since = now
-        left = self._held_since + self.HOLD - now
+        is_for_light = self.shares.is_serving or self._lead
+        left = self._held_since + (self.HOLD_FOR_LIGHT if is_for_light else self.HOLD) - now
         if left <= 0:
             self._held_since = None
             return False
-        if not is_serving:
+        if not self._is_serving:
             self._lead -= 1
             self._count_pass(loop)
         elif self._timer is None:
@@ -162,8 +164,12 @@ class Gate:
         self._timer = None
         self._count_pass(loop)
 
+    @property
+    def _is_serving(self) -> bool:
+        return self.shares.is_serving or self.shares.is_answering
+
     def _served(self) -> None:
-        """No thread works any more for one who uses little."""
+        """A thread has done what somebody waited for."""
         if self._timer is not None:
             self._timer.cancel()
             self._held_enough(asyncio.get_running_loop())

@@ -65,9 +65,9 @@ class Shares:
         #: of all, weighted as they are
         self._total = 0.0
         self._guard = threading.Lock()
-        #: how many wait now for a thread that works for them, of requests and of projects that use little
-        self._served = 0
-        #: what to call when that has become none
+        #: how many wait now for a thread that works for them: of projects that use little, and of requests
+        self._served = self._answered = 0
+        #: what to call when one of them has been served
         self.served: Callable[[], None] = lambda: None
 
     def charge(self, owner: str, seconds: float) -> None:
@@ -93,20 +93,31 @@ class Shares:
 
     @property
     def is_serving(self) -> bool:
-        """Whether a request, or somebody who uses little, waits for a thread, to go on as soon as it has done."""
+        """Whether somebody who uses little waits for a thread, to go on as soon as it has done."""
         return self._served > 0
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether a request waits for a thread, to be answered as soon as it has done."""
+        return self._answered > 0
 
     async def serve(self, owner: str | None, answer: Awaitable[A]) -> A:
         """What ``answer`` gives, which a thread has ready within milliseconds; on the loop only."""
-        if owner is not None and (owner == OWN or not self.is_light(owner)):
+        if owner is None:
+            self._answered += 1
+            try:
+                return await answer
+            finally:
+                self._answered -= 1
+                self.served()
+        if owner == OWN or not self.is_light(owner):
             return await answer
         self._served += 1
         try:
             return await answer
         finally:
             self._served -= 1
-            if not self._served:
-                self.served()
+            self.served()
 
 
 class Turns(Generic[T]):

@@ -115,7 +115,7 @@ async def test_no_slice_of_a_flood_begins_between_those_of_who_uses_little() -> 
 
     with gated(ticking) as gate:
         # a loaded machine may take its time for a pass of the loop
-        gate.HOLD = 60.0
+        gate.HOLD = gate.HOLD_FOR_LIGHT = 60.0
         with on_behalf_of("flood"):
             many = [asyncio.create_task(flood()) for _ in range(50)]
         while len(order) < 10:  # noqa: ASYNC110 - the loop turns, that is all
@@ -145,7 +145,7 @@ async def test_nothing_of_the_background_begins_while_a_request_waits_for_its_co
 
     with gated(ticking) as gate:
         # a loaded machine may take its time for a pass of the loop
-        gate.HOLD = 60.0
+        gate.HOLD = gate.HOLD_FOR_LIGHT = 60.0
         with on_behalf_of("shop"):
             working = asyncio.create_task(background())
         while len(order) < 5:  # noqa: ASYNC110 - the loop turns, that is all
