@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -18,10 +18,16 @@ from hub.ports import Changes, ConnectionContext, SinkCapabilities, SinkSession
 from hub.runtime.pace import Pacer
 from hub.runtime.resolve import Names
 from hub.store.directory import Directory
+from hub.store.directory_fold import OWN_WRITE_MARGIN, Merged
 
-__all__ = ["Account", "Health"]
+__all__ = ["STEPS_MARK", "Account", "Health"]
 
 log = logging.getLogger(__name__)
+
+#: up to when our own steps are in the directory, kept with its own content
+STEPS_MARK = "steps"
+#: records that are folded in one transaction when steps are replayed
+_AT_ONCE = 500
 
 
 class Health(StrEnum):
@@ -87,11 +93,28 @@ class Account:
 
     async def fold_own(self, changes: Changes, done_at: datetime) -> None:
         """Let the directory know of our own write, and how far the steps are folded (DESIGN 3)."""
-        await self.directory.fold_async(self.project, self.name, changes, done_at, marks={"steps": done_at.isoformat()})
+        await self.directory.fold_async(
+            self.project, self.name, changes, done_at, marks={STEPS_MARK: done_at.isoformat()}
+        )
+
+    async def fold_effects(self, effects: Sequence[tuple[datetime, Changes]], since: datetime) -> None:
+        """`fold_own` of all that was done from ``since`` on, oldest first, many in one transaction."""
+        begun, until, merged = since, since, Merged()
+        for done_at, changes in effects:
+            if merged.size >= _AT_ONCE or (merged.deleted and done_at - begun > OWN_WRITE_MARGIN):
+                await self._fold_merged(merged, begun, until)
+                merged = Merged()
+            begun, until = (begun if merged.size else done_at), done_at
+            merged.add(changes, done_at)
+        await self._fold_merged(merged, begun, until)
+
+    async def _fold_merged(self, merged: Merged, begun: datetime, until: datetime) -> None:
+        marks = {STEPS_MARK: until.isoformat()}
+        await self.directory.fold_async(self.project, self.name, merged.changes(), begun, marks=marks)
 
     def folded_until(self) -> datetime:
         """Steps done before this instant are in the directory."""
-        text = self.directory.mark(self.project, self.name, "steps")
+        text = self.directory.mark(self.project, self.name, STEPS_MARK)
         return datetime.fromisoformat(text) if text else datetime(1970, 1, 1, tzinfo=UTC)
 
     async def close(self) -> None:

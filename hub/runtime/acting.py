@@ -11,7 +11,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Literal, TypeAlias, TypeVar
 
@@ -26,7 +26,7 @@ from hub.core.remark import remark
 from hub.core.revise import StepState
 from hub.core.right import Right
 from hub.engine.projects import LiveConnection, LiveProject
-from hub.engine.snapshots import heard_of
+from hub.engine.snapshots import heard_of, is_imported
 from hub.errors import AccessError, ConfigurationError, VendorError
 from hub.ports import Changes
 from hub.runtime.client_records import ClientRecords, Reader, records_of_card, records_of_client
@@ -53,6 +53,7 @@ PATIENCE = timedelta(seconds=4)
 SEARCH = timedelta(seconds=3)
 #: how much older than what it was told last a directory's copy may be in what it was told out of order
 COPY_MARGIN = timedelta(minutes=1)
+_EVER = datetime(1970, 1, 2, tzinfo=UTC)
 
 
 class Unknown(ConfigurationError):
@@ -374,6 +375,8 @@ class Acting:
         place = (self.live.name, self.connection.name)
         account = self.services.accounts.get(place)
         told = self.services.clock.now() if account is None else account.folded_until()
+        if not is_imported(self.services.directory, place[0], self.connection):
+            told = _EVER  # of a directory that was lost only the last hour's steps are in it
         found = making(conn, records.ids, *place, since=told - COPY_MARGIN)
         heard = heard_of(self.services.directory, *place, [one.record for one in found if one.record is not None])
         return [one for one in found if one.record is None or one.record not in heard]

@@ -24,12 +24,12 @@ from hub.core.records import RecordKind, RecordRef
 from hub.engine.directory_copies import DirectoryCopies
 from hub.engine.projects import LiveConnection, LiveProject
 from hub.errors import ConfigurationError, LeaseLost, Unavailable, VendorError
-from hub.runtime.account import Account, Health
+from hub.runtime.account import STEPS_MARK, Account, Health
 from hub.runtime.account_writer import AccountWriter, WriterTiming
 from hub.runtime.barrier import Barrier
 from hub.runtime.catalogue import CatalogueRefresh
 from hub.runtime.feeds import Feed
-from hub.runtime.importer import Importer, Progress
+from hub.runtime.importer import IMPORTED_MARK, Importer, Progress
 from hub.runtime.missing import MissingRecords
 from hub.runtime.opening import names_of, open_account
 from hub.runtime.pace import Urgency, urgency
@@ -46,6 +46,8 @@ __all__ = ["Connections"]
 
 log = logging.getLogger(__name__)
 
+#: what was written so long ago, every list and search of every CRM shows
+_SURELY_SHOWN = timedelta(hours=1)
 #: how long requests under way may take before an account is given to another worker
 _DRAIN = timedelta(seconds=10)
 
@@ -242,13 +244,18 @@ class Connections:
             self._services.changed()
 
     async def _replay_effects(self, account: Account) -> None:
-        """Fold into the directory what was done and perhaps not folded before the last stop (DESIGN 3)."""
-        mark = account.folded_until()
-        effects = await self._services.store.read(
-            lambda conn: steps.since(conn, account.project, account.name, mark - timedelta(minutes=1))
-        )
-        for ended, body in effects:
-            await account.fold_own(codec.load_changes(body), ended)
+        """Fold into the directory what was done and perhaps not folded before the last stop (DESIGN 3).
+
+        A directory that was lost gets the last hour's: all that is older the CRM shows by now, in lists and searches,
+        and as it is today. What was done to a deal in spring would say that it is open.
+        """
+        since = account.folded_until() - timedelta(minutes=1)
+        place = (account.project, account.name)
+        if is_lost := not any(account.directory.mark(*place, name) for name in (STEPS_MARK, IMPORTED_MARK)):
+            since = max(since, self._clock.now() - _SURELY_SHOWN)
+        effects = await self._services.store.read(lambda conn: steps.since(conn, *place, since))
+        if effects or is_lost:
+            await account.fold_effects([(ended, codec.load_changes(body)) for ended, body in effects], since)
 
     # --- stopping -----------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from hub.core.phone import Phone
 from hub.core.records import Company, Contact, Deal, EmployeeId, RecordKind, RecordRef, Task
 from hub.ports import Changes
 from hub.store import codec
-from hub.store.directory_file import KINDS, Record, connect, load_record
+from hub.store.directory_file import KINDS, Record, connect, load_record, open_or_rebuild
 from hub.store.directory_fold import fold_records, fold_told, keys_asked, keys_of, records_of
 from hub.store.directory_holders import Whose, find_holders
 from hub.store.holdings import Holdings
@@ -113,8 +113,8 @@ class Directory:
     # --- opening and closing ------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Open the file, or make it."""
-        self._writer = connect(self._path)
+        """Open the file, or make it; one that is damaged is made anew."""
+        self._writer = open_or_rebuild(self._path)
         self._pool = TurnsPool(self._shares, lambda fn: fn(None), threads=1)
 
     def finish(self) -> None:

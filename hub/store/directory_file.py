@@ -7,6 +7,7 @@ file of another layout is thrown away. It is sqlite3 without Core: a look-up has
 from __future__ import annotations
 
 import dataclasses
+import logging
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
@@ -16,7 +17,9 @@ from typing import Any, Final, TypeAlias
 from hub.core.records import Company, Contact, Deal, RecordKind, Task
 from hub.store import codec
 
-__all__ = ["KINDS", "Record", "connect", "dump_record", "load_record"]
+__all__ = ["KINDS", "Record", "connect", "dump_record", "load_record", "open_or_rebuild"]
+
+log = logging.getLogger(__name__)
 
 Record: TypeAlias = Contact | Company | Deal | Task
 
@@ -133,6 +136,37 @@ def connect(path: Path, *, is_reader: bool = False) -> sqlite3.Connection:
         driver.execute(statement)
     driver.execute(f"PRAGMA user_version = {LAYOUT}")
     driver.execute("COMMIT")
+    return driver
+
+
+def open_or_rebuild(path: Path) -> sqlite3.Connection:
+    """`connect` for the process that keeps the file: one that is damaged is set aside, and read anew from the CRM.
+
+    It holds nothing that the CRM does not (DESIGN 3); a hub that would not start for it would lose calls.
+    """
+    try:
+        driver = connect(path)
+        try:
+            for (name,) in driver.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+                driver.execute(f'SELECT * FROM "{name}" LIMIT 100').fetchall()  # noqa: S608 - names of our own tables
+        except BaseException:
+            driver.close()
+            raise
+    except sqlite3.OperationalError:
+        raise  # the disk is full, or somebody locks it: the file may be sound
+    except sqlite3.DatabaseError as err:
+        aside = path.with_name(f"{path.name}.damaged")
+        path.replace(aside)
+        for suffix in ("-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        log.warning(
+            "the directory %s is damaged (%s): set aside as %s, it is read anew from the CRM",
+            path,
+            err,
+            aside.name,
+            extra={"action": "directory.damaged"},
+        )
+        driver = connect(path)
     return driver
 
 

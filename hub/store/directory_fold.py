@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Final
@@ -22,6 +22,7 @@ __all__ = [
     "OWN_WRITE_MARGIN",
     "PUT_HOLDER",
     "PUT_LINK",
+    "Merged",
     "Told",
     "answered",
     "fold_records",
@@ -134,6 +135,45 @@ def links_of(record: Record) -> set[Link]:
 HolderRow = tuple[int, str, str, int, str, int | None, str | None]
 #: the row of a link, with when the deal was read, whose it is, whether it is open and when it changed
 LinkRow = tuple[int, int, str, int, str, int, int | None, str | None, bool | None, int | None]
+
+
+@dataclass(slots=True)
+class Merged:
+    """What several of our own writes came to, one after the other: as if each were folded by itself."""
+
+    records: dict[RecordRef, Record] = field(default_factory=dict)
+    deleted: dict[RecordRef, None] = field(default_factory=dict)
+    touched: dict[RecordRef, None] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """How many records they concern."""
+        return len(self.records) + len(self.deleted) + len(self.touched)
+
+    def add(self, changes: Changes, done_at: datetime) -> None:
+        """Take in what was done at ``done_at``, later than all before."""
+        for record in records_of(changes):
+            known = self.records.get(record.ref)
+            changed_at = record.updated_at or done_at - OWN_WRITE_MARGIN
+            if known is None or known.updated_at is None or known.updated_at <= changed_at:
+                self.records[record.ref] = replace(record, updated_at=changed_at)
+                self.deleted.pop(record.ref, None)
+        for ref in changes.deleted:
+            self.records.pop(ref, None)
+            self.deleted[ref] = None
+        self.touched |= dict.fromkeys(changes.touched)
+
+    def changes(self) -> Changes:
+        """All of it."""
+        found = self.records.values()
+        return Changes(
+            contacts=tuple(one for one in found if isinstance(one, Contact)),
+            companies=tuple(one for one in found if isinstance(one, Company)),
+            deals=tuple(one for one in found if isinstance(one, Deal)),
+            tasks=tuple(one for one in found if isinstance(one, Task)),
+            deleted=tuple(self.deleted),
+            touched=tuple(self.touched),
+        )
 
 
 @dataclass(slots=True)

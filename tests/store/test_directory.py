@@ -399,3 +399,25 @@ def test_closing_waits_for_whoever_reads_or_writes_in_another_thread(tmp_path: P
         for thread in threads:
             thread.join(10)
         assert len(refused) == 2, "each is told that the directory is closed"
+
+
+@pytest.mark.parametrize("damage", ["no database", "its pages", "cut short", "empty"])
+def test_a_damaged_file_is_set_aside_and_made_anew(tmp_path: Path, damage: str) -> None:
+    """H4, DESIGN 3: what can be read again must not keep the hub from starting; what was there is kept for a look."""
+    path = tmp_path / "directory.db"
+    with Directory(path) as before:
+        before.set_mark(*AT, "imported", "yes")
+    sound = path.read_bytes()
+    odd = {
+        "no database": b"not a database " * 500,
+        "its pages": sound[:100] + b"\xa5" * (len(sound) - 100),
+        "cut short": sound[:5000],
+        "empty": b"",
+    }
+    path.write_bytes(odd[damage])
+    with Directory(path) as after:
+        assert after.mark(*AT, "imported") == ""
+        after.set_mark(*AT, "imported", "again")
+    with Directory(path) as again:
+        assert again.mark(*AT, "imported") == "again"
+    assert path.with_name("directory.db.damaged").exists() is (damage != "empty")
