@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 
 from hub import rules
 from hub.clock import Clock, SystemClock
+from hub.core.phone import parse_phone
 from hub.core.records import EmployeeId
 from hub.engine.advance import Advance
 from hub.engine.gate import Gate
@@ -48,6 +49,7 @@ from hub.store.directory import Directory
 from hub.store.engine import Store
 from hub.store.inbox import Received
 from hub.store.place import take_if_free, take_place
+from hub.store.prepared import make_texts
 from hub.store.shared_pace import FilePace, PostgresPace
 from hub.store.turns import OWN, on_behalf_of, whose
 from hub.store.work import Lane
@@ -59,6 +61,8 @@ __all__ = ["Hub", "build_services"]
 
 log = logging.getLogger(__name__)
 
+#: after a start, when the first requests are answered and nobody waits for its end any more
+FIRST_CALL_AFTER = timedelta(seconds=0.3)
 #: how often changes that another process made (`hub replay`, `policy import`) are looked for
 NOTICE_EVERY = timedelta(milliseconds=300)
 #: the same on PostgreSQL, should a NOTIFY have been lost
@@ -276,6 +280,9 @@ class Hub:
             if self.fleet is not None:
                 self._keep(self.fleet.placement.run, "placement")
         self._keep(self._notice_forever, "changes")
+        if self._works and self.services.store.is_sqlite:
+            with on_behalf_of(OWN):
+                self._start(self._prepare_first_call(), "first call")
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -336,6 +343,16 @@ class Hub:
         self._background.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.critical("%s stopped", task.get_name(), exc_info=task.exception(), extra={"action": "hub.broken"})
+
+    async def _prepare_first_call(self) -> None:
+        """Soon after the start, piece by piece: all at once it would hold up the loop and all that it answers."""
+        await asyncio.sleep(FIRST_CALL_AFTER.total_seconds())
+        dialect = await self.services.store.read(lambda conn: conn.dialect, is_short=True)
+        for _ in make_texts(dialect):
+            await asyncio.sleep(0)
+        for region in {project.policy.project.region for project in self.services.projects.all() if project.policy}:
+            # the patterns of a region are one piece, which a thread shares with the loop
+            await asyncio.to_thread(parse_phone, "", region)
 
     async def _notice_forever(self) -> None:
         """Take over what the console or another process changed: projects, channels, connections, replays."""

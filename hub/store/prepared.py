@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -21,7 +21,7 @@ from sqlalchemy.sql.dml import UpdateBase
 
 from hub.store.driver import ask, ask_many
 
-__all__ = ["Prepared"]
+__all__ = ["Prepared", "make_texts"]
 
 _Processor = Callable[[Any], Any]
 
@@ -48,6 +48,7 @@ class Prepared:
         #: by the lengths of the lists
         self._texts: dict[tuple[int, ...], _Text] = {}
         self._texts_elsewhere: dict[tuple[int, ...], _Text] = {}
+        _all.append(self)
 
     def rows(self, conn: Connection, /, **values: Any) -> list[Any]:
         """What is found, as tuples in the order of the statement's columns."""
@@ -81,7 +82,7 @@ class Prepared:
         """`change` for each of ``rows``, which have the same names and no lists."""
         if not rows:
             return
-        text = self._text_of(conn, ())
+        text = self._text_of(conn.dialect, ())
         driver = conn.connection.dbapi_connection
         if isinstance(driver, sqlite3.Connection):
             driver.executemany(text.sql, [text.parameters(values) for values in rows])
@@ -91,22 +92,39 @@ class Prepared:
     def _text(self, conn: Connection, values: Mapping[str, Any]) -> tuple[_Text, Mapping[str, Any]]:
         lists = {name: _filled_up(value) for name, value in values.items() if isinstance(value, list)}
         if not lists:
-            return self._text_of(conn, ()), values
-        text = self._text_of(conn, tuple(map(len, lists.values())), lists)
+            return self._text_of(conn.dialect, ()), values
+        text = self._text_of(conn.dialect, tuple(map(len, lists.values())), lists)
         flat = {f"{name}_{place}": item for name, value in lists.items() for place, item in enumerate(value, 1)}
         return text, {**values, **flat}
 
     def _text_of(
-        self, conn: Connection, lengths: tuple[int, ...], lists: Mapping[str, list[Any]] | None = None
+        self, dialect: Dialect, lengths: tuple[int, ...], lists: Mapping[str, list[Any]] | None = None
     ) -> _Text:
-        is_sqlite = conn.dialect.name == "sqlite"
+        is_sqlite = dialect.name == "sqlite"
         texts = self._texts if is_sqlite else self._texts_elsewhere
         text = texts.get(lengths)
         if text is None:
             statement = self._statement if is_sqlite else self._elsewhere
-            dialect = conn.dialect if is_sqlite else _numbering()
-            text = texts[lengths] = _compile(statement, dialect, self._columns, lists or {})
+            told = dialect if is_sqlite else _numbering()
+            text = texts[lengths] = _compile(statement, told, self._columns, lists or {})
         return text
+
+    def make_text(self, dialect: Dialect) -> None:
+        """Make the text before it is wanted, unless lists are given to it: milliseconds of a processor."""
+        binds = (item for item in visitors.iterate(cast(Any, self._statement)) if isinstance(item, BindParameter))
+        if not any(bind.expanding and bind.required for bind in binds):
+            self._text_of(dialect, ())
+
+
+#: made once for each module, so that they are few
+_all: list[Prepared] = []
+
+
+def make_texts(dialect: Dialect) -> Iterator[None]:
+    """Make the texts of all statements, one at each step, so that nobody's first call waits for dozens of them."""
+    for one in tuple(_all):
+        one.make_text(dialect)
+        yield
 
 
 @functools.cache

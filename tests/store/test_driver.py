@@ -69,7 +69,9 @@ def test_postgresql_understands_every_statement_that_the_hub_prepares(opened: St
                 for bind in visitors.iterate(statement._elsewhere)  # type: ignore[arg-type]  # each is a clause
                 if isinstance(bind, BindParameter) and bind.expanding and bind.required
             }
-            found = library.prepare(b"", statement._text_of(conn, tuple(map(len, lists.values())), lists).sql.encode())
+            found = library.prepare(
+                b"", statement._text_of(conn.dialect, tuple(map(len, lists.values())), lists).sql.encode()
+            )
             assert not found.error_message, f"{name}: {found.error_message.decode()}"
             count += 1
         return count

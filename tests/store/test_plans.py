@@ -40,7 +40,7 @@ def test_no_statement_of_a_call_goes_through_all_rows_of_a_connection(
     def plan(conn: Connection) -> list[str]:
         driver = driver_connection(conn)
         assert driver is not None
-        sql = statement._text_of(conn, ()).sql
+        sql = statement._text_of(conn.dialect, ()).sql
         return [row[3] for row in driver.execute(f"EXPLAIN QUERY PLAN {sql}", [None] * sql.count("?"))]
 
     with Store(f"sqlite:///{tmp_path}/hub.db", clock=FakeClock(NOW)) as store:

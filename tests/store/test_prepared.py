@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, Integer, bindparam, func, insert, select, update
 
+from hub.compose import Hub
+from hub.settings import Settings
+from hub.store import prepared
 from hub.store.engine import Store
-from hub.store.prepared import Prepared
+from hub.store.prepared import Prepared, make_texts
 from hub.store.schema import event, work
 
 NOW = datetime(2026, 3, 2, 9, 0, 0, 123456, tzinfo=UTC)
@@ -55,3 +60,26 @@ def test_columns_that_are_not_given_get_their_defaults(store: Store) -> None:
 def test_an_empty_list_is_refused_instead_of_found_in(store: Store) -> None:
     with pytest.raises(ValueError, match="empty list"):
         store.read_now(lambda conn: SOME.rows(conn, ids=[], most=1))
+
+
+def test_texts_that_are_made_before_are_not_made_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DESIGN 11: the first call after a start would hold up the loop for all of them at once."""
+    statement = Prepared(insert(event).returning(event.c.id), columns=("project", "at", "kind", "body"))
+    listing = Prepared(select(event.c.id).where(event.c.id.in_(bindparam("ids", expanding=True))))
+    steps = sum(1 for _ in make_texts(store.read_now(lambda conn: conn.dialect)))
+    assert steps > 50
+    # what is asked depends on how many are asked for
+    assert not listing._texts
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("made again")
+
+    monkeypatch.setattr(prepared, "_compile", refuse)
+    assert store.write_now(lambda conn: statement.scalar(conn, project="p", at=NOW, kind="work", body=b"{}")) > 0
+
+
+async def test_hub_makes_them_soon_after_its_start(tmp_path: Path) -> None:
+    statement = Prepared(select(event.c.id))
+    async with Hub(Settings(environment="development", data_directory=tmp_path)), asyncio.timeout(20):
+        while not statement._texts:  # noqa: ASYNC110 - nobody tells when it is done
+            await asyncio.sleep(0.02)
