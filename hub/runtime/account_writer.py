@@ -159,7 +159,8 @@ class AccountWriter:
             await self._recover("outcome_lost", stranded)
             self._stranded -= stranded
         # what cannot leave yet is not put together yet: meanwhile more of its kind comes to share the request
-        free = min(self._timing.parallel - len(self._running), account.pacer.room_for(Urgency.RETRY))
+        room = account.pacer.room_for(Urgency.RETRY, has_some=bool(self._running))
+        free = min(self._timing.parallel - len(self._running), room)
         if free <= 0 and self._looked_at is not None and now - self._looked_at < _LONGEST_PAUSE:
             return
         self._looked_at = now
@@ -186,10 +187,13 @@ class AccountWriter:
             has_combined_create=account.capabilities.has_combined_create,
             limits=self._limits,
             busy=self._busy,
-            most=free,
+            most=len(waiting),
         )
         coming = not_ready(waiting, states)
         for batch in batches:
+            if not free:
+                break
+            # what waits for more leaves its turn to what is full
             if self._gathers(batch, coming.get(batch.kind, 0) + undecided, now):
                 continue
             if batch.urgency >= Urgency.IMPORT:
@@ -197,6 +201,7 @@ class AccountWriter:
                 if self._patient >= max(1, self._timing.parallel // 2):
                     continue
                 self._patient += 1
+            free -= 1
             ids = {step.id for step in batch.steps}
             self._busy |= ids
             self._gathering.left(batch.kind, now)
