@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,7 @@ from hub.store.bell import Bell
 from hub.store.directory import Directory
 from hub.store.engine import Store
 from hub.store.tenure import Tenure
+from hub.store.turns import Shares, on_behalf_of
 from hub.store.work import Lane
 from tests.postgres import Server
 
@@ -187,6 +189,34 @@ async def test_one_that_fails_leaves_its_neighbours_of_the_same_commit_alone(sto
     found = [event.body["n"] for event in store.read_now(lambda conn: events.read_after(conn, 0))]
     assert found == [0, 1, 2, 3, 4, 6, 7, 8, 9]
     tenure.close()
+
+
+async def test_who_has_one_write_is_not_behind_a_floods_in_a_workers_commits(store: Store) -> None:
+    """H8: a request's goes first, then that of the project that used little; of one project each in its order."""
+    shares = Shares(lambda: 0.0)
+    shares.charge("flood", 1.0)
+    tenure = Tenure(store.url, SystemClock(), role="worker", host="a", shares=shares)
+    tenure.open()
+    began, may_end, order = threading.Event(), threading.Event(), list[tuple[str | None, int]]()
+
+    def holds_up(_: Connection) -> None:
+        began.set()
+        may_end.wait(5)
+
+    def begin(owner: str | None, number: int) -> asyncio.Task[None]:
+        with on_behalf_of(owner):
+            return asyncio.create_task(tenure.write(lambda _: order.append((owner, number))))
+
+    held = asyncio.create_task(tenure.write(holds_up))
+    await asyncio.to_thread(began.wait, 30)
+    waiting = [begin("flood", number) for number in range(300)]
+    waiting += [begin("shop", 0), begin("shop", 1), begin(None, 0)]
+    # each has put what it wants
+    await asyncio.sleep(0)
+    may_end.set()
+    await asyncio.gather(held, *waiting)
+    tenure.close()
+    assert order == [(None, 0), ("shop", 0), ("shop", 1), *(("flood", number) for number in range(300))]
 
 
 def append(conn: Connection, n: int) -> None:
