@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -36,6 +37,21 @@ app.add_typer(policy_command.app, name="policy")
 app.add_typer(plugin_command.app, name="plugin")
 app.add_typer(user_command.app, name="user")
 app.add_typer(widget_command.app, name="widget")
+
+
+def _tell_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"hub {version('crm-hub')}")
+        raise typer.Exit
+
+
+@app.callback()
+def every_command(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_tell_version, help="Tell which version this is.")
+    ] = False,
+) -> None:
+    """What may be said before any command."""
 
 
 @app.command()

@@ -118,7 +118,7 @@ class Source(Protocol):
     events: tuple[str, ...]
 
     def verify(self, request: RawRequest, channel: ChannelConfig) -> None:
-        """Check a signature beyond the secret in the address, if the vendor has one; raises AccessError."""
+        """Check a signature beyond the address's secret; raises AccessError. ``Authorization`` is never kept (H8)."""
 
     def parse(self, request: RawRequest, channel: ChannelConfig) -> Sequence[Parsed]:
         """What ``request`` tells, possibly of several interactions; total on any bytes.

@@ -159,6 +159,9 @@ async def _set_stage(
 ) -> _Scene:
     """Start the sandboxes of the chosen vendors whose plugins are installed; fill the CRMs."""
     plugins = hub.services.plugins
+    for what, asked, there_are in (("channel", options.channels, channels.MODULES), ("CRM", options.crms, _STAGES)):
+        if unknown := sorted(set(asked) - set(there_are)):
+            raise DemoStopped(f"there is no {what} {unknown[0]!r} in the demo; there are {', '.join(there_are)}")
     sources = [name for name in options.channels if name in plugins.sources and name in channels.MODULES]
     sinks = [name for name in options.crms if name in plugins.sinks and name in _STAGES]
     if not sources or not sinks:

@@ -100,7 +100,8 @@ STOPS = [
     # the command's words                          what is wrong                    what to do
     (["--data", "FOLDER"], "holds a hub already", "name an empty folder"),
     (["--preset", "nobody"], "no preset 'nobody'", "there are car-dealer"),
-    (["--channel", "nobody"], "at least one channel", "hub check"),
+    (["--channel", "nobody"], "no channel 'nobody'", "there are ringostat, jivo, wazzup"),
+    (["--crm", "nobody"], "no CRM 'nobody'", "there are amocrm, zoho, retailcrm"),
 ]
 
 
