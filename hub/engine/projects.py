@@ -87,10 +87,20 @@ class Projects:
         self._live: dict[str, LiveProject] = {}
         self._compiled: dict[tuple[str, int], Policy | ConfigurationError] = {}
         self.addresses = Addresses((), ())
+        #: how many readings have begun, and the number of the one that is here
+        self._begun = self._read = 0
 
     async def reload(self) -> None:
-        """Read everything anew; the running policy stays where a new one cannot be read."""
-        self._live, self.addresses = await self._store.read(self._load)
+        """Read everything anew; the running policy stays where a new one cannot be read.
+
+        Of several at once the one that began last stays, whichever ends last: what was stored before is there then.
+        """
+        self._begun += 1
+        number = self._begun
+        found = await self._store.read(self._load)
+        if number > self._read:
+            self._read = number
+            self._live, self.addresses = found
 
     def reload_now(self) -> None:
         """`reload` for commands that have no event loop."""

@@ -75,7 +75,10 @@ def _copy(source: Path, target: Path) -> Path:
     if target.exists() and target.samefile(source):
         raise ConfigurationError("the copy would replace the database itself", file=str(target))
     unfinished = target.with_name(target.name + ".part")
-    unfinished.unlink(missing_ok=True)
+    # what a copy that was killed left behind, its journal above all: it belongs to other pages
+    for left in (unfinished, unfinished.with_name(f"{unfinished.name}-journal")):
+        left.unlink(missing_ok=True)
+    unfinished.touch(mode=0o600)
     try:
         with (
             closing(sqlite3.connect(f"{source.resolve().as_uri()}?mode=ro", uri=True)) as reader,

@@ -70,8 +70,8 @@ class World:
     sandbox: Any
     address: str
 
-    async def webhook(self, moment: str, values: Mapping[str, str], channel: str = CHANNEL) -> None:
-        """One webhook of the telephony, as JSON."""
+    async def webhook(self, moment: str, values: Mapping[str, Any], channel: str = CHANNEL) -> None:
+        """One webhook of the telephony, or of the chat on the site, as JSON."""
         request = RawRequest(
             method="POST",
             query=f"moment={moment}".encode(),
