@@ -24,6 +24,9 @@ def demo(options: DemoOptions) -> None:
     try:
         # a program reads standard output: what is for people goes beside it
         summary = quietly(lambda: uvloop.run(play(options, errors if options.is_json else console)))
+    except typer.Exit:
+        # somebody ended it
+        raise
     except Exception as err:
         log.debug("the demo stopped", exc_info=err, extra={"action": "demo.stopped"})
         raise fail(f"the demo stopped: {_why(_first(err))}", Exit.FOUND) from None
