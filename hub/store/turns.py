@@ -65,8 +65,8 @@ class Shares:
         #: of all, weighted as they are
         self._total = 0.0
         self._guard = threading.Lock()
-        #: how many wait now for a thread that works for them: of projects that use little, and of requests
-        self._served = self._answered = 0
+        #: how many wait now for a thread that works for them: of projects that use little (False), of requests (True)
+        self._served = {False: 0, True: 0}
         #: what to call when one of them has been served
         self.served: Callable[[], None] = lambda: None
 
@@ -94,29 +94,23 @@ class Shares:
     @property
     def is_serving(self) -> bool:
         """Whether somebody who uses little waits for a thread, to go on as soon as it has done."""
-        return self._served > 0
+        return self._served[False] > 0
 
     @property
     def is_answering(self) -> bool:
         """Whether a request waits for a thread, to be answered as soon as it has done."""
-        return self._answered > 0
+        return self._served[True] > 0
 
     async def serve(self, owner: str | None, answer: Awaitable[A]) -> A:
         """What ``answer`` gives, which a thread has ready within milliseconds; on the loop only."""
-        if owner is None:
-            self._answered += 1
-            try:
-                return await answer
-            finally:
-                self._answered -= 1
-                self.served()
-        if owner == OWN or not self.is_light(owner):
+        is_request = owner is None
+        if owner is not None and (owner == OWN or not self.is_light(owner)):
             return await answer
-        self._served += 1
+        self._served[is_request] += 1
         try:
             return await answer
         finally:
-            self._served -= 1
+            self._served[is_request] -= 1
             self.served()
 
 
