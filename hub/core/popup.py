@@ -302,6 +302,9 @@ def _chat(chat: Chat, facts: Facts, before: Popup | None, client: ClientId) -> P
 
 def _message(message: Message, facts: Facts, before: Popup | None, client: ClientId) -> Popup | None:
     """A message of the client begins, a person's answer ends; what a robot writes answers nobody (W6)."""
+    if before is not None and message.started_at < max(before.at, before.answered_at or before.at):
+        # told late, or read after a later one: what stands there is the newest of the conversation
+        return before
     if message.direction is Direction.INBOUND:
         return _begun(message, facts, "message", client, text=message.text)
     if before is None or message.is_automatic:

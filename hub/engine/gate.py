@@ -53,8 +53,8 @@ class Gate:
         self._taken = 0.0
         #: what the slices of projects that use little may still take at once
         self._light_left = self.LIGHT
-        #: whether somebody has leave and has not begun yet
-        self._is_given = False
+        #: who has leave and has not begun yet
+        self._given: str | None = None
         self._is_pass_counted = False
         #: passes that belong to requests before the next slice
         self._gap = 0
@@ -82,10 +82,13 @@ class Gate:
 
     def is_open(self, owner: str) -> bool:
         """Whether a slice of ``owner`` may begin at once."""
+        if self._given == owner or self._waiting.has(owner):
+            # one's own slices keep their order: what was told first is done first
+            return False
         if self._light_left > 0 and self.shares.is_light(owner):
             # of a flood's slices those under way are enough to wait for, each time that there is an answer (H8)
             return not self._waiting or self.shares.used(self._waiting.first_owner()) >= self.shares.used(owner)
-        return not self._is_given and not self._waiting and self._taken < self.PASS and not self._is_serving
+        return self._given is None and not self._waiting and self._taken < self.PASS and not self._is_serving
 
     async def leave(self, owner: str) -> None:
         """Wait for ``owner``'s turn."""
@@ -98,7 +101,7 @@ class Gate:
             await leave
         finally:
             if leave.done() and not leave.cancelled():
-                self._is_given = False
+                self._given = None
             elif leave in self._waiting:
                 self._waiting.remove(leave)
 
@@ -129,10 +132,10 @@ class Gate:
         self._taken, self._light_left = 0.0, self.LIGHT
         if self._is_held(loop):
             return
-        while self._waiting and not self._is_given:
+        while self._waiting and self._given is None:
             leave = self._waiting.popleft()
             if not leave.done():
-                self._is_given = True
+                self._given = leave.owner
                 leave.set_result(None)
         if self._waiting:
             self._count_pass(loop)

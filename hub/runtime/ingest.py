@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from functools import partial
+from typing import Protocol
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
@@ -323,7 +324,7 @@ class Ingest:
                 is_own = self._claims.is_own(project)
                 # who has a project's accounts first, the others where it lags
                 if project not in self._reading and (is_own or oldest <= late):
-                    self._begin(project, self._read_claimed(self._claims, project, is_own=is_own))
+                    self._begin(project, partial(self._read_claimed, self._claims, project, is_own=is_own))
             return
         busy = frozenset(self._reading)
         waiting = await self._store.read(
@@ -332,16 +333,16 @@ class Ingest:
         self._is_quiet = sum(map(len, waiting.values())) < 8
         for project, rows in waiting.items():
             if project not in self._reading:
-                self._begin(project, self._read_rows(rows))
+                self._begin(project, partial(self._read_rows, rows))
 
-    def _begin(self, project: str, reading: Coroutine[Any, Any, int]) -> None:
+    def _begin(self, project: str, reading: Callable[[], Awaitable[int]]) -> None:
         with on_behalf_of(project):
             self._reading[project] = asyncio.create_task(self._read(project, reading), name=f"inbox {project}")
 
-    async def _read(self, project: str, reading: Coroutine[Any, Any, int]) -> None:
+    async def _read(self, project: str, reading: Callable[[], Awaitable[int]]) -> None:
         count = 0
         try:
-            count = await reading
+            count = await reading()
         except Exception:  # noqa: BLE001 - logged there
             self._broke()
         finally:

@@ -134,6 +134,10 @@ class Turns(Generic[T]):
     def __contains__(self, item: T) -> bool:
         return item in self._waiting.get(self._whose(item), ())
 
+    def has(self, owner: str) -> bool:
+        """Whether something of ``owner`` waits."""
+        return owner in self._waiting
+
     @property
     def owners(self) -> frozenset[str]:
         """Of whom something waits."""

@@ -334,14 +334,14 @@ def chat(*lines: str, by: str = "", is_final: bool = False) -> Chat:
     )
 
 
-def message(text: str, id: str = "m1", *, by: str = "", is_automatic: bool = False) -> Message:
+def message(text: str, id: str = "m1", *, by: str = "", is_automatic: bool = False, after: int = 0) -> Message:
     return Message(
         id=InteractionId(id),
         project=ProjectId("project"),
         channel="wazzup",
         source="wazzup",
         external_id=id,
-        started_at=NOW,
+        started_at=NOW + timedelta(seconds=after),
         direction=Direction.OUTBOUND if by or is_automatic else Direction.INBOUND,
         client=Identity(phones=(PHONE,)),
         text=text,
@@ -398,6 +398,19 @@ def test_messages_of_one_conversation_are_one_popup_that_an_answer_ends() -> Non
     assert said(show(message("12 a kilo", "m4", by=OWNER), popup)) == [], "whoever wrote has dealt with it"
     assert said(show(message("12 a kilo", "m4", by="+380671234567"), popup)) == [], "from the telephone: by somebody"
     assert show(message("12 a kilo", "m4", by=OWNER)) is None, "an answer alone is no news"
+
+
+def test_message_that_is_told_late_takes_the_place_of_no_later_one() -> None:
+    """A9, W12: webhooks come in any order; the popup shows the newest, an answer ends what it answers."""
+    first, second = message("Price?", "m1"), message("And delivery?", "m2", after=5)
+    popup = show(second)
+    assert show(first, popup) == popup
+    assert show(message("12 a kilo", "m3", by=COLLEAGUE, after=3), popup) == popup, "said before the last question"
+    answered = show(message("Tomorrow", "m4", by=COLLEAGUE, after=9), popup)
+    assert said(answered) == ["olena answered: responsible"]
+    assert show(message("Hello?", "m5", after=7), answered) == answered, "written before the answer"
+    again = show(message("Thanks, and when?", "m6", after=12), answered)
+    assert said(again) == ["olena new: responsible"]
 
 
 def test_only_who_may_read_a_conversation_is_told_of_it() -> None:

@@ -133,6 +133,36 @@ async def test_no_slice_of_a_flood_begins_between_those_of_who_uses_little() -> 
     assert order.count("flood") == 1000
 
 
+@given(costs=st.lists(st.sampled_from([0.0, 0.0001, 0.003]), min_size=3, max_size=12), pauses=st.integers(0, 3))
+def test_slices_of_one_project_begin_in_the_order_in_which_they_became_ready(costs: list[float], pauses: int) -> None:
+    """A9: what was stored first is announced first, whoever else has leave or waits for it meanwhile."""
+
+    async def run() -> list[int]:
+        ticking, order = Ticking(), list[int]()
+        loop = asyncio.get_running_loop()
+        stored = [loop.create_future() for _ in costs]
+
+        async def announce(place: int) -> None:
+            await stored[place]
+            order.append(place)
+            ticking.work(costs[place])
+
+        with gated(ticking) as gate:
+            gate.shares.charge("flood", 100)
+            with on_behalf_of("shop"):
+                reading = [asyncio.create_task(announce(place)) for place in range(len(costs))]
+            while not gate.is_open("shop"):  # noqa: ASYNC110 - the loop turns, that is all
+                await asyncio.sleep(0)
+            for one in stored:
+                one.set_result(None)
+                for _ in range(pauses):
+                    await asyncio.sleep(0)
+            await asyncio.gather(*reading)
+        return order
+
+    assert asyncio.run(run()) == list(range(len(costs)))
+
+
 async def test_nothing_of_the_background_begins_while_a_request_waits_for_its_commit() -> None:
     """H3: the thread that writes would have to wait for the core, and the request with it."""
     ticking, order = Ticking(), list[str]()
