@@ -146,16 +146,22 @@ def _is_read_as_international(digits: str, region: str) -> bool:
 def _own(name: str) -> re.Pattern[str]:
     """What `_is_read_as_international` and `_is_valid` say of digits of the region's own country, in one pattern.
 
-    Matches nothing where the country code is mainly another region's, or the region is none. Of a code that regions
-    share (+7, +1), what the main one has is a number, whatever the others have.
+    Regions that share a code (+7, +1) are asked in the library's order: what leads to one before is not this one's.
+    Matches nothing where one before cannot be told by its leading digits, or the region is none.
     """
-    region = _region(name)
-    code = phonenumbers.country_code_for_region(name)
-    if region is None or region.leading or _regions_of(str(code))[0] is not region:
+    region, code = _region(name), phonenumbers.country_code_for_region(name)
+    sharing = _regions_of(str(code))
+    if region is None or region not in sharing:
         return re.compile("(?!)")
-    prefix = f"(?!{region.national_prefix.pattern})" if region.national_prefix else ""
+    earlier = [one.leading for one in sharing[: sharing.index(region)]]
+    elsewhere = "".join(f"(?!{leading.pattern})" for leading in earlier if leading)
+    if None in earlier:
+        return re.compile("(?!)")
+    leading = f"(?={region.leading.pattern})" if region.leading else ""
+    prefix = f"(?!{sharing[0].national_prefix.pattern})" if sharing[0].national_prefix else ""
     return re.compile(
-        rf"(?=\+?[1-9][0-9]{{7,14}}\Z)(?:\+|(?={region.international.pattern})){code}(?!0){prefix}{region.valid.pattern}"
+        rf"(?=\+?[1-9][0-9]{{7,14}}\Z)(?:\+|(?={region.international.pattern})){code}"
+        rf"(?!0){prefix}{elsewhere}{leading}{region.valid.pattern}"
     )
 
 

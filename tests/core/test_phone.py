@@ -136,3 +136,16 @@ def test_international_digits_of_the_home_region_do_not_wake_the_library(monkeyp
     for last in range(100):
         assert parse_phone(f"3805077788{last:02}", "UA") == f"+3805077788{last:02}"
         assert parse_phone(f"+7916777880{last:02}"[:12], "UA") is not None
+
+
+@pytest.mark.parametrize(
+    ("written", "region"),
+    [("38050777{:04}", "UA"), ("7916777{:04}", "RU"), ("7701234{:04}", "KZ"), ("1201555{:04}", "US")],
+)
+def test_numbers_of_the_home_region_are_read_by_its_own_pattern(written: str, region: str) -> None:
+    """An import reads hundreds of thousands; the regions of +7 are told apart by their leading digits (DESIGN 11)."""
+    before = numbers._parse.cache_info()
+    for last in range(100):
+        assert parse_phone(written.format(last), region) == f"+{written.format(last)}"
+        assert parse_phone(f"+{written.format(last)}", region) == f"+{written.format(last)}"
+    assert numbers._parse.cache_info() == before
