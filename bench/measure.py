@@ -26,7 +26,8 @@ from hub.store import bindings, policies, projects
 from hub.store.bindings import Binding
 from hub.store.directory import Directory
 from hub.store.directory_file import KINDS, Record, connect, dump_record
-from hub.store.directory_fold import PUT_HOLDER, PUT_LINK, holder_rows, keys_of, link_rows, links_of
+from hub.store.directory_fold import keys_of, links_of
+from hub.store.directory_rows import Rows
 
 __all__ = [
     "CHANNEL",
@@ -131,16 +132,14 @@ def _fill(path: Path, numbers: int) -> None:
     driver.execute("PRAGMA synchronous = OFF")
     driver.execute("BEGIN")
     for start in range(0, numbers, 10_000):
-        records, holders, links = [], [], []
+        records, rows = [], Rows(account)
         for number in range(start, min(start + 10_000, numbers)):
             for record in contact_of(number):
                 kind = kinds[type(record)]
                 records.append((account, kind, record.id, seen, seen, dump_record(record)))
-                holders += holder_rows(account, record, kind, seen, keys_of(record, ()))
-                links += link_rows(account, record, kind, seen, links_of(record))
+                rows.add(record, kind, seen, keys_of(record, ()), links_of(record))
         driver.executemany("INSERT INTO record VALUES (?, ?, ?, ?, ?, ?)", records)
-        driver.executemany(PUT_HOLDER, holders)
-        driver.executemany(PUT_LINK, links)
+        rows.write(driver)
     driver.execute("COMMIT")
     driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
     driver.close()

@@ -6,7 +6,6 @@ import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from operator import itemgetter
 from typing import Final
 
 import orjson
@@ -15,22 +14,19 @@ from hub.core.interaction import Identity
 from hub.core.records import Company, Contact, Deal, RecordKind, RecordRef, Task
 from hub.ports import Changes
 from hub.store.directory_file import KINDS, Record, dump_record, load_record
+from hub.store.directory_rows import Key, Link, Rows
 from hub.store.instant import microseconds
 
 __all__ = [
     "BY_NAME",
     "OWN_WRITE_MARGIN",
-    "PUT_HOLDER",
-    "PUT_LINK",
     "Merged",
     "Told",
     "answered",
     "fold_records",
     "fold_told",
-    "holder_rows",
     "keys_asked",
     "keys_of",
-    "link_rows",
     "links_of",
     "name_key",
     "records_of",
@@ -49,21 +45,11 @@ _DEAL, _TASK = KINDS[RecordKind.DEAL], KINDS[RecordKind.TASK]
 _CARDS: Final = (Contact, Company)
 _KIND_OF: Final[Mapping[type, int]] = {Contact: _CONTACT, Company: _COMPANY, Deal: _DEAL, Task: _TASK}
 
-PUT_HOLDER: Final = (
-    "INSERT INTO holder VALUES (?, ?, ?, ?, ?, ?, ?)"
-    " ON CONFLICT DO UPDATE SET seen = excluded.seen, responsible = excluded.responsible"
+_PUT_RECORD: Final = (
+    "INSERT INTO record VALUES (?, ?, ?, ?, ?, {})"
+    " ON CONFLICT DO UPDATE SET version = excluded.version, seen = excluded.seen, body = excluded.body"
 )
-PUT_LINK: Final = (
-    "INSERT INTO link VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    " ON CONFLICT DO UPDATE SET seen = excluded.seen, responsible = excluded.responsible,"
-    " is_open = excluded.is_open, changed = excluded.changed"
-)
-_KEY_OF: Final = itemgetter(slice(6))
 
-#: (kind of key, key)
-Key = tuple[str, str]
-#: (kind and id of what it hangs on, kind and id of what hangs there)
-Link = tuple[int, str, int, str]
 #: a record's kind, id, when the CRM changed it, when that was read, and what it was (None: deleted)
 Told = tuple[int, str, int, int, bytes | None, Record | None]
 
@@ -129,12 +115,6 @@ def links_of(record: Record) -> set[Link]:
             return found
         case Task():
             return set() if record.on is None else {(KINDS[record.on.kind], record.on.id, _TASK, record.id)}
-
-
-#: the row of a key, with when the record was read and whose it is
-HolderRow = tuple[int, str, str, int, str, int | None, str | None]
-#: the row of a link, with when the deal was read, whose it is, whether it is open and when it changed
-LinkRow = tuple[int, int, str, int, str, int, int | None, str | None, bool | None, int | None]
 
 
 @dataclass(slots=True)
@@ -234,24 +214,26 @@ def fold_told(driver: sqlite3.Connection, account: int, told: Sequence[Told], ke
     states = _known(driver, account, [(kind, id) for kind, id, *_ in told])
     changed: dict[tuple[int, str], _State] = {}
     for kind, id, version, seen, body, after in told:
-        at = (version, seen, body or b"")
-        state = states.get((kind, id))
+        ref, at = (kind, id), (version, seen, body or b"")
+        state = states.get(ref)
         if state is None:
-            states[kind, id] = changed[kind, id] = _State(None, None, at, body, after)
+            states[ref] = changed[ref] = _State(None, None, at, body, after)
         elif at >= state.at:
             state.at, state.body, state.record = at, body, after
-            changed[kind, id] = state
+            changed[ref] = state
+    gone, kept = [], []
     # in the order of the keys, neighbours fall on the same page of the file
-    driver.executemany(
-        "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT DO UPDATE SET version = excluded.version, seen = excluded.seen, body = excluded.body",
-        [(account, *ref, *state.at[:2], state.body) for ref, state in sorted(changed.items(), key=_by_ref)],
-    )
+    for ref in sorted(changed):
+        state = changed[ref]
+        version, seen, body = state.at
+        if state.body is None:
+            gone.append((account, *ref, version, seen))
+        else:
+            # the driver takes a microsecond to find out what bytes are
+            kept.append((account, *ref, version, seen, bytearray(body)))
+    driver.executemany(_PUT_RECORD.format("?"), kept)
+    driver.executemany(_PUT_RECORD.format("NULL"), gone)
     _write_keys(driver, account, changed, key_fields)
-
-
-def _by_ref(item: tuple[tuple[int, str], _State]) -> tuple[int, str]:
-    return item[0]
 
 
 def _forget_touched(driver: sqlite3.Connection, account: int, refs: Sequence[tuple[int, str]], seen: int) -> None:
@@ -288,8 +270,7 @@ def _write_keys(
     key_fields: Collection[str],
 ) -> None:
     """Bring keys and links from what the file had to what ``changed`` says."""
-    holders: list[HolderRow] = []
-    links: list[LinkRow] = []
+    rows = Rows(account)
     no_holders: list[tuple[int, str, str, int, str]] = []
     no_links: list[tuple[int, int, str, int, str, int]] = []
     for (kind, id), state in changed.items():
@@ -311,10 +292,8 @@ def _write_keys(
             new_keys = {key for key in new_keys if key[0] == "phone" or key not in old_keys}
             if kind != _DEAL:
                 new_links = new_links - old_links
-        if record is not None and new_keys:
-            holders += holder_rows(account, record, kind, seen, new_keys)
-        if record is not None and new_links:
-            links += link_rows(account, record, kind, seen, new_links)
+        if record is not None:
+            rows.add(record, kind, seen, new_keys, new_links)
     if no_holders:
         driver.executemany(
             "DELETE FROM holder WHERE account = ? AND key_kind = ? AND key = ? AND kind = ? AND id = ?", no_holders
@@ -324,27 +303,4 @@ def _write_keys(
             "DELETE FROM link WHERE account = ? AND on_kind = ? AND on_id = ? AND kind = ? AND id = ? AND told_by = ?",
             no_links,
         )
-    # no two of either have the same key
-    driver.executemany(PUT_HOLDER, sorted(holders, key=_KEY_OF))
-    driver.executemany(PUT_LINK, sorted(links, key=_KEY_OF))
-
-
-def holder_rows(account: int, record: Record, kind: int, seen: int, keys: Iterable[Key]) -> list[HolderRow]:
-    """The rows of ``keys`` that lead to ``record``, for `PUT_HOLDER`."""
-    if not isinstance(record, _CARDS):
-        return []
-    id, responsible = record.id, record.responsible
-    return [
-        (account, *key, kind, id, seen, responsible) if key[0] == "phone" else (account, *key, kind, id, None, None)
-        for key in keys
-    ]
-
-
-def link_rows(account: int, record: Record, kind: int, seen: int, links: Iterable[Link]) -> list[LinkRow]:
-    """The rows of ``links`` of which ``record`` tells, for `PUT_LINK`."""
-    if not isinstance(record, Deal):
-        return [(account, *link, kind, None, None, None, None) for link in links]
-    # a CRM that tells no time of change tells when it was made (A14)
-    at = record.updated_at or record.created_at
-    changed = None if at is None else microseconds(at)
-    return [(account, *link, kind, seen, record.responsible, record.is_open, changed) for link in links]
+    rows.write(driver)
