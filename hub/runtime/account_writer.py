@@ -77,6 +77,8 @@ class AccountWriter:
         #: how many of the running requests carry nothing but replays of a bulk; how many steps waited at the last look
         self._patient, self._waited = 0, 0
         self._gathering = Gathering()
+        #: at the last round no place was free for what waits
+        self._is_cramped = False
         self._marking: Marking[tuple[list[Step], dict[StepKey, RecordRef]]] = Marking(store)
         #: when it was last looked what waits, and when the next of it falls due
         self._looked_at: datetime | None = None
@@ -106,8 +108,10 @@ class AccountWriter:
             while True:
                 self._wakeup.clear()
                 try:
-                    if self.account.may_ask and self._may_write():
-                        await self._round()
+                    has_looked = self.account.may_ask and self._may_write() and await self._round()
+                    # what was decided during the look leaves at once, unless a request gathers that it may join
+                    if has_looked and self._gathering.is_enough(0):
+                        self._wakeup.set()
                     await self._pause()
                 except Exception:
                     # whatever is wrong with one step, the account goes on with the others (H4)
@@ -143,16 +147,18 @@ class AccountWriter:
         now, account = self._clock.now(), self.account
         moments = [moment for moment in (self._moment, account.retry_at) if moment is not None and moment > now]
         seconds = min([_LONGEST_PAUSE.total_seconds(), *((moment - now).total_seconds() for moment in moments)])
-        if account.pacer.ready_in:
-            seconds = min(seconds, account.pacer.ready_in)
+        ready_in = account.pacer.ready_in
+        # 0 if a place became free since it was found that there is none
+        if ready_in or self._is_cramped:
+            seconds = min(seconds, ready_in)
         try:
             async with asyncio.timeout(max(0.005, seconds)):
                 await self._wakeup.wait()
         except TimeoutError:
             pass
 
-    async def _round(self) -> None:
-        """Start as many requests as may be on their way together."""
+    async def _round(self) -> bool:
+        """Start as many requests as may be on their way together; whether it was looked what waits."""
         account, now = self.account, self._clock.now()
         if self._stranded:
             stranded = frozenset(self._stranded)
@@ -160,23 +166,24 @@ class AccountWriter:
             self._stranded -= stranded
         # what cannot leave yet is not put together yet: meanwhile more of its kind comes to share the request
         room = account.pacer.room_for(Urgency.RETRY, has_some=bool(self._running))
+        self._is_cramped = room <= 0
         free = min(self._timing.parallel - len(self._running), room)
         if free <= 0 and self._looked_at is not None and now - self._looked_at < _LONGEST_PAUSE:
-            return
+            return False
         self._looked_at = now
         self._gathering.looks()
         waiting, states, self._moment, has_doubts, undecided = await self._store.read(
             lambda conn: self._look(conn, now), is_short=self._waited < 20
         )
         self._waited = len(waiting)
+        self._gathering.saw()
         account.backlog = undecided + sum(1 for step in waiting if step.urgency < Urgency.IMPORT)
         if has_doubts and (self._doubting is None or self._doubting.done()):
             # beside the sending: lists are slow to read, and a popup does not wait for them
             self._doubting = asyncio.create_task(self._check_doubts(), name=f"doubts {account.name}")
         if free <= 0 or not waiting:
-            return
-        hopeless = blocked(waiting, states)
-        if hopeless:
+            return True
+        if hopeless := blocked(waiting, states):
             await self._finish_blocked(hopeless)
             gone = {step.id for step in hopeless}
             waiting = [step for step in waiting if step.id not in gone]
@@ -190,7 +197,7 @@ class AccountWriter:
             most=len(waiting),
         )
         coming = not_ready(waiting, states)
-        for batch in batches:
+        for batch in sorted(batches, key=partial(self._turn, now=now)):
             if not free:
                 break
             # what waits for more leaves its turn to what is full
@@ -202,20 +209,23 @@ class AccountWriter:
                     continue
                 self._patient += 1
             free -= 1
-            ids = {step.id for step in batch.steps}
-            self._busy |= ids
+            self._busy |= {step.id for step in batch.steps}
             self._gathering.left(batch.kind, now)
             task = asyncio.create_task(self._send_guarded(batch), name=f"write {account.name} {batch.kind}")
             self._running.add(task)
             task.add_done_callback(partial(self._ended, batch=batch))
+        return True
+
+    def _turn(self, batch: Batch, now: datetime) -> tuple[int, int]:
+        size = batch.limit(self.account.capabilities.batch_sizes)
+        return batch.urgency, self._gathering.turn(batch, size=size, now=now)
 
     def _gathers(self, batch: Batch, coming: int, now: datetime) -> bool:
         """Whether ``batch`` waits for more of its kind; what took part in a failed request goes as it is."""
         if any(step.id in self._limits for step in batch.steps):
             return False
-        account = self.account
-        size = account.capabilities.batch_sizes.get(batch.units[0].step.action.kind, 1)
-        until = self._gathering.until(batch, size=size, coming=coming, is_scarce=account.is_crowded, now=now)
+        size, is_scarce = batch.limit(self.account.capabilities.batch_sizes), self.account.is_crowded
+        until = self._gathering.until(batch, size=size, coming=coming, is_scarce=is_scarce, now=now)
         if until is not None and (self._moment is None or until < self._moment):
             self._moment = until
         return until is not None
@@ -281,8 +291,7 @@ class AccountWriter:
             if not batch_units:
                 return
             batch = Batch(units=batch_units)
-        batch_id = uuid.uuid4().hex
-        now = self._clock.now()
+        batch_id, now = uuid.uuid4().hex, self._clock.now()
         fresh, made = await self._marking.mark(lambda conn: self._mark(conn, batch, batch_id, now))
         checkpoint("writer.marked_sent")
         outcome = Results()
@@ -378,8 +387,7 @@ class AccountWriter:
             async with asyncio.timeout(account.request_timeout.total_seconds() + 600):
                 answers = await account.session.apply(items)
         except Throttled as error:
-            seconds = account.pacer.pause(error.retry_after)
-            again = now + timedelta(seconds=seconds)
+            again = now + timedelta(seconds=account.pacer.pause(error.retry_after))
             outcome.again.extend((step, remark("slow_down"), again, False) for step in sent)
             return
         except Rejected as error:
@@ -397,8 +405,6 @@ class AccountWriter:
         except (Unavailable, TimeoutError) as error:
             self._sort_unavailable(error, items, sent, outcome)
             return
-        except asyncio.CancelledError:
-            raise
         except Exception as error:
             # a sink that breaks inside: whether the vendor applied it is unknown
             log.exception("sink %s broke in apply", account.sink, extra={"action": "sink.broken"})

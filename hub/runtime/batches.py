@@ -62,6 +62,10 @@ class Batch:
     def urgency(self) -> int:
         return min(step.urgency for step in self.steps)
 
+    def limit(self, sizes: Mapping[str, int]) -> int:
+        """How many units a request of this kind takes."""
+        return sizes.get(self.units[0].step.action.kind, 1)
+
 
 def blocked(waiting: Sequence[Step], states: Mapping[StepKey, StepState]) -> list[Step]:
     """Steps whose needed record will not come: what they need was refused or taken back."""

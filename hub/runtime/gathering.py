@@ -22,6 +22,8 @@ class Gathering:
     ANSWER = timedelta(seconds=1)
     #: between two requests of a kind that leave with room in them
     REST = timedelta(seconds=2)
+    #: a kind that leaves no full request for so long goes before those that are full
+    LONGEST = timedelta(seconds=10)
     #: so many decisions may be made before it is looked what they want; a twentieth of a second each in a burst
     UNSEEN = 25
 
@@ -42,13 +44,26 @@ class Gathering:
         self._begun.pop(kind, None)
 
     def looks(self) -> None:
-        """It is looked what waits."""
-        self.is_on, self._unseen = False, 0
+        """A look at what waits begins: decisions made from now on may be missing in it."""
+        self._unseen = 0
 
-    def is_enough(self) -> bool:
-        """Of one more decision, which is in no hurry: whether it is worth a look at what waits."""
-        self._unseen += 1
-        return not self.is_on or self._unseen >= self.UNSEEN
+    def saw(self) -> None:
+        """It is known what waits; what has to wait for more is asked anew."""
+        self.is_on = False
+
+    def is_enough(self, further: int = 1) -> bool:
+        """Of ``further`` decisions, which are in no hurry: whether what is not seen yet is worth a look."""
+        self._unseen += further
+        return self._unseen > 0 and (not self.is_on or self._unseen >= self.UNSEEN)
+
+    def turn(self, batch: Batch, *, size: int, now: datetime) -> int:
+        """In which turn ``batch`` leaves, of those that are as urgent: what has room goes last, while places last.
+
+        What must not wait for ever is taken for full: a place that a half-empty request gets is one that a full one
+        lacks, but only as long as there are full ones.
+        """
+        left = self._left.get(batch.kind)
+        return int(len(batch.units) < size and left is not None and now - left < self.LONGEST)
 
     def until(self, batch: Batch, *, size: int, coming: int, is_scarce: bool, now: datetime) -> datetime | None:
         """Until when ``batch`` waits for more to join it; None if it goes now.

@@ -93,18 +93,19 @@ def join_rules(policy: Policy | None) -> JoinRules:
 
 
 def decide_at(
-    call: Call, before: datetime | None, *, now: datetime, settle: timedelta, is_further: bool
+    call: Call, before: datetime | None, *, now: datetime, over_at: datetime, settle: timedelta, is_further: bool
 ) -> datetime | None:
     """When ``call`` may be decided (DESIGN 2.3); None while it goes on.
 
-    An answered call at once; a missed or transferred one after ``settle``, cut short by a further record, so that
-    "leg 1 no answer, leg 2 answered" makes no false call-back. Once set, the moment only comes nearer.
+    An answered call at once, as of when it was ``over_at``: what is read of the CRM after that serves it. A missed or
+    transferred one after ``settle``, cut short by a further record, so that "leg 1 no answer, leg 2 answered" makes no
+    false call-back. Once set, the moment only comes nearer.
     """
     if not call.is_final:
         return before
     if is_further and before is not None:
         return min(before, now)
-    moment = now if call.is_answered and not call.is_transferred else now + settle
+    moment = over_at if call.is_answered and not call.is_transferred else now + settle
     return moment if before is None else min(before, moment)
 
 
@@ -129,6 +130,8 @@ def store_parsed(
         _take_receipt(conn, project.name, channel, found, now)
         return None
     locks.hold_arrivals(conn, project.name)
+    # whoever told it had it over by then, however late the inbox is read
+    over_at = min(received_at, now)
     if isinstance(found, ClientChanged):
         # by what the channel calls them: a number that is new to them may be somebody else's (J4)
         own = replace(_keys_of(found.client), phones=(), emails=(), fields={})
@@ -164,9 +167,10 @@ def store_parsed(
         ripe = before.decide_at if before else None
         if isinstance(interaction, Call):
             settle = project.policy.timing.settle if project.policy else timedelta(seconds=3)
-            ready = decide_at(interaction, ripe, now=now, settle=settle, is_further=found.moment is Moment.ENDED)
+            is_further = found.moment is Moment.ENDED
+            ready = decide_at(interaction, ripe, now=now, over_at=over_at, settle=settle, is_further=is_further)
         else:
-            ready = ripe or (now if interaction.is_final else None)
+            ready = ripe or (over_at if interaction.is_final else None)
     else:
         if before is not None:
             return None
@@ -175,7 +179,7 @@ def store_parsed(
         interaction = _own(found, interaction_id, project.name, channel, source)
         if project.policy is not None:
             interaction = with_further_keys(interaction, project.policy.identity)
-        ready = now if interaction.is_final else None
+        ready = over_at if interaction.is_final else None
     resolved = clients.resolve(
         conn,
         project.name,

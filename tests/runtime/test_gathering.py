@@ -102,6 +102,27 @@ def test_decisions_are_looked_at_at_once_unless_a_request_gathers_them() -> None
     assert [gathering.is_enough() for _ in range(Gathering.UNSEEN)] == [False] * (Gathering.UNSEEN - 1) + [True]
 
 
+def test_what_was_decided_during_a_look_is_looked_at_unless_a_request_gathers_it() -> None:
+    gathering, batch = Gathering(), notes(20)
+    gathering.left(batch.kind, NOW)
+    gathering.looks()
+    assert gathering.is_enough()
+    gathering.saw()
+    assert gathering.is_enough(0)
+    assert gathering.until(batch, size=SIZE, coming=60, is_scarce=True, now=NOW)
+    assert not gathering.is_enough(0)
+
+
+def test_request_with_room_goes_behind_full_ones_but_not_for_ever() -> None:
+    """X6: a place that it takes is one that a full request lacks."""
+    gathering, full, some = Gathering(), notes(SIZE), notes(1)
+    assert gathering.turn(some, size=SIZE, now=NOW) == gathering.turn(full, size=SIZE, now=NOW) == 0
+    gathering.left(some.kind, NOW)
+    soon, late = NOW + timedelta(seconds=5), NOW + Gathering.LONGEST
+    assert [gathering.turn(batch, size=SIZE, now=soon) for batch in (some, full)] == [1, 0]
+    assert gathering.turn(some, size=SIZE, now=late) == 0
+
+
 def test_what_waits_for_a_record_that_is_not_made_yet_is_coming() -> None:
     first, second, third = note(1), note(2), note(3)
     states = {first.needs[0]: StepState.DONE, second.needs[0]: StepState.SENT, third.needs[0]: StepState.WAITING}

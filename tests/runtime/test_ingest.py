@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
@@ -9,7 +10,7 @@ import pytest
 
 from hub.clock import FakeClock
 from hub.core.chat import ChatFragment, ChatMoment
-from hub.core.interaction import Direction, Identity, InteractionId, Message, ProjectId
+from hub.core.interaction import Direction, Disposition, Identity, InteractionId, Message, ProjectId
 from hub.core.merge import CallFragment, Moment
 from hub.engine.projects import LiveProject
 from hub.errors import PayloadError
@@ -67,3 +68,33 @@ def test_one_id_of_the_vendor_is_never_two_kinds_of_interaction(database_url: st
         put(first)
         [kept] = store.read_now(lambda conn: interactions.journal(conn, "shop"))
         assert kept.interaction.kind == first
+
+
+@pytest.mark.parametrize(
+    ("told", "waits"),
+    [
+        pytest.param(replace(CALL, disposition=Disposition.ANSWERED), timedelta(seconds=-9), id="an answered call"),
+        pytest.param(replace(CALL, disposition=Disposition.MISSED), timedelta(seconds=3), id="a missed call settles"),
+        pytest.param(MESSAGE, timedelta(seconds=-9), id="a message"),
+    ],
+)
+def test_what_is_over_is_over_as_of_when_it_was_told_however_late_it_is_read(
+    database_url: str, told: Parsed, waits: timedelta
+) -> None:
+    """DESIGN 2, X6: in a burst one reading of the CRM serves all that was told before it began."""
+    with Store(database_url, clock=FakeClock(NOW)) as store:
+        told_at = NOW - timedelta(seconds=9)
+        arrived = store.write_now(
+            lambda conn: store_parsed(
+                conn,
+                told,
+                project=SHOP,
+                channel="site",
+                source="pigeon",
+                inbox_id=None,
+                received_at=told_at,
+                now=NOW,
+            )
+        )
+        assert arrived is not None
+        assert arrived.stored.decide_at == NOW + waits
