@@ -137,7 +137,7 @@ def said_by(record: BaseModel) -> Mapping[str, Any]:
 
 def is_named(record: Any) -> bool:
     """Whether the record's number could be read: without it nothing can be done with it, nor be said of it."""
-    return not isinstance(record.id, int) or record.id > 0
+    return record.id > 0 if isinstance(record.id, int) else bool(record.id)
 
 
 def may_be(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:

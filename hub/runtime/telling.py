@@ -273,6 +273,8 @@ def note_text(note: str, t: Translator, names: Mapping[EmployeeId, str] | None =
             said += [whole] if whole != part else [t.theirs(text) for text in part.split("; ")]
             continue
         values = {name: known.get(EmployeeId(value), value) for name, value in part.values.items()}
+        if "said" in values:
+            values["said"] = t.theirs(values["said"])
         if "record" in values:
             values["record"] = t.or_else(f"record.{values['record']}", values["record"])
         key = f"remark.{part.code}"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
-from hub.core.damage import damage_of, is_named, may_be
+from hub.core.damage import damage_of, may_be
+from hub.core.pairing import pair, unsure
 from hub.core.plan import (
     AddNote,
     CompleteTask,
@@ -22,7 +23,6 @@ from hub.core.plan import (
     UpdateTask,
 )
 from hub.core.records import RecordKind, RecordRef
-from hub.errors import Problem, Rejected
 from hub.ports import Applied, Done, Write
 from hub_amocrm import wire
 from hub_amocrm.body import Bodies, Item
@@ -36,7 +36,6 @@ from hub_amocrm.writing import Writer, incoming_done
 __all__ = ["Doubt"]
 
 Answer = dict[StepKey, Done]
-RecordT = TypeVar("RecordT")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +84,7 @@ class Doubt:
     async def _contacts(self, writes: Sequence[Write]) -> Answer:
         sweep = await self.records.changed("contacts", self._since(writes))
         cards = [card for card in sweep.records.values() if isinstance(card, wire.Contact)]
-        found = _assign(writes, cards, self._is_that_contact, self._may_be_that_card)
+        found = pair(writes, cards, self._is_that_contact, self._may_be_that_card)
         answer = {key: _done(RecordKind.CONTACT, card.id) for key, card in found.items()}
         await self._link_missing(writes, found, answer)
         return answer
@@ -154,7 +153,7 @@ class Doubt:
                         if item.uniq and item.uniq == write.hub_id:
                             answer |= _only_done(incoming_done(item, write))
                         elif not item.uniq and (damage := damage_of(item)) and damage.holds(write.hub_id):
-                            raise _unsure(write, item)
+                            raise unsure([write.key], item)
                 if any((item.created_at or since) < since for item in items):
                     break
             # accepted meanwhile: then it is an ordinary lead that bears our mark
@@ -163,7 +162,7 @@ class Doubt:
             return answer
         sweep = await self.records.changed("leads", self._since(placed))
         leads = [lead for lead in sweep.records.values() if isinstance(lead, wire.Lead)]
-        found = _assign(placed, leads, self._is_that_deal, self._may_be_that_card)
+        found = pair(placed, leads, self._is_that_deal, self._may_be_that_card)
         inner = [w.with_contact for w in placed if w.with_contact is not None and w.key in found]
         for write in placed:
             lead = found.get(write.key)
@@ -196,7 +195,7 @@ class Doubt:
     async def _tasks(self, writes: Sequence[Write]) -> Answer:
         sweep = await self.records.changed("tasks", self._since(writes))
         tasks = [task for task in sweep.records.values() if isinstance(task, wire.Task)]
-        found = _assign(writes, tasks, self._is_that_task, self._may_be_that_task)
+        found = pair(writes, tasks, self._is_that_task, self._may_be_that_task)
         answer = {key: _done(RecordKind.TASK, task.id) for key, task in found.items()}
         unfinished = [w for w in writes if w.key in found and _should_be_done(w) and not found[w.key].is_completed]
         if unfinished:
@@ -232,7 +231,7 @@ class Doubt:
                 by_card.setdefault(CARDS[on.kind], []).append(write)
         for card, members in by_card.items():
             notes = await self._recent_notes(card, members)
-            found = _assign(members, notes, is_that, self._may_be_that_note)
+            found = pair(members, notes, is_that, self._may_be_that_note)
             answer |= {key: _done(RecordKind.NOTE, note.id) for key, note in found.items()}
         return answer
 
@@ -340,31 +339,6 @@ def _only_done(answer: Mapping[StepKey, Applied]) -> Answer:
     return {key: done for key, done in answer.items() if isinstance(done, Done)}
 
 
-def _assign(
-    writes: Sequence[Write],
-    records: Sequence[RecordT],
-    is_that: Callable[[Write, RecordT], bool],
-    may_be_that: Callable[[Write, RecordT], bool],
-) -> dict[StepKey, RecordT]:
-    """Each record answers for one write at most, so that two equal notes need two notes in the CRM.
-
-    A record that might be the one, for what can be read of it, proves neither presence nor absence: raises `Rejected`,
-    which names the write.
-    """
-    left = list(records)
-    found: dict[StepKey, RecordT] = {}
-    for write in writes:
-        index = next((i for i, one in enumerate(left) if is_named(one) and is_that(write, one)), None)
-        if index is not None:
-            found[write.key] = left.pop(index)
-    for write in writes:
-        if write.key not in found:
-            for one in left:
-                if may_be_that(write, one):
-                    raise _unsure(write, one)
-    return found
-
-
 def _shows_values(fields: object) -> bool:
     """Whether every value of a card's custom fields can be seen, be it unclear of which field it is."""
     entries = [] if fields is None else fields
@@ -379,14 +353,6 @@ def _said_by(record: wire.Wire) -> Mapping[str, Any]:
     damage = damage_of(record)
     said: Mapping[str, Any] = msgspec.to_builtins(record) if damage is None else damage.raw
     return said
-
-
-def _unsure(write: Write, record: object) -> Rejected:
-    """Nobody can say whether ``record`` is what ``write`` made."""
-    damage = damage_of(record)
-    name = ", ".join(damage.lost) if damage else ""
-    text = f"record {getattr(record, 'id', '')} may be it, but it cannot be read"
-    return Rejected(problems={write.key: [Problem(field=name, code="unreadable", text=text)]}, operation="find_done")
 
 
 def _holds(record: Found, wanted: Item) -> bool:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
 
 from hub.core.damage import damage_of, is_named, may_be, said_by
+from hub.core.pairing import pair, unsure
 from hub.core.plan import AddNote, CompleteTask, CreateTask, StepKey, UpdateContact, UpdateDeal, UpdateTask
 from hub.core.records import RecordKind, RecordRef
-from hub.errors import Problem, Rejected
 from hub.ports import Done, Refused, Write
 from hub_retailcrm import wire
 from hub_retailcrm.body import Item
@@ -21,7 +20,6 @@ from hub_retailcrm.writing import Writer
 __all__ = ["Doubt"]
 
 Answer = dict[StepKey, Done]
-RecordT = TypeVar("RecordT")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +72,7 @@ class Doubt:
                 for write in missing:
                     # only what bears our marks was asked for
                     if item.externalId in (None, write.hub_id):
-                        raise _unsure(write, item)
+                        raise unsure([write.key], item)
         return {write.key: _done(kind, by_mark[write.hub_id]) for write in writes if write.hub_id in by_mark}
 
     async def _finish(self, writes: Sequence[Write], answer: Answer) -> None:
@@ -90,7 +88,7 @@ class Doubt:
         if all(write.user for write in writes):
             params += [("filter[performers][]", user) for user in sorted({str(write.user) for write in writes})]
         tasks = [task async for task in records.all(records.client.tasks, params)]
-        found = _assign(writes, tasks, self._is_that_task, self._may_be_that_task)
+        found = pair(writes, tasks, self._is_that_task, self._may_be_that_task)
         for write in writes:
             task, action = found.get(write.key), write.action
             if task is not None and isinstance(action, CreateTask) and action.completed_at and not task.complete:
@@ -143,7 +141,7 @@ class Doubt:
             is_odd = note.customer.id is None or damage_of(note) is not None
             return is_odd and may_be(said_by(note), {"text": wanted[write.key]["text"]})
 
-        found = _assign([write for write in writes if write.key in wanted], notes, is_that, may_be_that)
+        found = pair([write for write in writes if write.key in wanted], notes, is_that, may_be_that)
         return {key: _done(RecordKind.NOTE, note.id) for key, note in found.items()}
 
     def _since(self, writes: Iterable[Write]) -> datetime:
@@ -191,39 +189,6 @@ class Doubt:
 
 def _done(kind: RecordKind, record_id: int) -> Done:
     return Done(record=RecordRef(kind=kind, id=str(record_id)))
-
-
-def _assign(
-    writes: Sequence[Write],
-    records: Sequence[RecordT],
-    is_that: Callable[[Write, RecordT], bool],
-    may_be_that: Callable[[Write, RecordT], bool],
-) -> dict[StepKey, RecordT]:
-    """Each record answers for one write at most, so that two equal notes need two notes in the CRM.
-
-    A record that might be the one, for what can be read of it, proves neither presence nor absence: raises `Rejected`,
-    which names the write.
-    """
-    left = list(records)
-    found: dict[StepKey, RecordT] = {}
-    for write in writes:
-        index = next((i for i, one in enumerate(left) if is_named(one) and is_that(write, one)), None)
-        if index is not None:
-            found[write.key] = left.pop(index)
-    for write in writes:
-        if write.key not in found:
-            for one in left:
-                if may_be_that(write, one):
-                    raise _unsure(write, one)
-    return found
-
-
-def _unsure(write: Write, record: object) -> Rejected:
-    """Nobody can say whether ``record`` is what ``write`` made."""
-    damage = damage_of(record)
-    name = ", ".join(damage.lost) if damage else ""
-    text = f"record {getattr(record, 'id', '')} may be it, but it cannot be read"
-    return Rejected(problems={write.key: [Problem(field=name, code="unreadable", text=text)]}, operation="find_done")
 
 
 def _holds(record: Found, wanted: Item) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from hub.core.pairing import pair, unsure
 from hub.core.plan import AddNote, CompleteTask, StepKey, UpdateContact, UpdateDeal, UpdateTask
 from hub.core.records import RecordKind, RecordRef
-from hub.errors import Problem, Rejected
 from hub.ports import Done, Write
 from hub_zoho.body import Bodies
 from hub_zoho.client import Item, ZohoClient
@@ -94,7 +94,7 @@ class Doubt:
         for row in rows:
             field = self.bodies.profile.hub_id_fields.get(row.module) or "Description"
             if row.holds(write.hub_id) or not row.is_readable(field):
-                raise _unsure(write, row, field)
+                raise unsure([write.key], row, field)
 
     # --- notes --------------------------------------------------------------------------------------------------
 
@@ -108,16 +108,9 @@ class Doubt:
         fields = [("fields", "Note_Title,Note_Content,Created_Time,Modified_Time"), ("per_page", "200")]
         for card, members in by_card.items():
             module, record_id = module_of(card)
-            left = list((await self.client.related(module, record_id, "Notes", fields)).rows)
-            for write in members:
-                row = next((row for row in left if row.id and self._is_that_note(write, row)), None)
-                if row is not None:
-                    left.remove(row)
-                    answer[write.key] = Done(record=ref_of("Notes", RecordKind.NOTE, row.id))
-            for write in members:
-                odd = [row for row in left if not (row.id and row.is_readable("Note_Content"))]
-                if write.key not in answer and odd:
-                    raise _unsure(write, odd[0], "Note_Content")
+            rows = (await self.client.related(module, record_id, "Notes", fields)).rows
+            found = pair(members, rows, self._is_that_note, _may_be_that_note)
+            answer |= {key: Done(record=ref_of("Notes", RecordKind.NOTE, row.id)) for key, row in found.items()}
         return answer
 
     def _is_that_note(self, write: Write, row: Row) -> bool:
@@ -184,10 +177,8 @@ def _each(writes: Iterable[Write]) -> Iterable[Write]:
             yield replace(write.with_contact, sent_at=write.with_contact.sent_at or write.sent_at)
 
 
-def _unsure(write: Write, row: Row, name: str) -> Rejected:
-    """Nobody can say whether ``row`` is what ``write`` made."""
-    text = f"{row.module} {row.id or 'without an id'} may be it, but it cannot be read"
-    return Rejected(problems={write.key: [Problem(field=name, code="unreadable", text=text)]}, operation="find_done")
+def _may_be_that_note(write: Write, row: Row) -> bool:
+    return not (row.id and row.is_readable("Note_Content"))
 
 
 def _now_is(row: Row, kind: RecordKind) -> RecordRef:
