@@ -24,7 +24,6 @@ __all__ = [
     "dump_many",
     "find",
     "find_by_call",
-    "find_by_uuid",
     "list_entries",
     "load_many",
 ]
@@ -204,17 +203,6 @@ def _entry(row: Any) -> ForwardingEntry:
         explanation=row.explanation,
         id=row.id,
     )
-
-
-def find_by_uuid(conn: Connection, project: str, channel: str, uuid: str) -> ForwardingEntry | None:
-    """The first answer to this very question: asked twice, it is answered alike."""
-    row = conn.execute(
-        select(forwarding_log)
-        .where(forwarding_log.c.project == project, forwarding_log.c.channel == channel, forwarding_log.c.uuid == uuid)
-        .order_by(forwarding_log.c.id)
-        .limit(1)
-    ).first()
-    return None if row is None else _entry(row)
 
 
 def find_by_call(conn: Connection, project: str, call_id: str) -> list[ForwardingEntry]:

@@ -75,6 +75,12 @@ def m0005_outstanding(conn: Connection) -> None:
     run_script(conn, "m0005")
 
 
+@_migration
+def m0006_asked_before(conn: Connection) -> None:
+    """What was asked twice is known in memory: the answers' journal is written without an index for it."""
+    run_script(conn, "m0006")
+
+
 # --- running them -----------------------------------------------------------------------------------------------
 
 

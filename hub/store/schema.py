@@ -453,7 +453,6 @@ forwarding_log = Table(
     #: JSON of the explanation
     Column("explanation", LargeBinary, nullable=False, default=b"{}"),
     Index("forwarding_call", "project", "call_id"),
-    Index("forwarding_uuid", "project", "channel", "uuid"),
     Index("forwarding_asked", "project", "asked_at"),
 )
 

@@ -1,0 +1,1 @@
+DROP INDEX forwarding_uuid;
