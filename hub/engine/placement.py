@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -25,12 +24,20 @@ from hub.store.cluster import Peer
 from hub.store.engine import Store
 from hub.store.tenure import BEAT, STALLED, Tenure
 
-__all__ = ["Placement", "PlacementFigures"]
+__all__ = ["Placement", "PlacementFigures", "parts"]
 
 log = logging.getLogger(__name__)
 
 #: how often is looked whose projects are nobody's
 _LOOK = timedelta(seconds=1)
+
+
+def parts(projects: int, workers: int) -> list[int]:
+    """How many projects each worker is to have, the longest at work first: all of them together, as even as can be.
+
+    Who is there keeps or gets fewer when a worker comes, and keeps or gets more when one goes.
+    """
+    return [(projects - place + workers - 1) // workers for place in range(workers)]
 
 
 @dataclass(slots=True)
@@ -177,13 +184,16 @@ class Placement:
         wanted = [project.name for project in self._projects.all()]
         for gone in sorted(self.own - set(wanted)):
             await self._give(gone)
-        workers = [peer for peer in found if peer.role != "web"] or [Peer(id=tenure.id, role="", host="", owns=())]
-        share = math.ceil(len(wanted) / len(workers))
+        workers = [peer.id for peer in found if peer.role != "web"]
+        if tenure.id not in workers:
+            # silent for too long: the next beat says that it lives, or it is cut off
+            return
+        place, shares = workers.index(tenure.id), parts(len(wanted), len(workers))
+        share = shares[place]
         for project in sorted(self.own, reverse=True)[: max(0, len(self.own) - share)]:
             await self._give(project)
-        place = next((number for number, peer in enumerate(workers) if peer.id == tenure.id), 0)
         # each begins elsewhere, so that they seldom want the same
-        first = place * share % max(1, len(wanted))
+        first = sum(shares[:place])
         for project in wanted[first:] + wanted[:first]:
             if len(self.own) >= share:
                 break

@@ -129,9 +129,12 @@ class Peer:
 
 
 def peers(conn: Connection, stalled: timedelta) -> list[Peer]:
-    """Who has said within ``stalled`` that it lives, the longest at work first."""
+    """Who has said within ``stalled`` that it lives, the longest at work first; whose connection has ended is gone."""
     rows = conn.execute(
-        text("SELECT id, role, host, owns FROM hub_process WHERE beat_at > now() - :stalled ORDER BY started_at, id"),
+        text(
+            "SELECT id, role, host, owns FROM hub_process WHERE beat_at > now() - :stalled"
+            " AND (backend = 0 OR backend IN (SELECT pid FROM pg_stat_activity)) ORDER BY started_at, id"
+        ),
         {"stalled": stalled},
     )
     return [Peer(id=row.id, role=row.role, host=row.host, owns=tuple(row.owns)) for row in rows]

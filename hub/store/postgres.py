@@ -33,6 +33,9 @@ LOCK_PATIENCE = 60
 #: an accepted webhook is on disk whatever the server's own default says (H3); nobody waits for ever for a lock
 SESSION = "-c synchronous_commit=on -c lock_timeout=15s -c client_encoding=utf8"
 
+#: a process that is stopped in the middle of a write holds nobody up for longer: its write is undone, and tried again
+_CUT_OFF = b"SET LOCAL idle_in_transaction_session_timeout = '10s'"
+
 #: a server whose machine is gone without a word is given up within seconds; in seconds, the last in milliseconds
 _PATIENCE = {
     "connect_timeout": 5,
@@ -73,7 +76,7 @@ class Postgres:
             is_committing = False
             try:
                 with self.engine.connect() as conn:
-                    tell(conn, b"BEGIN")
+                    tell(conn, b"BEGIN", _CUT_OFF)
                     result = fn(conn)
                     is_committing = True
                     tell(conn, b"COMMIT", is_commit=True)

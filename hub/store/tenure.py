@@ -14,6 +14,7 @@ import logging
 import threading
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import timedelta
@@ -43,8 +44,10 @@ BEAT, STALLED = timedelta(seconds=2), timedelta(seconds=8)
 _GROUP_LIMIT = 48
 #: seconds after which a group commits what it has: as long as a quiet project's write waits for a flood's
 _LONGEST_GROUP = 0.1
-#: how often a function is run again that two processes made wait for each other
-_MOST_TRIES = 5
+#: milliseconds for which a function waits for what another process holds; nobody else of this one can write meanwhile
+_LOCK_WAIT = 250
+#: how often it is run again, some 12 s in all: a process that was stopped in the middle of a write is cut off before
+_MOST_TRIES = 48
 
 #: a server that sees nothing of a machine for as long lets its locks go
 _SESSION = (
@@ -101,6 +104,10 @@ class Tenure:
         self._arrivals = Arrivals(self._shares)
         #: whether each function of the next group can be taken back by itself: in the one before, one failed
         self._is_careful = False
+        #: to how many the next group is limited: those who shared one with a function that met another process
+        self._most = _GROUP_LIMIT
+        #: functions that met another process: each is run by itself, in turns with the groups of all others
+        self._apart: deque[PendingWrite] = deque()
         self._thread: threading.Thread | None = None
         self._engine: sqlalchemy.Engine | None = None
         self._guard = threading.Lock()
@@ -122,7 +129,8 @@ class Tenure:
 
         # a process that is stopped in the middle of a write holds nobody up
         patience = (
-            f"-c lock_timeout=2s -c idle_in_transaction_session_timeout={int(self.stalled.total_seconds() * 1000)}"
+            f"-c lock_timeout={_LOCK_WAIT}"
+            f" -c idle_in_transaction_session_timeout={int(self.stalled.total_seconds() * 1000)}"
         )
         self._engine = sqlalchemy.create_engine(
             self._url.difference_update_query(["options"]),
@@ -229,8 +237,9 @@ class Tenure:
         """What ``fn`` returns, once durable. Raises what ``fn`` raises, LeaseLost if the connection is gone.
 
         What somebody waits to be answered for goes first, then the projects' background work in their turns; of one
-        project in the order in which it came, but for one that met another process: it is run again behind those that
-        came with it. Who wants two writes in an order awaits the first, or lets each store what holds when it runs.
+        project in the order in which it came, but for one that met another process: it is run again by itself, and
+        others go on meanwhile. Who wants two writes in an order awaits the first, or lets each store what holds when
+        it runs.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
@@ -250,12 +259,12 @@ class Tenure:
             self._arrivals.put(job)
 
     def _work(self, conn: Connection) -> None:
-        while not self._is_over and self._arrivals.wait():
-            group: list[PendingWrite] = []
-            again = self._run(conn, group)
-            settle([done for done in group if done.result is not _AGAIN])
-            # those that met another process go before what came in since
-            self._arrivals.requested.extendleft(reversed(again))
+        while not self._is_over and (self._apart or self._arrivals.wait()):
+            self._arrivals.sort()
+            is_undone = bool(self._arrivals) and self._write(conn, None)
+            # whoever was undone for its sake goes first
+            if self._apart and not (is_undone or self._is_over):
+                self._write(conn, self._apart.popleft())
         if not self._is_over:
             # closed in order: from now on others take what was this process's
             with contextlib.suppress(DBAPIError, LeaseLost):
@@ -266,21 +275,34 @@ class Tenure:
             self._is_over = True
         self._fail_queued()
 
+    def _write(self, conn: Connection, alone: PendingWrite | None) -> bool:
+        """One transaction of what waits, or of ``alone``; whether some have to be run again."""
+        group: list[PendingWrite] = []
+        again = self._run(conn, group, alone)
+        settle([done for done in group if done.result is not _AGAIN])
+        # before what came in since
+        self._arrivals.requested.extendleft(reversed(again))
+        return bool(again)
+
     def _next(self) -> PendingWrite | None:
         self._arrivals.sort()
         return self._arrivals.popleft() if self._arrivals else None
 
-    def _run(self, conn: Connection, group: list[PendingWrite]) -> list[PendingWrite]:
+    def _run(self, conn: Connection, group: list[PendingWrite], alone: PendingWrite | None) -> list[PendingWrite]:
         """Run what waits in one transaction; each one's result or error is left in it, all in ``group``.
 
-        What has to be run again is returned: all of it where one failed among others, and then each can be taken
-        back by itself. Hardly any fails, and a savepoint for each would be a sixteenth of all that is told the server.
+        Those of the group that have to be run again are returned. One that met another process stands apart from then
+        on, and those before it are run again among themselves, so that it makes them wait once. Where one fails by
+        itself, all are run again, and then each can be taken back alone: hardly any fails, and a savepoint for each
+        would be a sixteenth of all that is told the server.
         """
-        again: list[PendingWrite] = []
         began = self._clock.monotonic()
-        job = self._next()
-        is_alone = not self._arrivals
-        is_careful, self._is_careful = self._is_careful and not is_alone, False
+        job, most, is_careful = alone, 1, False
+        if alone is None:
+            job, most, is_careful = self._next(), self._most, self._is_careful
+            self._most, self._is_careful = _GROUP_LIMIT, False
+        is_alone = most == 1 or not self._arrivals
+        is_careful = is_careful and not is_alone
         try:
             self._beat(conn)
             tell(conn, b"BEGIN", *((_SAVE,) if is_careful else ()))
@@ -293,22 +315,21 @@ class Tenure:
                 except BaseException as error:  # it belongs to whoever asked for this write
                     if is_alone or _is_lost(conn, error):
                         raise
+                    has_met = self._has_met(job, error)
                     if not is_careful:
                         tell(conn, b"ROLLBACK")
-                        self._is_careful = True
-                        for one in group:
+                        again = [one for one in group if one is not job] if has_met else list(group)
+                        self._is_careful, self._most = not has_met, len(again) or _GROUP_LIMIT
+                        for one in again:
                             one.error, one.result = None, _AGAIN
-                        return list(group)
-                    job.error = error
+                        return again
                     tell(conn, _UNDO)
-                    if is_conflict(error, is_hasty=True) and job.tries < _MOST_TRIES:
-                        job.tries += 1
-                        job.error, job.result = None, _AGAIN
-                        again.append(job)
+                    if not has_met:
+                        job.error = error
                 if job.owner is not None:
                     self._shares.charge(job.owner, time.thread_time() - used)
                 # beats and commits go between: nobody else waits longer than for these
-                is_full = len(group) >= _GROUP_LIMIT or self._clock.monotonic() - began > _LONGEST_GROUP
+                is_full = len(group) >= most or self._clock.monotonic() - began > _LONGEST_GROUP
                 job = None if is_alone or is_full else self._next()
                 if job is not None and is_careful:
                     tell(conn, _KEEP, _SAVE)
@@ -317,8 +338,19 @@ class Tenure:
             if job is not None and job not in group:
                 group.append(job)
             self._undo(conn, group, error)
-            return [job for job in group if job.result is _AGAIN]
-        return again
+        return []
+
+    def _has_met(self, job: PendingWrite, error: BaseException) -> bool:
+        """Whether ``job`` was undone for another process's sake only; then it stands apart, to be run again."""
+        if not is_conflict(error, is_hasty=True) or job.tries >= _MOST_TRIES:
+            return False
+        job.tries += 1
+        job.error, job.result = None, _AGAIN
+        if job.owner is not None:
+            # it kept all others from writing: those of its project who may want the same go behind them
+            self._shares.charge(job.owner, _LOCK_WAIT / 1000)
+        self._apart.append(job)
+        return True
 
     def _undo(self, conn: Connection, group: list[PendingWrite], error: BaseException) -> None:
         """Nothing of ``group`` was kept: take back what the server still has, and say why."""
@@ -332,16 +364,14 @@ class Tenure:
             reason: BaseException = LeaseLost(f"the connection to the database is lost: {error}")
         else:
             reason = error
-        if len(group) == 1 and not is_gone:
-            job = group[0]
-            if is_conflict(error, is_hasty=True) and job.tries < _MOST_TRIES:
-                job.tries += 1
-                job.error, job.result = None, _AGAIN
-            else:
-                job.error = error
+        # those that stand apart were taken back before
+        kept = [job for job in group if job.result is not _AGAIN]
+        if len(group) == 1 and kept and not is_gone:
+            if not self._has_met(group[0], error):
+                group[0].error = error
             return
         log.error("a commit failed: %s", error, extra={"action": "store.commit_failed"})
-        for job in group:
+        for job in kept:
             job.result = None
             if job.error is None or is_gone:
                 job.error = reason
@@ -355,10 +385,12 @@ class Tenure:
             self._lost()
 
     def _fail_queued(self) -> None:
-        left: list[PendingWrite] = []
+        left = list(self._apart)
+        self._apart.clear()
         while (job := self._next()) is not None:
-            job.error, job.result = LeaseLost("this worker has lost its connection to the database"), None
             left.append(job)
+        for one in left:
+            one.error, one.result = LeaseLost("this worker has lost its connection to the database"), None
         settle(left)
 
 

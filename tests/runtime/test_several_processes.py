@@ -28,6 +28,7 @@ from hub.store import cluster, events, inbox, policies, projects
 from hub.store.bell import Bell
 from hub.store.directory import Directory
 from hub.store.engine import Store
+from hub.store.locks import hold_arrivals, key_of
 from hub.store.tenure import Tenure
 from hub.store.turns import Shares, on_behalf_of
 from hub.store.work import Lane
@@ -217,6 +218,52 @@ async def test_who_has_one_write_is_not_behind_a_floods_in_a_workers_commits(sto
     await asyncio.gather(held, *waiting)
     tenure.close()
     assert order == [(None, 0), ("shop", 0), ("shop", 1), *(("flood", number) for number in range(300))]
+
+
+async def test_writes_that_wait_for_another_process_hardly_hold_their_neighbours_up(
+    store: Store, postgres_server: Server
+) -> None:
+    """H8, H9: a web process was stopped with a lock of one project; the other project's writes go on meanwhile."""
+    tenure = Tenure(store.url, SystemClock(), role="worker", host="a")
+    tenure.open()
+    began, may_end, tried, before = threading.Event(), threading.Event(), list[int](), list[int]()
+
+    def holds_up(_: Connection) -> None:
+        began.set()
+        may_end.wait(60)
+
+    def wants(conn: Connection, number: int) -> None:
+        tried.append(number)
+        hold_arrivals(conn, "auto")
+        append(conn, number)
+
+    def neighbour(conn: Connection, number: int) -> None:
+        append(conn, 100 + number)
+        before.append(len(tried))
+
+    def begin(owner: str, run: Callable[[Connection, int], None], number: int) -> asyncio.Task[None]:
+        with on_behalf_of(owner):
+            return asyncio.create_task(tenure.write(lambda conn: run(conn, number)))
+
+    with contextlib.closing(postgres_server.connect(store.url.database or "")) as stopped:
+        stopped.execute("SELECT pg_advisory_lock(%s)", (key_of("transaction", "arrivals", "auto"),))
+        holding = asyncio.create_task(tenure.write(holds_up))
+        await asyncio.to_thread(began.wait, 60)
+        held = [begin("auto", wants, number) for number in range(40)]
+        beside = [begin("shop", neighbour, number) for number in range(5)]
+        # each has put what it wants
+        await asyncio.sleep(0)
+        may_end.set()
+        await asyncio.gather(holding, *beside)
+        assert not any(task.done() for task in held)
+        # one before them, it again by itself, one among them; a busy machine makes two groups of them
+        assert before[-1] <= 6
+        stopped.execute("SELECT pg_advisory_unlock_all()")
+        await asyncio.gather(*held)
+    found = [event.body["n"] for event in store.read_now(lambda conn: events.read_after(conn, 0))]
+    assert found[:5] == [100, 101, 102, 103, 104]
+    assert sorted(found[5:]) == list(range(40))
+    tenure.close()
 
 
 def append(conn: Connection, n: int) -> None:
