@@ -170,7 +170,10 @@ class Placement:
         while True:
             try:
                 async with self._moving:
+                    before = self.own
                     await self._place(tenure)
+                    if self.own != before:
+                        tenure.turns(tuple(sorted(self.own)))
             except LeaseLost:
                 return
             except Exception:

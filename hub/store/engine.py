@@ -16,6 +16,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -197,7 +198,7 @@ class Store:
         if self.tenure is not None:
             return await self.tenure.write(fn)
         if not self.is_sqlite:
-            return await loop.run_in_executor(self._opened(), self._write_in_thread, fn)
+            return await loop.run_in_executor(self._opened(), partial(self._write_in_thread, fn, is_short=True))
         self._opened()
         future: asyncio.Future[T] = loop.create_future()
         owner = whose()
@@ -215,9 +216,9 @@ class Store:
         self._group.put(PendingWrite(fn, None, future, owner=whose()))
         return future.result()
 
-    def _write_in_thread(self, fn: Callable[[Connection], T]) -> T:
+    def _write_in_thread(self, fn: Callable[[Connection], T], *, is_short: bool = False) -> T:
         assert self._postgres is not None
-        return self._postgres.write(fn)
+        return self._postgres.write(fn, is_short=is_short)
 
     def _write_forever(self, opened: Future[None]) -> None:
         assert self._write_engine is not None

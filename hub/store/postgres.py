@@ -34,6 +34,7 @@ LOCK_PATIENCE = 60
 SESSION = "-c synchronous_commit=on -c lock_timeout=15s -c client_encoding=utf8"
 
 #: a process that is stopped in the middle of a write holds nobody up for longer: its write is undone, and tried again
+#: when it goes on, but for one that stood right before its commit: of that it hears that it failed
 _CUT_OFF = b"SET LOCAL idle_in_transaction_session_timeout = '10s'"
 
 #: a server whose machine is gone without a word is given up within seconds; in seconds, the last in milliseconds
@@ -64,8 +65,10 @@ class Postgres:
         )
         event.listen(self.engine, "connect", prepare_driver)
 
-    def write(self, fn: Callable[[Connection], T]) -> T:
+    def write(self, fn: Callable[[Connection], T], *, is_short: bool = False) -> T:
         """Run ``fn`` in a transaction of its own and commit it; again if it met another one, or a connection was stale.
+
+        ``is_short``: it never stands still, so that the server may undo it where the process does.
 
         ``fn`` has no effect but through its connection, so that what was undone can be repeated. A connection that
         goes while the commit is under way is not repeated: nobody knows whether it was taken.
@@ -76,7 +79,7 @@ class Postgres:
             is_committing = False
             try:
                 with self.engine.connect() as conn:
-                    tell(conn, b"BEGIN", _CUT_OFF)
+                    tell(conn, b"BEGIN", *((_CUT_OFF,) if is_short else ()))
                     result = fn(conn)
                     is_committing = True
                     tell(conn, b"COMMIT", is_commit=True)

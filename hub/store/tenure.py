@@ -115,8 +115,9 @@ class Tenure:
         self._beat_at = 0.0
         #: the locks that this connection has
         self._held: set[int] = set()
-        #: what the process owns, told with each beat
+        #: what the process owns, and what of that the others were told
         self._owns: tuple[str, ...] = ()
+        self._owns_told: tuple[str, ...] = ()
         #: when the loop last said that it turns
         self._alive_at = 0.0
 
@@ -186,7 +187,10 @@ class Tenure:
             raise LeaseLost("this worker was silent for too long: its work may be another one's by now")
 
     def turns(self, owns: tuple[str, ...]) -> None:
-        """The loop turns and has ``owns``: call it every beat. Beating itself goes before every write that waits."""
+        """The loop turns and has ``owns``: call it every beat, and whenever that has changed, which is told at once.
+
+        Beating itself goes before every write that waits.
+        """
         self._alive_at, self._owns = self._clock.monotonic(), owns
         if not self._is_over:
             self._arrivals.put(PendingWrite(lambda _: None, None, Future()))
@@ -194,10 +198,11 @@ class Tenure:
     def _beat(self, conn: Connection) -> None:
         """Say that this process lives, if it is time to and the loop still turns."""
         now = self._clock.monotonic()
-        is_due = now - self._beat_at >= self.beat_every.total_seconds() / 2
+        owns = self._owns
+        is_due = owns != self._owns_told or now - self._beat_at >= self.beat_every.total_seconds() / 2
         if is_due and now - self._alive_at < self.stalled.total_seconds():
-            conn.execute(_BEAT, self._told(self._owns))
-            self._beat_at = now
+            conn.execute(_BEAT, self._told(owns))
+            self._beat_at, self._owns_told = now, owns
 
     def _told(self, owns: tuple[str, ...]) -> dict[str, Any]:
         return {"id": self.id, "role": self._role, "host": self._host, "owns": list(owns)}

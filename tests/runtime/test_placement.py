@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from hub.clock import FakeClock, SystemClock
 from hub.engine.placement import Placement, parts
@@ -116,6 +116,10 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.03)
 
 
+def alive(conn: Connection) -> list[cluster.Peer]:
+    return cluster.peers(conn, STALLED)
+
+
 @pytest.mark.parametrize(
     ("projects", "workers", "expected"),
     [(7, 3, [3, 2, 2]), (4, 3, [2, 1, 1]), (2, 3, [1, 1, 0]), (0, 2, [0, 0]), (6, 4, [2, 2, 1, 1]), (100, 1, [100])],
@@ -143,6 +147,8 @@ async def test_workers_that_come_and_go_share_the_projects_evenly(store: Store) 
             await until(lambda: town.counts([first, second]) == [4, 3])
             async with work(store, town, "third") as third:
                 await until(lambda: town.counts([first, second, third]) == [3, 2, 2])
+                # and so every process tells it
+                await until(lambda: [len(peer.owns) for peer in store.read_now(alive)] == [3, 2, 2])
                 await first.leave()
                 await until(lambda: town.counts([second, third]) == [4, 3])
                 await second.die(store, town)

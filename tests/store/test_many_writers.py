@@ -24,6 +24,7 @@ from hub.store import (
     events,
     outgoing,
     policies,
+    postgres,
     projects,
     rota,
     runs,
@@ -247,6 +248,27 @@ def test_after_a_restart_of_the_server_the_next_write_and_read_succeed(stores: S
     store.write_now(lambda conn: projects.add_project(conn, "two", now=now))
     stores[1].write_now(cut)
     assert [found.name for found in store.read_now(projects.list_projects)] == ["one", "two"]
+
+
+async def test_a_process_that_stands_still_in_a_write_is_undone_and_writes_it_when_it_goes_on(
+    stores: Sequence[Store], now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """H9: a web process that is stopped with a lock holds nobody up for longer than a moment, and loses nothing."""
+    monkeypatch.setattr(postgres, "_CUT_OFF", b"SET LOCAL idle_in_transaction_session_timeout = '200ms'")
+    tries: list[int] = []
+
+    def stands_still(conn: Connection) -> None:
+        tries.append(len(tries))
+        projects.add_project(conn, "one", now=now)
+        if len(tries) == 1:
+            # waits for the lock that the one who stands still has
+            stores[1].write_now(lambda other: projects.add_project(other, "one", now=now))
+            stores[1].write_now(lambda other: other.execute(text("DELETE FROM project")))
+        projects.list_projects(conn)
+
+    await stores[0].write(stands_still)
+    assert tries == [0, 1]
+    assert [found.name for found in stores[1].read_now(projects.list_projects)] == ["one"]
 
 
 def test_text_with_a_character_that_postgresql_refuses_is_stored_all_the_same(
