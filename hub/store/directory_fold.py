@@ -199,7 +199,7 @@ def fold_records(
         else:
             told.append((kind, record.id, version, seen, dump_record(record), record))
     told += [(KINDS[ref.kind], ref.id, seen, seen, None, None) for ref in deleted]
-    _forget_touched(driver, account, [(kind, id) for kind, id, *_ in told], seen)
+    _forget_touched(driver, account, told, seen)
     fold_told(driver, account, told, key_fields)
     for ref in touched:
         driver.execute(
@@ -211,7 +211,7 @@ def fold_records(
 
 def fold_told(driver: sqlite3.Connection, account: int, told: Sequence[Told], key_fields: Collection[str]) -> None:
     """Fold states of records, each with its own moments: what `fold_records` makes, or what another process had."""
-    states = _known(driver, account, [(kind, id) for kind, id, *_ in told])
+    states = _known(driver, account, told)
     changed: dict[tuple[int, str], _State] = {}
     for kind, id, version, seen, body, after in told:
         ref, at = (kind, id), (version, seen, body or b"")
@@ -236,21 +236,21 @@ def fold_told(driver: sqlite3.Connection, account: int, told: Sequence[Told], ke
     _write_keys(driver, account, changed, key_fields)
 
 
-def _forget_touched(driver: sqlite3.Connection, account: int, refs: Sequence[tuple[int, str]], seen: int) -> None:
+def _forget_touched(driver: sqlite3.Connection, account: int, told: Sequence[Told], seen: int) -> None:
     """Whoever was told to read a record again has done so, if this was read later."""
     if driver.execute("SELECT 1 FROM touched WHERE account = ? LIMIT 1", (account,)).fetchone() is None:
         return  # as while an account is imported
     driver.executemany(
         "DELETE FROM touched WHERE account = ? AND kind = ? AND id = ? AND at < ?",
-        [(account, kind, id, seen) for kind, id in refs],
+        [(account, kind, id, seen) for kind, id, *_ in told],
     )
 
 
-def _known(driver: sqlite3.Connection, account: int, refs: Iterable[tuple[int, str]]) -> dict[tuple[int, str], _State]:
-    """What the file holds of ``refs``, in one statement per kind."""
+def _known(driver: sqlite3.Connection, account: int, told: Sequence[Told]) -> dict[tuple[int, str], _State]:
+    """What the file holds of the records in ``told``, in one statement per kind."""
     ids: dict[int, list[str]] = {}
-    for kind, id in refs:
-        ids.setdefault(kind, []).append(id)
+    for one in told:
+        ids.setdefault(one[0], []).append(one[1])
     found: dict[tuple[int, str], _State] = {}
     for kind, wanted in ids.items():
         rows = driver.execute(

@@ -90,9 +90,12 @@ class Reader:
 
     def phones(self, entity: wire.Entity) -> tuple[Phone, ...]:
         """Every readable number of the card, as E.164, each once."""
-        return self._phones(_texts(entity, "PHONE"))
+        return self._phones(list(_texts(entity, "PHONE")))
 
-    def _phones(self, texts: Iterable[str]) -> tuple[Phone, ...]:
+    def _phones(self, texts: Sequence[str]) -> tuple[Phone, ...]:
+        if len(texts) == 1:  # as of almost all cards
+            phone = parse_phone(texts[0], self.region, eight_is_seven=self.eight_is_seven)
+            return () if phone is None else (phone,)
         found = [parse_phone(text, self.region, eight_is_seven=self.eight_is_seven) for text in texts]
         return tuple(dict.fromkeys([phone for phone in found if phone is not None]))
 
@@ -193,11 +196,11 @@ class _Values:
 
 
 def emails(entity: wire.Entity) -> tuple[str, ...]:
-    return _emails(_texts(entity, "EMAIL"))
+    return _emails(list(_texts(entity, "EMAIL")))
 
 
-def _emails(texts: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys([text.strip().lower() for text in texts if text.strip()]))
+def _emails(texts: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([text.strip().lower() for text in texts if text.strip()])) if texts else ()
 
 
 def field_texts(entity: wire.Entity) -> frozenset[str]:

@@ -93,12 +93,12 @@ def to_changes(
     progress: float | None = None,
 ) -> Changes:
     """``found`` in the hub's words; what amoCRM marks as deleted is told as deleted."""
-    gone = {ref for kind, cards in _cards(found) for ref in _deleted(kind, cards)}
+    gone = [ref for kind, cards in _cards(found) for ref in _deleted(kind, cards)]
     return Changes(
-        contacts=tuple(reader.contact(item) for item in found.contacts.values() if not item.is_deleted),
-        companies=tuple(reader.company(item) for item in found.companies.values() if not item.is_deleted),
-        deals=tuple(reader.deal(item) for item in found.leads.values() if not item.is_deleted),
-        tasks=tuple(reader.task(item) for item in found.tasks.values()),
+        contacts=tuple([reader.contact(item) for item in found.contacts.values() if not item.is_deleted]),
+        companies=tuple([reader.company(item) for item in found.companies.values() if not item.is_deleted]),
+        deals=tuple([reader.deal(item) for item in found.leads.values() if not item.is_deleted]),
+        tasks=tuple([reader.task(item) for item in found.tasks.values()]),
         deleted=tuple({*deleted, *gone}),
         touched=tuple(touched),
         cursor=cursor,
@@ -114,7 +114,7 @@ def _cards(found: Collected) -> Iterable[tuple[RecordKind, Iterable[wire.Entity]
 
 
 def _deleted(kind: RecordKind, cards: Iterable[wire.Entity]) -> Iterable[RecordRef]:
-    return (RecordRef(kind=kind, id=str(card.id)) for card in cards if card.is_deleted)
+    return [RecordRef(kind=kind, id=str(card.id)) for card in cards if card.is_deleted]
 
 
 def _is_since(item: Found, moment: int) -> bool:
