@@ -6,7 +6,6 @@ file of another layout is thrown away. It is sqlite3 without Core: a look-up has
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
@@ -177,37 +176,124 @@ _CODECS: Final[Mapping[int, codec.Codec[Any]]] = {
 }
 
 
-def _writer(type_: type[Record]) -> Callable[[Any], bytes]:
-    """How to write one kind of record: what is at its default is left out, which halves the size and doubles the speed.
-
-    Written out line by line, as the standard library makes a dataclass, since an import asks for it a million times.
-    """
-    names: dict[str, Any] = {"dump_json": codec.dump_json}
-    lines = []
-    for item in dataclasses.fields(type_):
-        default = item.default_factory() if item.default_factory is not dataclasses.MISSING else item.default
-        value, keep = f"record.{item.name}", f"found[{item.name!r}] = value"
-        if default is dataclasses.MISSING:
-            test = "True"
-        elif default is None:
-            test = "value is not None"
-        else:
-            # an empty text, tuple or mapping, or a truth
-            test = "not value" if default else "value"
-        lines.append(f"    value = {value}\n    if {test}: {keep}\n")
-    exec(f"def write(record):\n    found = {{}}\n{''.join(lines)}    return dump_json(found)", names)  # noqa: S102 - ours
-    written: Callable[[Any], bytes] = names["write"]
-    return written
+# Written out, kind by kind: an import asks for it a million times, and a loop over the fields takes twice as long.
 
 
-_WRITERS: Final[Mapping[type, Callable[[Any], bytes]]] = {
-    type_: _writer(type_) for type_ in (Contact, Company, Deal, Task)
+def _contact(record: Contact) -> dict[str, Any]:
+    said: dict[str, Any] = {"id": record.id}
+    if record.name:
+        said["name"] = record.name
+    if record.phones:
+        said["phones"] = record.phones
+    if record.emails:
+        said["emails"] = record.emails
+    if record.responsible is not None:
+        said["responsible"] = record.responsible
+    if record.company_id is not None:
+        said["company_id"] = record.company_id
+    if record.fields:
+        said["fields"] = record.fields
+    if record.tags:
+        said["tags"] = record.tags
+    if record.created_at is not None:
+        said["created_at"] = record.created_at
+    if record.updated_at is not None:
+        said["updated_at"] = record.updated_at
+    if record.deal_ids:
+        said["deal_ids"] = record.deal_ids
+    return said
+
+
+def _company(record: Company) -> dict[str, Any]:
+    said: dict[str, Any] = {"id": record.id}
+    if record.name:
+        said["name"] = record.name
+    if record.phones:
+        said["phones"] = record.phones
+    if record.emails:
+        said["emails"] = record.emails
+    if record.responsible is not None:
+        said["responsible"] = record.responsible
+    if record.fields:
+        said["fields"] = record.fields
+    if record.tags:
+        said["tags"] = record.tags
+    if record.created_at is not None:
+        said["created_at"] = record.created_at
+    if record.updated_at is not None:
+        said["updated_at"] = record.updated_at
+    if record.contact_ids:
+        said["contact_ids"] = record.contact_ids
+    if record.deal_ids:
+        said["deal_ids"] = record.deal_ids
+    return said
+
+
+def _deal(record: Deal) -> dict[str, Any]:
+    said: dict[str, Any] = {"id": record.id}
+    if record.name:
+        said["name"] = record.name
+    if record.pipeline_id:
+        said["pipeline_id"] = record.pipeline_id
+    if record.stage_id:
+        said["stage_id"] = record.stage_id
+    if not record.is_open:
+        said["is_open"] = record.is_open
+    if record.is_won:
+        said["is_won"] = record.is_won
+    if record.responsible is not None:
+        said["responsible"] = record.responsible
+    if record.contact_ids:
+        said["contact_ids"] = record.contact_ids
+    if record.company_id is not None:
+        said["company_id"] = record.company_id
+    if record.price is not None:
+        said["price"] = record.price
+    if record.fields:
+        said["fields"] = record.fields
+    if record.tags:
+        said["tags"] = record.tags
+    if record.created_at is not None:
+        said["created_at"] = record.created_at
+    if record.updated_at is not None:
+        said["updated_at"] = record.updated_at
+    if record.closed_at is not None:
+        said["closed_at"] = record.closed_at
+    return said
+
+
+def _task(record: Task) -> dict[str, Any]:
+    said: dict[str, Any] = {"id": record.id}
+    if record.text:
+        said["text"] = record.text
+    if record.type_id:
+        said["type_id"] = record.type_id
+    if record.responsible is not None:
+        said["responsible"] = record.responsible
+    if record.due_at is not None:
+        said["due_at"] = record.due_at
+    if not record.is_open:
+        said["is_open"] = record.is_open
+    if record.on is not None:
+        said["on"] = record.on
+    if record.created_at is not None:
+        said["created_at"] = record.created_at
+    if record.updated_at is not None:
+        said["updated_at"] = record.updated_at
+    return said
+
+
+_SAID: Final[Mapping[type, Callable[[Any], dict[str, Any]]]] = {
+    Contact: _contact,
+    Company: _company,
+    Deal: _deal,
+    Task: _task,
 }
 
 
 def dump_record(record: Record) -> bytes:
-    """``record`` as JSON without what is at its default."""
-    return _WRITERS[type(record)](record)
+    """``record`` as JSON without what is at its default: half the size, twice the speed."""
+    return codec.dump_json(_SAID[type(record)](record))
 
 
 def load_record(kind: int, body: bytes) -> Record:
