@@ -18,6 +18,7 @@ from hub.testing import (
     source_checks,
     source_merging,
     source_messenger,
+    source_sharing,
     source_vendor,
 )
 from hub.testing.check import Check
@@ -28,7 +29,7 @@ from hub.testing.source_bench import SourceBench
 
 __all__ = ["Trial", "stage_of", "trials"]
 
-_SOURCE = (source_checks, source_merging, source_vendor, source_messenger)
+_SOURCE = (source_checks, source_merging, source_vendor, source_messenger, source_sharing)
 _SINK = (crm_writing, crm_errors, crm_damage, crm_feeds, crm_reading, crm_access)
 
 

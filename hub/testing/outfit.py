@@ -98,6 +98,12 @@ class SourceStage:
     outgoing: Outgoing | None = None
     sent: Callable[[], Sequence[str]] = tuple
     fail_next: Callable[[Fault], None] = lambda _: None
+    #: for `SyncsEntities`: what the sandbox itself holds of our records now, ``{"contacts/<id>": name}``
+    shared: Callable[[], Mapping[str, str]] | None = None
+    #: for `CountsUnanswered`: how many messages wait for each of `staff_ids`, by the sandbox's own count
+    unanswered: Callable[[], Mapping[str, int]] | None = None
+    #: for `FramesChats`: what the sandbox was asked to frame so far, each opening as a text
+    framed: Callable[[], Sequence[str]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,11 @@ from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
+import httpx
+
 from hub.testing.check import fail
 
-__all__ = ["untouched"]
+__all__ = ["Nowhere", "untouched"]
 
 _EVENTS = frozenset(
     {
@@ -63,3 +65,10 @@ def _heard(event: str, arguments: tuple[Any, ...]) -> None:
         if not isinstance(mode, str) or not _WRITING & set(mode) or str(path).endswith((".pyc", ".tmp")):
             return
     seen.append(f"{event} {arguments!r}"[:200])
+
+
+class Nowhere(httpx.AsyncBaseTransport):
+    """A way to the vendor on which nobody listens."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("connection refused", request=request)

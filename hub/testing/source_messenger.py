@@ -16,7 +16,7 @@ from hub.ports import RawRequest, Reply
 from hub.testing.check import Checks, Several, expect, fail, told
 from hub.testing.garbage import garbage
 from hub.testing.outfit import Fault, SourceStage
-from hub.testing.outside import untouched
+from hub.testing.outside import Nowhere, untouched
 from hub.testing.source_bench import SourceBench
 from hub.testing.source_vendor import in_sandbox
 
@@ -176,7 +176,7 @@ async def sending_with_a_refused_key_needs_credentials(bench: SourceBench) -> No
         else:
             fail("a key that the vendor refuses went unnoticed")
         expect(not [text for text in stage.sent() if stage.outgoing.text in text], "it was sent all the same")
-        async with httpx.AsyncClient(transport=_Nowhere()) as nowhere:
+        async with httpx.AsyncClient(transport=Nowhere()) as nowhere:
             try:
                 await source.send(stage.channel, nowhere, stage.outgoing)
             except Unavailable as err:
@@ -185,10 +185,3 @@ async def sending_with_a_refused_key_needs_credentials(bench: SourceBench) -> No
                 fail("a refused connection went unnoticed")
 
     await in_sandbox(bench, "send", work)
-
-
-class _Nowhere(httpx.AsyncBaseTransport):
-    """Nobody listens there."""
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        raise httpx.ConnectError("connection refused", request=request)

@@ -27,7 +27,7 @@ __all__ = ["OUTFIT"]
 
 @asynccontextmanager
 async def _open() -> AsyncIterator[SourceStage]:
-    """An account with two employees and a short conversation; the address of the webhooks is nobody's."""
+    """Two employees, a short conversation, a client whom nobody answered; the address of the webhooks is nobody's."""
     sandbox = Sandbox()
     sandbox.clock.set(ARRIVED)
     account = sandbox.account
@@ -35,6 +35,10 @@ async def _open() -> AsyncIterator[SourceStage]:
     await sandbox.people.client_writes("380671234567", "Is the table in stock?", name="Olena")
     sandbox.clock.advance(timedelta(minutes=1))
     await sandbox.people.employee_writes("ivan", "380671234567", "Yes, it is.")
+    chats = [{"chatType": "whatsapp", "chatId": "380501112233"}]
+    account.contacts["c2"] = {"id": "c2", "name": "Petro", "responsibleUserId": "maria", "contactData": chats}
+    for text in ("Good day", "Is anybody there?"):
+        await sandbox.people.client_writes("380501112233", text, name="Petro")
     deliveries = [
         RawRequest(
             method="POST",
@@ -76,8 +80,30 @@ async def _open() -> AsyncIterator[SourceStage]:
                 ),
                 sent=lambda: [str(message.get("text", "")) for message in sandbox.sent()],
                 fail_next=lambda fault: _order(sandbox, fault),
+                shared=lambda: _shared(sandbox),
+                unanswered=lambda: _unanswered(sandbox),
+                framed=lambda: [json.dumps(question) for question in sandbox.api.framed],
             )
         await asyncio.sleep(0)
+
+
+def _shared(sandbox: Sandbox) -> dict[str, str]:
+    """Our records in the sandbox's own store."""
+    account = sandbox.account
+    kept = {"users": account.users, "contacts": account.contacts, "deals": account.deals}
+    found = {f"{kind}/{row['id']}": str(row["name"]) for kind, rows in kept.items() for row in rows.values()}
+    return found | {f"pipelines/{row['id']}": str(row["name"]) for row in account.pipelines}
+
+
+def _unanswered(sandbox: Sandbox) -> dict[str, int]:
+    """How many messages wait for each employee."""
+    account = sandbox.account
+    found = dict.fromkeys(account.users, 0)
+    for chat in account.chats.values():
+        contact = account.contact_of(chat)
+        if contact is not None:
+            found[contact["responsibleUserId"]] += chat.unanswered
+    return found
 
 
 def _order(sandbox: Sandbox, fault: Fault) -> None:

@@ -53,6 +53,8 @@ class Api:
         self.echoes = True
         #: (method, path) of every request, in order
         self.asked: list[tuple[str, str]] = []
+        #: what was asked of each frame that was opened, in order
+        self.framed: list[dict[str, Any]] = []
 
     def routes(self) -> list[Route]:
         table: list[tuple[str, str, Handler]] = [
@@ -245,6 +247,7 @@ class Api:
             return JSONResponse({"error": {"code": "USER_NOT_FOUND"}}, status_code=400)
         if body.get("scope") not in ("global", "card") or (body["scope"] == "card" and not body.get("filter")):
             raise Refusal(400, "VALIDATION_ERROR", "scope and filter do not fit", {"fields": ["scope", "filter"]})
+        self.framed.append(body)
         return JSONResponse({"url": f"https://integrations.wazzup24.com/chat/{user['id']}/{len(self.asked)}"})
 
     async def _unanswered(self, request: Request) -> Response:
