@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 
 #: it is looked what waits at least so often
 _LONGEST_PAUSE = timedelta(seconds=1)
+#: seconds that a full request takes to be put together and marked: meanwhile a place would be idle
+_AHEAD = 0.1
 
 
 class AccountWriter:
@@ -77,8 +79,8 @@ class AccountWriter:
         #: how many of the running requests carry nothing but replays of a bulk; how many steps waited at the last look
         self._patient, self._waited = 0, 0
         self._gathering = Gathering()
-        #: at the last round no place was free for what waits
-        self._is_cramped = False
+        #: at the last round no place was free for what waits; full requests were left for want of one
+        self._is_cramped, self._has_full = False, False
         self._marking: Marking[tuple[list[Step], dict[StepKey, RecordRef]]] = Marking(store)
         #: when it was last looked what waits, and when the next of it falls due
         self._looked_at: datetime | None = None
@@ -150,7 +152,7 @@ class AccountWriter:
         ready_in = account.pacer.ready_in
         # 0 if a place became free since it was found that there is none
         if ready_in or self._is_cramped:
-            seconds = min(seconds, ready_in)
+            seconds = min(seconds, ready_in - _AHEAD if self._has_full and ready_in > _AHEAD else ready_in)
         try:
             async with asyncio.timeout(max(0.005, seconds)):
                 await self._wakeup.wait()
@@ -165,7 +167,7 @@ class AccountWriter:
             await self._recover("outcome_lost", stranded)
             self._stranded -= stranded
         # what cannot leave yet is not put together yet: meanwhile more of its kind comes to share the request
-        room = account.pacer.room_for(Urgency.RETRY, has_some=bool(self._running))
+        room = account.pacer.room_for(Urgency.RETRY, has_some=bool(self._running), within=_AHEAD * self._has_full)
         self._is_cramped = room <= 0
         free = min(self._timing.parallel - len(self._running), room)
         if free <= 0 and self._looked_at is not None and now - self._looked_at < _LONGEST_PAUSE:
@@ -196,9 +198,10 @@ class AccountWriter:
             busy=self._busy,
             most=len(waiting),
         )
-        coming = not_ready(waiting, states)
+        coming, self._has_full = not_ready(waiting, states), False
         for batch in sorted(batches, key=partial(self._turn, now=now)):
             if not free:
+                self._has_full = not self._turn(batch, now)[1]
                 break
             # what waits for more leaves its turn to what is full
             if self._gathers(batch, coming.get(batch.kind, 0) + undecided, now):
@@ -476,8 +479,7 @@ class AccountWriter:
             lanes = []
             work.hold(conn, changed, account.name)
             for interaction_id in sorted(changed):
-                found = work.get(conn, interaction_id, account.name)
-                if found is not None:
+                if (found := work.get(conn, interaction_id, account.name)) is not None:
                     work.put(conn, found, WorkState.OPEN, now=now, note=remark("crm_changed"))
                     lanes.append(Lane(client_id=found.client_id, connection=found.connection, project=found.project))
             return lanes

@@ -67,6 +67,9 @@ __all__ = ["Arrived", "Claims", "Ingest", "join_rules", "store_parsed"]
 
 log = logging.getLogger(__name__)
 
+#: what is over was so when it was told; told longer ago it wants the CRM as it is now: a person may have done it all
+_STILL_TRUE = timedelta(seconds=10)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrived:
@@ -130,8 +133,7 @@ def store_parsed(
         _take_receipt(conn, project.name, channel, found, now)
         return None
     locks.hold_arrivals(conn, project.name)
-    # whoever told it had it over by then, however late the inbox is read
-    over_at = min(received_at, now)
+    over_at = min(max(received_at, now - _STILL_TRUE), now)
     if isinstance(found, ClientChanged):
         # by what the channel calls them: a number that is new to them may be somebody else's (J4)
         own = replace(_keys_of(found.client), phones=(), emails=(), fields={})
@@ -486,8 +488,7 @@ class Ingest:
         projects.touch_channel(conn, row.project, row.channel, row.request.received_at)
         reasons = [item.reason for item in parsed if isinstance(item, Ignored)]
         status = InboxStatus.IGNORED if reasons and len(reasons) == len(parsed) else InboxStatus.DONE
-        first = found[0].stored.id if found else None
-        note, field = "; ".join(reasons), ""
+        first, note, field = (found[0].stored.id if found else None), "; ".join(reasons), ""
         if refused:
             status, field, note = InboxStatus.UNREADABLE, refused[0].field, "; ".join(map(str, refused))
         inbox.mark(conn, row.id, status, now=now, interaction_id=first, field=field, note=note)

@@ -219,12 +219,13 @@ class Pacer:
         """The share of the window that is unused now, 0 to 1, for the metric of the same name."""
         return self._free(self._clock.monotonic()) / min(self.pace.requests, self.pace.in_flight or self.pace.requests)
 
-    def room_for(self, how: Urgency, *, has_some: bool = True) -> int:
+    def room_for(self, how: Urgency, *, has_some: bool = True, within: float = 0.0) -> int:
         """How many more requests of this class are worth being put together now.
 
         As many as can leave at once; and one while only less urgent ones wait, or they would take every place that
         becomes free, and a popup would wait for an import after all. Also one for who ``has_some`` not, behind those
-        that wait: a feed that asks for page after page would always be before them.
+        that wait: a feed that asks for page after page would always be before them. ``within``: seconds that it takes
+        to put one together.
         """
         now = self._clock.monotonic()
         if self._paused_until > now:
@@ -238,7 +239,7 @@ class Pacer:
             and turn.urgency <= how
             and (turn.urgency < how or turn.owner == own or self._shares.used(turn.owner) <= used)
         )
-        room = self._free(now) - ahead
+        room = self._free(now) + sum(1 for place in self._places if now < place.free_at <= now + within) - ahead
         return max(room, 1 if self.waiting and not (ahead and has_some) else 0)
 
     @property

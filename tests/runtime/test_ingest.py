@@ -70,20 +70,27 @@ def test_one_id_of_the_vendor_is_never_two_kinds_of_interaction(database_url: st
         assert kept.interaction.kind == first
 
 
+LATE, ANSWERED = timedelta(seconds=-9), replace(CALL, disposition=Disposition.ANSWERED)
+
+
 @pytest.mark.parametrize(
-    ("told", "waits"),
+    ("told", "told_at", "decide_at"),
     [
-        pytest.param(replace(CALL, disposition=Disposition.ANSWERED), timedelta(seconds=-9), id="an answered call"),
-        pytest.param(replace(CALL, disposition=Disposition.MISSED), timedelta(seconds=3), id="a missed call settles"),
-        pytest.param(MESSAGE, timedelta(seconds=-9), id="a message"),
+        pytest.param(ANSWERED, LATE, LATE, id="an answered call"),
+        pytest.param(MESSAGE, LATE, LATE, id="a message"),
+        pytest.param(replace(CALL, disposition=Disposition.MISSED), LATE, timedelta(seconds=3), id="a missed call"),
+        pytest.param(ANSWERED, timedelta(hours=-2), timedelta(seconds=-10), id="the hub was away for hours"),
+        pytest.param(ANSWERED, timedelta(seconds=2), timedelta(), id="by a clock that is ahead"),
     ],
 )
-def test_what_is_over_is_over_as_of_when_it_was_told_however_late_it_is_read(
-    database_url: str, told: Parsed, waits: timedelta
+def test_what_is_over_is_over_as_of_when_it_was_told_unless_that_is_long_ago(
+    database_url: str, told: Parsed, told_at: timedelta, decide_at: timedelta
 ) -> None:
-    """DESIGN 2, X6: in a burst one reading of the CRM serves all that was told before it began."""
+    """DESIGN 2, X6: in a burst one reading of the CRM serves all that was told before it began.
+
+    H3: one from before the hub was away serves nothing.
+    """
     with Store(database_url, clock=FakeClock(NOW)) as store:
-        told_at = NOW - timedelta(seconds=9)
         arrived = store.write_now(
             lambda conn: store_parsed(
                 conn,
@@ -92,9 +99,9 @@ def test_what_is_over_is_over_as_of_when_it_was_told_however_late_it_is_read(
                 channel="site",
                 source="pigeon",
                 inbox_id=None,
-                received_at=told_at,
+                received_at=NOW + told_at,
                 now=NOW,
             )
         )
         assert arrived is not None
-        assert arrived.stored.decide_at == NOW + waits
+        assert arrived.stored.decide_at == NOW + decide_at

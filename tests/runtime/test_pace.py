@@ -186,6 +186,25 @@ def test_a_queue_of_imports_leaves_room_for_a_record() -> None:
     in_told_time(check)
 
 
+def test_a_request_is_put_together_a_little_before_there_is_a_place_for_it() -> None:
+    """X6: while it is, the place would be idle; no more of them than there will be places."""
+
+    async def check(clock: LoopClock) -> None:
+        pacer = Pacer(Pace(requests=2), clock)
+        await pacer.acquire()
+        await asyncio.sleep(0.5)
+        await pacer.acquire()
+        assert [pacer.room_for(Urgency.RETRY, within=seconds) for seconds in (0.0, 0.1, 0.6, 1.1)] == [0, 0, 1, 2]
+        waiting = asyncio.create_task(pacer.acquire())
+        await asyncio.sleep(0)
+        assert pacer.room_for(Urgency.RETRY, within=0.6) == 0
+        pacer.pause(timedelta(seconds=1))
+        assert pacer.room_for(Urgency.RETRY, within=1.1) == 0
+        await waiting
+
+    in_told_time(check)
+
+
 def test_who_gives_up_waiting_uses_no_place() -> None:
     """X6: a cancelled request leaves its turn to the next."""
 
