@@ -104,6 +104,12 @@ async def _connection(services: Services, project: LiveProject, name: str) -> Li
             await account.close()
     except HubError as err:
         return Line(what=what, is_ok=False, text=str(err))
+    if account.vendor_clock.is_wrong:
+        seconds = account.vendor_clock.ahead.total_seconds()
+        side = "ahead of" if seconds > 0 else "behind"
+        return Line(
+            what=what, is_ok=False, text=f"this machine's clock is {abs(seconds):.0f} s {side} the CRM's: set it"
+        )
     unbound = sorted(employee for employee in found.inactive - found.userless if not employee.startswith("@"))
     if unbound:
         who = ", ".join(f"{found.names[employee]} ({employee})" for employee in unbound)

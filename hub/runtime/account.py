@@ -17,6 +17,7 @@ from hub.errors import Banned, NeedsCredentials, Unavailable, VendorError
 from hub.ports import Changes, ConnectionContext, SinkCapabilities, SinkSession
 from hub.runtime.pace import Pacer
 from hub.runtime.resolve import Names
+from hub.runtime.vendor_clock import VendorClock
 from hub.store.directory import Directory
 from hub.store.directory_fold import OWN_WRITE_MARGIN, Merged
 
@@ -68,6 +69,8 @@ class Account:
     #: called with (project, connection, health, sentence) when the health changes; stores and shows it
     on_health: Callable[[str, str, Health, str], None]
     names: Names
+    #: how far our clock is ahead of the CRM's
+    vendor_clock: VendorClock = field(default_factory=VendorClock)
     health: Health = Health.READY
     health_reason: str = ""
     #: True once the first import went through: absence from the directory means something

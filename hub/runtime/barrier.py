@@ -186,7 +186,10 @@ class Barrier:
                 # before the first poll of this process: where the directory ended, however long the hub was down
                 ended = account.directory.as_of(account.project, account.name) or now - timedelta(hours=1)
                 complete = min(account.complete_until.get(kind, ended) for kind in missing)
-                changes = await account.session.barrier(missing, complete - self._overlap)
+                begin = complete - self._overlap
+                changes = await account.vendor_clock.allowing(
+                    lambda lead: account.session.barrier(missing, begin - lead)
+                )
                 account.succeeded()
                 await account.fold(changes, now)
                 for kind in missing:

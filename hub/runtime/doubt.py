@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -67,7 +68,7 @@ class Doubt:
         writes, by_key = self._writes(due, made, results)
         with urgency(Urgency.RETRY), counted() as cost:
             try:
-                found = await self._find(writes, by_key, results)
+                found = await account.vendor_clock.allowing(partial(self._look, writes, by_key, results))
             except VendorError as error:
                 account.failed(error)
                 if isinstance(error, Throttled):
@@ -102,6 +103,14 @@ class Doubt:
             len(results.done),
             extra={"action": "doubt.checked", "found": len(results.done), "asked": len(due)},
         )
+
+    async def _look(
+        self, writes: Sequence[Write], by_key: Mapping[StepKey, Step], results: Results, lead: timedelta
+    ) -> dict[StepKey, Done]:
+        """`_find`, where our clock may have been ahead of the CRM's by ``lead`` when ``writes`` were sent."""
+        results.unasked.clear()
+        earlier = [write if write.sent_at is None else replace(write, sent_at=write.sent_at - lead) for write in writes]
+        return await self._find(earlier, by_key, results)
 
     async def _find(
         self, writes: Sequence[Write], by_key: Mapping[StepKey, Step], results: Results

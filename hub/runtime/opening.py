@@ -15,6 +15,7 @@ from hub.runtime.certificates import certificates
 from hub.runtime.pace import PacedTransport, Pacer
 from hub.runtime.resolve import Names
 from hub.runtime.services import Services
+from hub.runtime.vendor_clock import DatedTransport, VendorClock
 
 __all__ = ["names_of", "open_account"]
 
@@ -37,9 +38,9 @@ def open_account(
     pacer = _pacer(services, capabilities.pace, row.sink, project.name, row.name)
     timing = project.policy.timing if project.policy else None
     seconds = timing.request_timeout.total_seconds() if timing else 20.0
-    transport = PacedTransport(
-        httpx.AsyncHTTPTransport(verify=certificates(), limits=httpx.Limits(max_connections=16)), pacer
-    )
+    vendor_clock = VendorClock(f"{project.name}/{row.name}")
+    outside = httpx.AsyncHTTPTransport(verify=certificates(), limits=httpx.Limits(max_connections=16))
+    transport = PacedTransport(DatedTransport(outside, services.clock, vendor_clock), pacer)
     http = httpx.AsyncClient(
         transport=transport,
         timeout=httpx.Timeout(connect=min(10.0, seconds), read=seconds, write=seconds, pool=seconds),
@@ -70,6 +71,7 @@ def open_account(
         pacer=pacer,
         directory=services.directory,
         clock=services.clock,
+        vendor_clock=vendor_clock,
         on_health=on_health,
         names=names_of(connection),
         health=Health.READY if health is Health.RETRYING else health,

@@ -264,11 +264,17 @@ class _Reading(Collector):
         ready = GaugeMetricFamily(
             "hub_connection_ready", "Whether the CRM account works, 1 for ready and 0 for not", labels=labels
         )
+        ahead = GaugeMetricFamily(
+            "hub_connection_clock_ahead_seconds",
+            "How far this machine's clock is ahead of the CRM's, in seconds; negative if it is behind",
+            labels=labels,
+        )
         for key, account in self._services.accounts.items():
+            ahead.add_metric(key, account.vendor_clock.ahead.total_seconds())
             headroom.add_metric(key, account.pacer.headroom)
             waiting.add_metric(key, account.pacer.waiting)
             ready.add_metric(key, float(account.health is Health.READY))
-        yield from (headroom, waiting, ready)
+        yield from (headroom, waiting, ready, ahead)
 
 
 async def metrics(request: Request) -> Response:

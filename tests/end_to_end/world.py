@@ -14,6 +14,7 @@ from typing import Any
 from hub_amocrm.sandbox import Sandbox
 from sqlalchemy import func, select
 
+from hub.clock import Clock
 from hub.compose import Hub
 from hub.ports import RawRequest
 from hub.runtime.importer import mark_imported
@@ -204,9 +205,10 @@ async def world(
     mode: str = "live",
     account: Mapping[str, Any] | None = None,
     public_url: str = "",
+    clock: Clock | None = None,
 ) -> AsyncIterator[World]:
     """A running hub beside a fresh sandbox; ``account`` are further settings of the CRM's connection."""
-    hub = Hub(Settings(environment="development", data_directory=tmp_path / "var", public_url=public_url))
+    hub = Hub(Settings(environment="development", data_directory=tmp_path / "var", public_url=public_url), clock)
     text = policy or preset("zoho-standard")
     prepare(hub, address, sandbox.long_lived_token(), text, mode=mode, account=account)
     await connect(hub)

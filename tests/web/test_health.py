@@ -8,6 +8,7 @@ from hub.plugins import Failure
 from hub.ports import Pace
 from hub.runtime.account import Account, Health
 from hub.runtime.pace import Pacer
+from hub.runtime.vendor_clock import VendorClock
 from hub.web.metrics import Histogram
 from tests.web.conftest import CHANNEL, CRM, PROJECT, SECRET, Web
 
@@ -22,6 +23,7 @@ def running(web: Web, health: Health) -> None:
         def __init__(self) -> None:
             self.pacer = Pacer(Pace(requests=6), web.services.clock)
             self.health, self.health_reason, self.is_imported = health, "because", True
+            self.vendor_clock = VendorClock()
 
     web.services.accounts[PROJECT, CRM] = cast("Account", Running())
 
@@ -89,6 +91,7 @@ async def test_metrics_count_what_happened(web: Web) -> None:
         'hub_inbox{status="new"} 1.0',
         f'hub_pacer_headroom_ratio{{connection="{CRM}",project="{PROJECT}"}} 1.0',
         f'hub_connection_ready{{connection="{CRM}",project="{PROJECT}"}} 1.0',
+        f'hub_connection_clock_ahead_seconds{{connection="{CRM}",project="{PROJECT}"}} 0.0',
     ):
         assert expected in lines, expected
     assert SECRET not in answer.text

@@ -48,6 +48,8 @@ class CrmShown:
     in_doubt_steps: int
     #: names that no longer exist in the CRM
     problems: tuple[str, ...]
+    #: how far our clock is ahead of the CRM's, if a person should set it; negative if it is behind
+    clock_ahead: timedelta = timedelta()
     #: kinds of cards and the links to paste there, where the CRM frames pages; for administrators
     panels: tuple[tuple[str, str], ...] = ()
 
@@ -119,6 +121,7 @@ def _shown(row: CrmConnection, account: Account | None, states: object, problem:
         waiting_steps=_count(counts, row.name, "waiting"),
         in_doubt_steps=_count(counts, row.name, "in_doubt"),
         problems=(problem,) if problem else (),
+        clock_ahead=account.vendor_clock.ahead if account and account.vendor_clock.is_wrong else timedelta(),
     )
 
 
