@@ -70,7 +70,7 @@ class Gate:
         """For `asyncio.AbstractEventLoop.set_task_factory`: whatever is begun in the background passes the gate."""
         if whose() is None or not asyncio.iscoroutine(work):
             return asyncio.Task(work, loop=loop, **options)
-        task = asyncio.Task(self._pass(work), loop=loop, **options)
+        task = _Gated(self._pass(work), work=work, loop=loop, **options)
         # a task that is cancelled before it began never comes to the work, and nobody else would end it
         task.add_done_callback(lambda _: work.close())
         return task
@@ -176,6 +176,21 @@ class Gate:
         if self._timer is not None:
             self._timer.cancel()
             self._held_enough(asyncio.get_running_loop())
+
+
+class _Gated(asyncio.Task[Any]):
+    """Tells the coroutine that it was made of: who asks whether that has begun is not told that the gate has.
+
+    Anyio does not cancel what has not begun, since a part of that would be left over.
+    """
+
+    def __init__(self, passing: Coroutine[Any, Any, Any], *, work: Coroutine[Any, Any, Any], **options: Any) -> None:
+        self._work = work
+        super().__init__(passing, **options)
+
+    def get_coro(self) -> Any:
+        """What was to be run."""
+        return self._work
 
 
 class _Sliced(Generic[T]):

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -375,3 +376,34 @@ async def test_one_that_is_cancelled_before_it_begins_leaves_nothing_that_nobody
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
     assert inspect.getcoroutinestate(coroutine) == inspect.CORO_CLOSED
+
+
+async def test_what_a_library_began_and_gives_up_before_its_turn_leaves_nothing_that_nobody_awaited() -> None:
+    """HTTP is asked through anyio: a connection that is given up while the gate is shut is begun, or ended in order."""
+    ticking = Ticking()
+
+    async def connects() -> None:
+        ticking.work(0.01)
+        await asyncio.Event().wait()
+
+    async def floods() -> None:
+        for _ in range(10):
+            ticking.work(0.01)
+            await asyncio.sleep(0)
+
+    connecting, begun = [connects() for _ in range(5)], asyncio.Event()
+    left = iter(connecting)
+
+    async def asks() -> None:
+        async with anyio.create_task_group() as group:
+            for _ in connecting:
+                group.start_soon(lambda: next(left))
+            begun.set()
+
+    with gated(ticking), on_behalf_of("shop"):
+        flood = [asyncio.create_task(floods()) for _ in range(20)]
+        asking = asyncio.create_task(asks())
+        await begun.wait()
+        asking.cancel()
+        await asyncio.gather(asking, *flood, return_exceptions=True)
+    assert {inspect.getcoroutinestate(attempt) for attempt in connecting} == {inspect.CORO_CLOSED}
