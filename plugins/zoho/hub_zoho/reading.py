@@ -16,7 +16,7 @@ from hub_zoho.mapping import COMPLETED, LEADS, Reader, module_of, refs_of
 from hub_zoho.profile import Profile
 from hub_zoho.wire import Row
 
-__all__ = ["MODULES_OF", "Records", "chunks", "quoted"]
+__all__ = ["MODULES_OF", "MOST_PAGES", "Records", "chunks", "quoted"]
 
 #: where records of a kind live
 MODULES_OF: dict[RecordKind, tuple[str, ...]] = {
@@ -26,7 +26,7 @@ MODULES_OF: dict[RecordKind, tuple[str, ...]] = {
     RecordKind.TASK: ("Tasks",),
 }
 #: pages that can be asked for by number (3)
-_MOST_PAGES = 10
+MOST_PAGES = 10
 #: passes over one second's records before a busy organisation is taken as it is; the next poll tells the rest
 _MOST_ROUNDS = 5
 ItemT = TypeVar("ItemT")
@@ -126,8 +126,8 @@ class Records:
                 continue
             # more in one second than a page holds: an import or a mass update of somebody's
             if page.has_more and newest <= mark:
-                number, token = (number + 1, "") if number < _MOST_PAGES else (number, page.next_token)
-                if number < _MOST_PAGES or token:
+                number, token = (number + 1, "") if number < MOST_PAGES else (number, page.next_token)
+                if number < MOST_PAGES or token:
                     continue
             if has_news and rounds < _MOST_ROUNDS:
                 # an edit meanwhile drew others past us, for here pages are told apart by number
@@ -164,7 +164,7 @@ class Records:
     async def deleted(self, module: str, since: int) -> list[Deleted]:
         """What was deleted at ``since`` or later; merged records stand here too."""
         found: dict[str, Deleted] = {}
-        for number in range(1, _MOST_PAGES + 1):
+        for number in range(1, MOST_PAGES + 1):
             rows, has_more = await self.client.deleted(module, since - 1, number)
             found |= {row.id: row for row in rows if row.at >= since}
             if not has_more or not rows:

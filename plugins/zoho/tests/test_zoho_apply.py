@@ -345,6 +345,17 @@ async def test_numbers_fill_free_fields_and_replace_nothing(office: Any) -> None
     assert write.key in await office.session.find_done([write])
 
 
+@pytest.mark.parametrize("notes", [201, 2001], ids=["the second page", "beyond what has numbers"])
+async def test_a_note_on_a_card_with_many_is_not_made_again(office: Any, notes: int) -> None:
+    """X5: the vendor shows 200 at once, pages 1 to 10 by number; what comes after them is not absent."""
+    contact = contact_ref(office.someone())
+    writes = [office.note(contact, text=f"Заметка {number}") for number in range(notes)]
+    for start in range(0, notes, 100):
+        await office.session.apply(writes[start : start + 100])
+    assert len(office.records("Notes")) == notes
+    assert set(await office.session.find_done(writes[-1:])) == {writes[-1].key}
+
+
 async def test_tags_join_those_of_the_record(office: Any) -> None:
     lead = await office.made(office.lead())
     for tag in ("первый", "второй"):
