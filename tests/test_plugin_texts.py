@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from hub.core.plan import Reason
+from hub.core.policy import load_policy
 from hub.core.text import Language
+from hub.errors import ConfigurationError
 from hub.language import _plugin_texts, translator
 from hub.plugins import load_plugins
 from hub.ports import ChannelConfig, Sink, Source
@@ -71,7 +73,7 @@ TOLD = [
     ),
     (
         "the body is not JSON: unexpected character, expected ',' or '}': line 1 column 69 (char 68)",
-        "тело запроса не является JSON: неожиданный знак, ожидалось ',' or '}': строка 1, столбец 69",
+        "тело запроса не является JSON: неожиданный знак, ожидалось: ',' или '}'; строка 1, столбец 69",
     ),
     ("page_size: Input should be less than or equal to 250", "page_size: должно быть не больше 250"),
     ("address: Value error, no such thing", "address: no such thing"),
@@ -108,6 +110,23 @@ def test_every_error_of_a_plugin_is_told_in_the_readers_language(name: str, lang
     assert len(said) > 3
     t = translator(language)
     assert [text for text in said if re.search("[a-z]", text) and t.theirs(text) == text] == []
+
+
+BROKEN = [
+    ("this = [", "это не TOML: неверное значение (в конце документа)"),
+    ("[assignment]\nexisting_answred = 1", "«existing_answred» здесь не бывает, может быть, existing_answered?"),
+    ("[[employees]]\nname = 'Olena'", "не хватает «id»"),
+]
+
+
+@pytest.mark.parametrize(("text", "told"), BROKEN)
+def test_what_is_wrong_with_a_policy_is_told_in_the_readers_language(text: str, told: str) -> None:
+    """H11, U4: the place stays as it is, the sentence is the reader's."""
+    with pytest.raises(ConfigurationError) as refused:
+        load_policy(text, "nordtea/policy 2")
+    said = translator("ru").theirs(str(refused.value))
+    assert said.startswith("nordtea/policy 2:")
+    assert told in said
 
 
 @pytest.mark.parametrize(("text", "told"), TOLD)

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from hub import rules
 from hub.commands.context import Exit, JsonOption, ProjectOption, console, fail, opened, print_json, the_project
+from hub.commands.policy_file import read_policy
 from hub.core.consistency import findings
 from hub.core.example_check import load_checked
 from hub.core.policy import Policy, policy_schema
@@ -45,8 +46,8 @@ def import_file(
 
     Refused if it is broken, if its examples fail, or if it is not based on the newest version.
     """
-    text = file.read_text(encoding="utf-8")
     with opened() as services:
+        text = read_policy(file)
         name = the_project(services, project)
         policy = load_checked(text, str(file), rules=services.plugins.rules.values())
         if since:
@@ -94,7 +95,7 @@ def check(file: FileArgument, as_json: JsonOption = False) -> None:
     try:
         # rules of plugins may be named in it
         plugins = load_plugins(load_settings().plugins, builtin=(("hub", rules),))
-        policy = load_checked(file.read_text(encoding="utf-8"), str(file), rules=plugins.rules.values())
+        policy = load_checked(read_policy(file), str(file), rules=plugins.rules.values())
     except ConfigurationError as err:
         if as_json:
             print_json({"ok": False, "problem": err.problem, "path": err.path, "line": err.line})

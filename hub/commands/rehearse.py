@@ -7,8 +7,9 @@ from pathlib import Path
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from typer import Exit as TyperExit
 
-from hub.commands.context import Exit, bring_directory, console, errors, fail, opened, print_json, the_project
+from hub.commands.context import Exit, bring_directory, console, errors, opened, print_json, the_project
 from hub.commands.moment import parse_moment
+from hub.commands.policy_file import read_policy
 from hub.core.policy import Policy, load_policy
 from hub.core.records import EmployeeId
 from hub.core.rehearsal import Report
@@ -29,11 +30,8 @@ def run_rehearsal(
     *, policy: Path, since: str, until: str, channel: str, language: Language, project: str, as_json: bool
 ) -> None:
     """Print the report. Exit status 1 if somebody's work would be nobody's, 2 for a policy or period of no use."""
-    try:
-        text = policy.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as err:
-        raise fail(f"{policy} cannot be read: {err}") from err
     with opened() as services:
+        text = read_policy(policy)
         live = services.projects.get(the_project(services, project))
         trial = load_policy(text, str(policy), rules=services.plugins.rules.values())
         wanted = period(services, trial, since, until, channel)

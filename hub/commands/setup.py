@@ -10,7 +10,7 @@ from pydantic import BaseModel, SecretStr
 from rich.prompt import Confirm, Prompt
 from rich.table import Table
 
-from hub.commands.context import console, opened
+from hub.commands.context import console, fail, opened
 from hub.errors import ConfigurationError, HubError, VendorError
 from hub.ports import HasOAuth
 from hub.runtime import setup, staffing
@@ -22,7 +22,14 @@ __all__ = ["set_up"]
 def set_up() -> None:
     """Ask step by step; what is done already is shown and passed over, so it can be run again."""
     with opened() as services:
-        asyncio.run(_steps(services))
+        try:
+            asyncio.run(_steps(services))
+        except EOFError:
+            console.print()
+            raise fail(
+                "the set-up asks, and nobody answers here: run it at a terminal, or open /setup in a browser while "
+                "'hub run' runs; either goes on where this stopped"
+            ) from None
 
 
 async def _steps(services: Services) -> None:

@@ -192,3 +192,24 @@ def test_every_forwarding_answer_can_be_asked_why(services: Services, typed: Typ
     assert "off_shift" not in said
     assert json.loads(typed("explain", "--forwarding", "unknown", "--json").output) == []
     assert typed("explain").exit_code == 2
+
+
+def test_a_policy_in_another_encoding_is_refused_with_its_line_and_an_editors_mark_is_passed_over(
+    typed: Typed, tmp_path: Path
+) -> None:
+    """H11: by check, import and rehearse, in a sentence; never with a traceback."""
+    file = tmp_path / "policy.toml"
+    file.write_bytes(preset("car-dealer").encode("utf-8-sig"))
+    assert typed("policy", "check", str(file)).exit_code == 0
+    file.write_bytes("# first\n# Нове\n".encode("cp1251"))
+    for words in (("policy", "check"), ("policy", "import"), ("rehearse", "--policy")):
+        refused = typed(*words, str(file))
+        assert isinstance(refused.exception, SystemExit), words
+        assert f"{file}:2: this is not in UTF-8" in refused.output
+
+
+def test_the_set_up_with_nobody_to_answer_says_where_to_go_on(typed: Typed) -> None:
+    """H12: in a pipe it ends with a sentence, not in the middle of a question."""
+    stopped = typed("setup")
+    assert stopped.exit_code == 2
+    assert "open /setup in a browser" in stopped.output
