@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -81,7 +80,9 @@ async def test_without_either_who_talked_last_is_rung(web: Web) -> None:
 
 
 @pytest.mark.parametrize("each_engine", [pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True)
-async def test_a_database_that_does_not_answer_holds_no_caller_up(web: Web, clock: FakeClock) -> None:
+async def test_a_database_that_does_not_answer_holds_no_caller_up(
+    web: Web, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
     """R3, H9: who talked last is known over the network only; once it is slow it is left alone for a while."""
     store, now = web.services.store, clock.now()
 
@@ -92,13 +93,18 @@ async def test_a_database_that_does_not_answer_holds_no_caller_up(web: Web, cloc
     store.write_now(talked)
     with sqlalchemy.create_engine(store.url, poolclass=sqlalchemy.NullPool).connect() as other:
         other.exec_driver_sql("LOCK TABLE client_key IN ACCESS EXCLUSIVE MODE")
-        began = time.monotonic()
-        answers = [await web.client.post(web.forward(), json=question(STRANGER)) for _ in range(5)]
+        async with asyncio.timeout(30):  # whoever waited for the lock would wait for ever
+            answers = [await web.client.post(web.forward(), json=question(STRANGER)) for _ in range(5)]
         assert [(answer.status_code, answer.text) for answer in answers] == [(200, "")] * 5
-        assert time.monotonic() - began < 5, "each may wait for a tenth of a second, and only the first does"
     assert (await web.client.post(web.forward(), json=question(STRANGER))).text == ""
-    clock.advance(LEFT_ALONE)
-    assert (await web.client.post(web.forward(), json=question(STRANGER))).text == "380671110000"
+    waited = [record for record in caplog.records if getattr(record, "action", "") == "forwarding.unremembered"]
+    assert len(waited) == 1, "each may wait for a tenth of a second, and only the first does"
+    answer = ""
+    async with asyncio.timeout(30):  # a busy machine may need more than that tenth, and is asked again
+        while not answer:
+            clock.advance(LEFT_ALONE)
+            answer = (await web.client.post(web.forward(), json=question(STRANGER))).text
+    assert answer == "380671110000"
 
 
 @pytest.mark.parametrize("caller", ["380671234567", "", "anonymous", "12", "x" * 500])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
+from collections.abc import Callable
 
 import uvloop
 from starlette.types import Receive, Scope, Send
@@ -13,6 +15,22 @@ from hub.web.server import serve_forever
 from hub.web.webhooks import ACCEPTED, send_answer
 
 WAITING = 60
+
+
+class Yes:
+    """Says yes to whoever asks, and tells that somebody did."""
+
+    def __init__(self, asked: Callable[[], None]) -> None:
+        self._asked = asked
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            self._asked()
+            await send_answer(send, ACCEPTED)
+            return
+        for kind in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{kind}.complete"})
 
 
 def test_several_connections_are_let_in_by_each_turn_of_the_loop() -> None:
@@ -28,15 +46,7 @@ async def _turns_until_all_have_asked() -> list[int]:
     asked: list[int] = []
     turn = 0
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            asked.append(turn)
-            await send_answer(send, ACCEPTED)
-            return
-        for kind in ("startup", "shutdown"):
-            await receive()
-            await send({"type": f"lifespan.{kind}.complete"})
-
+    app = Yes(lambda: asked.append(turn))
     ready: asyncio.Future[int] = loop.create_future()
     serving = asyncio.create_task(serve_forever(app, "127.0.0.1", 0, ready=ready.set_result))
     port = await ready
@@ -53,3 +63,33 @@ async def _turns_until_all_have_asked() -> list[int]:
     with contextlib.suppress(asyncio.CancelledError):
         await serving
     return asked
+
+
+def test_what_is_held_for_a_moment_is_not_looked_through_for_garbage() -> None:
+    """A look at what goes by itself anyway stops every answer: some thousand objects wait for the journal (X1)."""
+    before = gc.get_threshold()
+    try:
+        assert asyncio.run(_looks_at(5_000)) == 0
+        assert asyncio.run(_looks_at(25_000)) >= 1
+    finally:
+        gc.set_threshold(*before)
+
+
+async def _looks_at(objects: int) -> int:
+    """How often the collector looked while a server made so many objects and kept them."""
+    ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    serving = asyncio.create_task(serve_forever(Yes(lambda: None), "127.0.0.1", 0, ready=ready.set_result))
+    await ready
+    looks: list[str] = []
+
+    def look(phase: str, _: dict[str, int]) -> None:
+        looks.append(phase)
+
+    gc.callbacks.append(look)
+    held = [[number] for number in range(objects)]
+    gc.callbacks.remove(look)
+    del held
+    serving.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
+    return looks.count("start")
