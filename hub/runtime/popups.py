@@ -96,7 +96,8 @@ _Task: TypeAlias = _Look | _Notice | _Record | _Card
 class _Change:
     """One popup that moves."""
 
-    task: _Task
+    #: all that this round had to say about it, in order
+    tasks: tuple[_Task, ...]
     project: LiveProject
     before: Kept | None
     told: Told
@@ -261,7 +262,7 @@ class Popups:
                     self._calls.send(change.project, change.raises)
             if not lost:
                 return
-            tasks = [change.task for change in lost]
+            tasks = [task for change in lost for task in change.tasks]
 
     def _follow(self, change: _Change) -> None:
         """Remember the calls that ring."""
@@ -357,7 +358,8 @@ class Popups:
             return
         earlier = found.changes.get((project.name, key))
         before_all = earlier.before if earlier else popups.find(conn, project.name, key)
-        found.changes[project.name, key] = _Change(task=task, project=project, before=before_all, told=told_now)
+        tasks = (*earlier.tasks, task) if earlier else (task,)
+        found.changes[project.name, key] = _Change(tasks=tasks, project=project, before=before_all, told=told_now)
 
     def _told(
         self,

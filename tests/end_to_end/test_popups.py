@@ -5,18 +5,25 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from hub_amocrm.sandbox import Sandbox
+from sqlalchemy import Connection
 
 from hub.compose import Hub
+from hub.core.interaction import ClientId
 from hub.core.phone import Phone
+from hub.core.plan import Plan
 from hub.core.records import Contact, Deal, EmployeeId
 from hub.ports import Changes
-from hub.store import projects
+from hub.runtime.popups import _Look
+from hub.store import popups, projects
+from hub.store.popups import Kept, Told
+from hub.store.work import Lane
 from tests.end_to_end import pigeon
 from tests.end_to_end.shop import retail_stand, shop
 from tests.end_to_end.tabs import Tab, open_tab
@@ -183,7 +190,7 @@ async def test_missed_call_leaves_every_screen_once_the_client_was_reached(
         back = {"type": "out", "uniqueid": "ua0_-3.3", "caller": "examplecom_anna", "callee": CALL["caller"]}
         await scene.company.webhook("outgoing_after", back | ANSWER | {"calldate": "2026-07-29 11:15:00"})
         await oleg.until(lambda: oleg.screen == {})
-        await anna.until(lambda: anna.screen == {})
+        await anna.until(lambda: "message" not in [one["kind"] for one in anna.screen.values()])
 
 
 async def test_two_calls_at_once_are_two_popups(tmp_path: Path, amocrm: tuple[Sandbox, str]) -> None:
@@ -354,6 +361,44 @@ async def test_new_clients_message_is_everybodys_until_the_first_answers(
         assert (shown["answered_by"]["name"], shown["text"]) == ("Олег Громов", "")
         assert set(shown["can"]) <= {"open"}
         await oleg.until(lambda: [one["kind"] for one in oleg.screen.values()] != ["message"])
+
+
+async def test_a_message_stays_shown_though_its_popup_moves_in_two_places_at_once(
+    tmp_path: Path, amocrm: tuple[Sandbox, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W12, H9: who comes second looks again at all that it was told of the popup, not only at what came last."""
+    pigeon.install(monkeypatch)
+    policy = preset("wazzup-messengers").replace("unsorted = false              # W3", "unsorted = true  # W3")
+    async with desk(tmp_path, amocrm, policy=policy) as scene:
+        await pigeon.open_channel(scene.company)
+        oleg, anna = await scene.tab("oleg"), await scene.tab("anna")
+        await pigeon.send(scene.company, "1", phone="+79161234567", text="Is it in stock?")
+        await anna.until(lambda: anna.states == ["new"])
+        await scene.company.settled(1)
+        await scene.read()
+        [shown] = anna.screen.values()
+        makers, add, put = scene.company.hub.popups, scene.company.hub.popups._add, popups.put
+        beaten: list[str] = []
+
+        def told(task: Any) -> None:
+            add(task)
+            if isinstance(task, _Look) and task.interaction != shown["interaction"] and task.responsible is None:
+                # in the same round, its decision
+                lane = Lane(client_id=ClientId(shown["client"]["id"]), connection=CRM, project=PROJECT)
+                makers.planned(lane, task.interaction, Plan(actions=(), responsible=EmployeeId("oleg")))
+
+        def beaten_once(conn: Connection, project: str, before: Kept | None, now_told: Told, now: datetime) -> Any:
+            if before is not None and not beaten:
+                beaten.append(now_told.popup.text)
+                assert put(conn, project, before, before.told, now)
+            return put(conn, project, before, now_told, now)
+
+        monkeypatch.setattr(popups, "put", beaten_once)
+        monkeypatch.setattr(makers, "_add", told)
+        await pigeon.send(scene.company, "2", phone="+79161234567", text="Hello?")
+        await oleg.until(lambda: [one["text"] for one in oleg.screen.values()] == ["Hello?"])
+        await anna.until(lambda: "message" not in [one["kind"] for one in anna.screen.values()])
+        assert beaten == ["Hello?"]
 
 
 async def test_forwarding_answer_moves_the_popup_to_whom_it_names(tmp_path: Path, amocrm: tuple[Sandbox, str]) -> None:
