@@ -21,6 +21,7 @@ from hub.ports import Changes
 from hub.runtime.account import Account
 from hub.runtime.barrier import Barrier
 from hub.runtime.pace import charge, counted
+from hub.runtime.vendor_clock import VendorClock
 from hub.store import clients, interactions, steps, work
 from hub.store.engine import Store, sqlite_url
 from hub.store.steps import Step
@@ -48,7 +49,7 @@ class Crm:
             SimpleNamespace(
                 project="auto", name="crm", session=self, fold=self._fold, succeeded=lambda: None,
                 capabilities=SimpleNamespace(barrier_kinds=frozenset({RecordKind.CONTACT, RecordKind.TASK})),
-                directory=SimpleNamespace(as_of=lambda *_: None), complete_until={},
+                directory=SimpleNamespace(as_of=lambda *_: None), complete_until={}, vendor_clock=VendorClock(),
             ),
         )  # fmt: skip
 
