@@ -37,6 +37,8 @@ class _Asked:
     unanswered: int = 0
     #: interactions finished in each round under load
     written: list[int] = field(default_factory=list)
+    #: and actions done in the CRM: calls of one burst advance together, and finish together
+    acted: list[int] = field(default_factory=list)
 
     def prepare(self) -> None:
         """Make clients who are known."""
@@ -50,14 +52,20 @@ class _Asked:
     def _rest(self) -> None:
         self.world.until(lambda: self.world.finished() >= self.told, what="all calls are finished")
 
+    def _acted(self) -> int:
+        return int(self.world.rows("SELECT count(*) FROM step WHERE state = 'done'")[0][0])
+
     def ask(self, *, is_loaded: bool, rate: float = 0.0) -> tuple[Result, float]:
         """What came back, and the microseconds of a processor per question of the process that answered."""
         process = self.world.answering
         # of clients whose calls were finished before
         callers = (FIRST_CALLER, self.told)
         if is_loaded:
+            begun = self._acted()
             self._burst()
-        before, done = seconds_of(process), self.world.finished()
+            # from the first action on: before, calls are only read
+            self.world.until(lambda: self._acted() > begun, what="the burst is being written", every=0.05)
+        before, done, acted = seconds_of(process), self.world.finished(), self._acted()
         spec = Spec(
             port=process.port,
             path=self.world.companies[0].forwarding,
@@ -76,6 +84,7 @@ class _Asked:
             if done == self.told:
                 raise RuntimeError("nothing was to be written any more: the measurement means nothing")
             self.written.append(self.world.finished() - done)
+            self.acted.append(self._acted() - acted)
         self._rest()
         return found, used
 
@@ -101,6 +110,7 @@ def measure(engine: Engine, burst: int, rounds: int, seconds: float) -> dict[str
         "p99_ms": statistics.median(slow),
         "p99_ms_loaded": statistics.median(slow_loaded),
         "written_per_second": statistics.median(asked.written) / seconds,
+        "acted_per_second": statistics.median(asked.acted) / seconds,
         "unanswered": float(asked.unanswered),
     }
     print(f"{engine}: {json.dumps({name: round(value, 2) for name, value in result.items()})}", flush=True)
