@@ -117,6 +117,8 @@ _PRAGMAS = (
 def connect(path: Path, *, is_reader: bool = False) -> sqlite3.Connection:
     """A connection in autocommit; a writer brings the tables with it and rebuilds a file of another layout."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    # clients' names and numbers are nobody else's on this machine
+    path.touch(mode=0o600)
     driver = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=15, cached_statements=256)
     for pragma in _PRAGMAS:
         driver.execute(pragma).close()

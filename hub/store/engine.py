@@ -144,7 +144,10 @@ class Store:
     def _open_sqlite(self) -> None:
         if not self.url.database or self.url.database == ":memory:":
             raise ValueError("the store needs a file: several connections share it")
-        Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+        path = Path(self.url.database)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # clients' names and numbers are nobody else's on this machine; what SQLite keeps beside it has the same rights
+        path.touch(mode=0o600)
         self._write_engine = _sqlite_engine(self.url, PRAGMAS)
         self._read_engine = _sqlite_engine(self.url, (*PRAGMAS, "PRAGMA query_only = ON"))
         opened: Future[None] = Future()

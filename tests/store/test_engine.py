@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import stat
 import threading
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError
 
-from hub.store import schema
+from hub.store import directory_file, schema
 from hub.store.engine import Store, driver_connection, sqlite_url
 from tests.postgres import on_postgres, on_sqlite
 
@@ -33,6 +34,16 @@ def names(conn: Connection) -> list[str]:
 async def test_pragmas_are_what_durability_needs(store: Store, pragma: str, value: object) -> None:
     """H3: an accepted webhook survives a power loss (synchronous 2 is FULL)."""
     assert await store.write(lambda conn: conn.exec_driver_sql(f"PRAGMA {pragma}").scalar_one()) == value
+
+
+@on_sqlite
+def test_nobody_else_on_the_machine_reads_what_is_kept(store: Store, now: datetime, tmp_path: Path) -> None:
+    """H8: clients' names and numbers; the files that SQLite keeps beside have the same rights."""
+    store.write_now(lambda conn: add_project(conn, "crm", now))
+    directory_file.connect(tmp_path / "directory.db").close()
+    files = [*Path(store.url.database or "").parent.glob("*.db*"), *tmp_path.glob("directory.db*")]
+    assert len(files) >= 3
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
 
 @on_postgres
