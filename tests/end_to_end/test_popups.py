@@ -190,7 +190,7 @@ async def test_missed_call_leaves_every_screen_once_the_client_was_reached(
         back = {"type": "out", "uniqueid": "ua0_-3.3", "caller": "examplecom_anna", "callee": CALL["caller"]}
         await scene.company.webhook("outgoing_after", back | ANSWER | {"calldate": "2026-07-29 11:15:00"})
         await oleg.until(lambda: oleg.screen == {})
-        await anna.until(lambda: "message" not in [one["kind"] for one in anna.screen.values()])
+        await anna.until(lambda: anna.screen == {})
 
 
 async def test_two_calls_at_once_are_two_popups(tmp_path: Path, amocrm: tuple[Sandbox, str]) -> None:
@@ -388,9 +388,10 @@ async def test_a_message_stays_shown_though_its_popup_moves_in_two_places_at_onc
                 makers.planned(lane, task.interaction, Plan(actions=(), responsible=EmployeeId("oleg")))
 
         def beaten_once(conn: Connection, project: str, before: Kept | None, now_told: Told, now: datetime) -> Any:
-            if before is not None and not beaten:
+            if before is not None and now_told.popup.text == "Hello?" and not beaten:
                 beaten.append(now_told.popup.text)
-                assert put(conn, project, before, before.told, now)
+                # or the notice's own round, which is beside this one, has been faster already
+                put(conn, project, before, before.told, now)
             return put(conn, project, before, now_told, now)
 
         monkeypatch.setattr(popups, "put", beaten_once)
