@@ -402,6 +402,34 @@ async def test_a_message_stays_shown_though_its_popup_moves_in_two_places_at_onc
         assert beaten == ["Hello?"]
 
 
+async def test_a_notice_that_is_faster_than_the_look_makes_no_second_popup(
+    tmp_path: Path, amocrm: tuple[Sandbox, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """C7, H9: the decision may be made where the look at what came is not, and be told first."""
+    pigeon.install(monkeypatch)
+    policy = preset("wazzup-messengers").replace("unsorted = false              # W3", "unsorted = true  # W3")
+    async with desk(tmp_path, amocrm, policy=policy) as scene:
+        await pigeon.open_channel(scene.company)
+        anna = await scene.tab("anna")
+        makers = scene.company.hub.popups
+        late, add = list[_Look](), makers._add
+
+        def told(task: Any) -> None:
+            if isinstance(task, _Look) and task.responsible is None:
+                late.append(task)
+            else:
+                add(task)
+
+        monkeypatch.setattr(makers, "_add", told)
+        await pigeon.send(scene.company, "1", phone="+79161234567", text="Is it in stock?")
+        await anna.until(lambda: bool(late) and bool(anna.screen))
+        await scene.company.settled(1)
+        add(late[0])
+        await scene.read()
+        await makers.idle()
+        assert [one["kind"] for one in anna.screen.values()] == ["message"]
+
+
 async def test_forwarding_answer_moves_the_popup_to_whom_it_names(tmp_path: Path, amocrm: tuple[Sandbox, str]) -> None:
     """DESIGN 8: our own answer for this call id, before the telephony tells whom it rings."""
     policy = POLICY.replace('schedule = "showroom"\n', "", 1).replace(

@@ -202,7 +202,9 @@ async def test_the_set_up_leads_from_an_empty_hub_to_the_first_webhook(stage: Sc
     await press(page, "Save")
     await expect(page.locator("main")).to_contain_text("chosen")
     # --- the channel
-    await page.get_by_role("link", name="Go on: Channel").click()
+    # the page's script is there before the choice that it submits
+    async with page.expect_navigation():
+        await page.get_by_role("link", name="Go on: Channel").click()
     async with page.expect_navigation():
         await page.select_option("#plugin", "ringostat")
     await page.fill("[name=project_id]", "55555")
