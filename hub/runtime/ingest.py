@@ -488,7 +488,8 @@ class Ingest:
         projects.touch_channel(conn, row.project, row.channel, row.request.received_at)
         reasons = [item.reason for item in parsed if isinstance(item, Ignored)]
         status = InboxStatus.IGNORED if reasons and len(reasons) == len(parsed) else InboxStatus.DONE
-        first, note, field = (found[0].stored.id if found else None), "; ".join(reasons), ""
+        first = found[0].stored.id if found else None
+        note, field = "; ".join(reasons), ""
         if refused:
             status, field, note = InboxStatus.UNREADABLE, refused[0].field, "; ".join(map(str, refused))
         inbox.mark(conn, row.id, status, now=now, interaction_id=first, field=field, note=note)

@@ -312,14 +312,6 @@ class Popups:
             try:
                 stored = interactions.find(conn, task.interaction)
                 if stored is not None:
-                    if isinstance(task, _Notice) and stored.received_at > now - MISSED_AT_START:
-                        # the decision may be faster than the look at what came: one popup for both
-                        look = _Look(project=task.project, interaction=task.interaction)
-                        if (
-                            _standing(conn, project.name, popup_key(stored.interaction, stored.client_id), found)
-                            is None
-                        ):
-                            self._consider_one(conn, look, project, stored, found, now)
                     self._consider_one(conn, task, project, stored, found, now)
             except Exception:
                 # one interaction that cannot be shown must not take the others' popups with it
@@ -331,6 +323,11 @@ class Popups:
     ) -> None:
         key = popup_key(stored.interaction, stored.client_id)
         own = _standing(conn, project.name, key, found)
+        if own is None and isinstance(task, _Notice) and stored.received_at > now - MISSED_AT_START:
+            # the decision may be faster than the look at what came: one popup for both
+            look = _Look(project=task.project, interaction=task.interaction)
+            self._consider_one(conn, look, project, stored, found, now)
+            own = _standing(conn, project.name, key, found)
         is_told = isinstance(task, _Look) and task.responsible is None
         if is_told and answers(stored.interaction):
             # whoever was missed or had written was reached now, over whatever channel

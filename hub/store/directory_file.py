@@ -181,7 +181,8 @@ _CODECS: Final[Mapping[int, codec.Codec[Any]]] = {
 # Written out, kind by kind: an import asks for it a million times, and a loop over the fields takes twice as long.
 
 
-def _contact(record: Contact) -> dict[str, Any]:
+def _card(record: Contact | Company) -> dict[str, Any]:
+    """Whose card it is: what contacts and companies begin with."""
     said: dict[str, Any] = {"id": record.id}
     if record.name:
         said["name"] = record.name
@@ -191,39 +192,38 @@ def _contact(record: Contact) -> dict[str, Any]:
         said["emails"] = record.emails
     if record.responsible is not None:
         said["responsible"] = record.responsible
-    if record.company_id is not None:
-        said["company_id"] = record.company_id
+    return said
+
+
+def _add_marks(said: dict[str, Any], record: Contact | Company | Deal) -> None:
+    """What people put on a record, and when."""
     if record.fields:
         said["fields"] = record.fields
     if record.tags:
         said["tags"] = record.tags
+    _add_times(said, record)
+
+
+def _add_times(said: dict[str, Any], record: Record) -> None:
     if record.created_at is not None:
         said["created_at"] = record.created_at
     if record.updated_at is not None:
         said["updated_at"] = record.updated_at
+
+
+def _contact(record: Contact) -> dict[str, Any]:
+    said = _card(record)
+    if record.company_id is not None:
+        said["company_id"] = record.company_id
+    _add_marks(said, record)
     if record.deal_ids:
         said["deal_ids"] = record.deal_ids
     return said
 
 
 def _company(record: Company) -> dict[str, Any]:
-    said: dict[str, Any] = {"id": record.id}
-    if record.name:
-        said["name"] = record.name
-    if record.phones:
-        said["phones"] = record.phones
-    if record.emails:
-        said["emails"] = record.emails
-    if record.responsible is not None:
-        said["responsible"] = record.responsible
-    if record.fields:
-        said["fields"] = record.fields
-    if record.tags:
-        said["tags"] = record.tags
-    if record.created_at is not None:
-        said["created_at"] = record.created_at
-    if record.updated_at is not None:
-        said["updated_at"] = record.updated_at
+    said = _card(record)
+    _add_marks(said, record)
     if record.contact_ids:
         said["contact_ids"] = record.contact_ids
     if record.deal_ids:
@@ -251,14 +251,7 @@ def _deal(record: Deal) -> dict[str, Any]:
         said["company_id"] = record.company_id
     if record.price is not None:
         said["price"] = record.price
-    if record.fields:
-        said["fields"] = record.fields
-    if record.tags:
-        said["tags"] = record.tags
-    if record.created_at is not None:
-        said["created_at"] = record.created_at
-    if record.updated_at is not None:
-        said["updated_at"] = record.updated_at
+    _add_marks(said, record)
     if record.closed_at is not None:
         said["closed_at"] = record.closed_at
     return said
@@ -278,10 +271,7 @@ def _task(record: Task) -> dict[str, Any]:
         said["is_open"] = record.is_open
     if record.on is not None:
         said["on"] = record.on
-    if record.created_at is not None:
-        said["created_at"] = record.created_at
-    if record.updated_at is not None:
-        said["updated_at"] = record.updated_at
+    _add_times(said, record)
     return said
 
 

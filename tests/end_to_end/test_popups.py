@@ -340,14 +340,23 @@ def _fail(*_: object) -> None:
     raise RuntimeError("the directory is a heap of rubble")
 
 
-async def test_new_clients_message_is_everybodys_until_the_first_answers(
+@asynccontextmanager
+async def messenger_desk(
     tmp_path: Path, amocrm: tuple[Sandbox, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """W2, W12: all who receive new clients are told; at the first answer W4 applies, and the text is theirs alone."""
+) -> AsyncIterator[Desk]:
+    """A desk with a messenger, whose new clients are unsorted at first (W3)."""
     pigeon.install(monkeypatch)
     policy = preset("wazzup-messengers").replace("unsorted = false              # W3", "unsorted = true  # W3")
     async with desk(tmp_path, amocrm, policy=policy) as scene:
         await pigeon.open_channel(scene.company)
+        yield scene
+
+
+async def test_new_clients_message_is_everybodys_until_the_first_answers(
+    tmp_path: Path, amocrm: tuple[Sandbox, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W2, W12: all who receive new clients are told; at the first answer W4 applies, and the text is theirs alone."""
+    async with messenger_desk(tmp_path, amocrm, monkeypatch) as scene:
         oleg, anna = await scene.tab("oleg"), await scene.tab("anna")
         await pigeon.send(scene.company, "1", phone="+79161234567", text="Is it in stock?")
         await pigeon.send(scene.company, "2", phone="+79161234567", text="<b>Hello?</b>")
@@ -367,10 +376,7 @@ async def test_a_message_stays_shown_though_its_popup_moves_in_two_places_at_onc
     tmp_path: Path, amocrm: tuple[Sandbox, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """W12, H9: who comes second looks again at all that it was told of the popup, not only at what came last."""
-    pigeon.install(monkeypatch)
-    policy = preset("wazzup-messengers").replace("unsorted = false              # W3", "unsorted = true  # W3")
-    async with desk(tmp_path, amocrm, policy=policy) as scene:
-        await pigeon.open_channel(scene.company)
+    async with messenger_desk(tmp_path, amocrm, monkeypatch) as scene:
         oleg, anna = await scene.tab("oleg"), await scene.tab("anna")
         await pigeon.send(scene.company, "1", phone="+79161234567", text="Is it in stock?")
         await anna.until(lambda: anna.states == ["new"])
@@ -406,10 +412,7 @@ async def test_a_notice_that_is_faster_than_the_look_makes_no_second_popup(
     tmp_path: Path, amocrm: tuple[Sandbox, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """C7, H9: the decision may be made where the look at what came is not, and be told first."""
-    pigeon.install(monkeypatch)
-    policy = preset("wazzup-messengers").replace("unsorted = false              # W3", "unsorted = true  # W3")
-    async with desk(tmp_path, amocrm, policy=policy) as scene:
-        await pigeon.open_channel(scene.company)
+    async with messenger_desk(tmp_path, amocrm, monkeypatch) as scene:
         anna = await scene.tab("anna")
         makers = scene.company.hub.popups
         late, add = list[_Look](), makers._add
