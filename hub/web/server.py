@@ -43,7 +43,7 @@ def server_config(app: ASGIApp, *, proxies: str = "") -> uvicorn.Config:
     ``proxies``: addresses or networks, after commas, that are believed for whom they ask (``X-Forwarded-For``).
     """
     # what makes a connection's protocol need not be its class, though uvicorn writes it so
-    protocol: Any = partial(PromptProtocol, app) if isinstance(app, AnswersAtOnce) else "httptools"
+    protocol: Any = partial(PromptProtocol, app, {}) if isinstance(app, AnswersAtOnce) else "httptools"
     return uvicorn.Config(
         app,
         loop="uvloop",

@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from hub.runtime.services import Services
+from hub.store import projects
 from hub.web import server
 from hub.web.forwarding import MOST_BYTES
-from tests.web.conftest import SECRET, STRANGER, Web, serving, set_up
+from tests.web.conftest import CHANNEL, PROJECT, SECRET, STRANGER, Web, serving, set_up
 
 KNOWN = "380501112233"
 JSON = b'{"caller":"380501112233","call_id":"ua0_-1.1"}'
@@ -94,10 +96,66 @@ async def test_the_answer_is_the_same_on_both_ways(web: Web, pieces: list[bytes]
 
     web.app.at_once = count  # type: ignore[assignment]
     quick = await said(web, pieces)
+    assert len([answer for answer in answers if answer is not None]) == on_the_spot
+    # from here the heads are known, the usual one too where it came in pieces before
+    await said(web, [post()])
+    answers.clear()
+    assert quick == await said(web, pieces)
+    assert len([answer for answer in answers if answer is not None]) == on_the_spot
     web.app.at_once = lambda *_: None
     assert quick == await said(web, pieces)
     assert quick.startswith(b"HTTP/1.1 ")
-    assert len([answer for answer in answers if answer is not None]) == on_the_spot
+
+
+async def test_a_head_that_was_answered_is_not_read_again(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even for another body, by another connection; any other byte of it makes it another head."""
+    read: list[bytes] = []
+    data_received = HttpToolsProtocol.data_received
+
+    def count(self: HttpToolsProtocol, data: bytes) -> None:
+        read.append(data)
+        data_received(self, data)
+
+    monkeypatch.setattr(HttpToolsProtocol, "data_received", count)
+
+    async def ask(*asked: bytes) -> list[bytes]:
+        """What was read of ``asked``, each sent by itself once the one before is answered."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", web.port)
+        read.clear()
+        try:
+            async with asyncio.timeout(30):
+                for one in asked:
+                    writer.write(one)
+                    head = await reader.readuntil(b"\r\n\r\n")
+                    length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+                    told = await reader.readexactly(length)
+                    assert (told == b"examplecom_olena") is (KNOWN.encode() in one)
+        finally:
+            writer.close()
+        return list(read)
+
+    known, stranger = post(), post(JSON.replace(b"50111", b"67111"))
+    assert await ask(known, known, stranger) == [known]
+    assert await ask(stranger, known) == []
+    assert await ask(known, post(JSON + b" "), stranger) == [post(JSON + b" ")]
+    assert await ask(known.replace(b"Host: hub", b"Host: bub")) == [known.replace(b"Host: hub", b"Host: bub")]
+    address = get(f"{PLACE}?caller={KNOWN}")
+    # a question in the address would only push others out
+    assert await ask(address, address) == [address, address]
+
+
+async def test_a_known_head_whose_secret_is_no_longer_right_is_nobodys(
+    make_services: Callable[..., Services],
+) -> None:
+    """H8: knowing how it reads is not knowing that it may."""
+    services = make_services()
+    set_up(services)
+    async with serving(services) as web:
+        assert b" 200 " in await said(web, [post()])
+        services.store.write_now(lambda conn: projects.remove_channel(conn, PROJECT, CHANNEL))
+        services.projects.reload_now()
+        assert (await said(web, [post()])).startswith(b"HTTP/1.1 404 ")
+    services.close()
 
 
 async def test_who_asks_and_hangs_up_gets_no_answer_and_harms_nobody(web: Web) -> None:
