@@ -147,7 +147,7 @@ async def serving(services: Services) -> AsyncIterator[Web]:
     server.add_done_callback(lambda _: None if found.done() else found.set_exception(OSError("not served")))
     port = await found
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
             yield Web(services=services, app=app, client=client, port=port)
     finally:
         server.cancel()

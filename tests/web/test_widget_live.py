@@ -276,7 +276,7 @@ async def test_reader_who_sleeps_with_the_connection_open_is_cut_off_quietly(
         "headers": [],
     }
     await tell(web.services, CALL)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await web.app(scope, receive, send)
     assert len(web.services.live) == 0
     assert [record.levelname for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")] == []
@@ -298,17 +298,18 @@ async def test_one_viewer_keeps_a_bounded_number_of_streams(
     assert len(web.services.live) == 0
 
 
-async def test_stopping_waits_for_no_stream(make_services: Callable[..., Services]) -> None:
-    """A restart is quick however many tabs are open."""
+async def test_stopping_waits_for_no_stream(
+    make_services: Callable[..., Services], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A restart is quick however many tabs are open: they are ended, and nobody waits until they go by themselves."""
+    monkeypatch.setattr("hub.web.server.GRACE", 3600)
     services = make_services(public_url=HUB)
     try:
         set_up(services)
-        async with serving(services) as web:
+        async with asyncio.timeout(120), serving(services) as web:
             address = f"http://127.0.0.1:{web.port}"
             tabs = [open_tab(services, address, PROJECT, CRM, "olena") for _ in range(5)]
             opened = [await one.__aenter__() for one in tabs]
-            began = time.monotonic()
-        assert time.monotonic() - began < 5
         for found in opened:
             await found.until(lambda found=found: not found.is_open)  # type: ignore[misc]  # a default in a lambda
         for one in tabs:

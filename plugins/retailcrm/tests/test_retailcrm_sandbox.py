@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ API = "/api/v5"
 @pytest.fixture
 def crm() -> Iterator[tuple[Sandbox, httpx.Client]]:
     sandbox = Sandbox()
-    with serve(sandbox) as (_, url), httpx.Client(base_url=url, timeout=5, trust_env=False) as http:
+    with serve(sandbox) as (_, url), httpx.Client(base_url=url, timeout=60, trust_env=False) as http:
         http.headers["x-api-key"] = sandbox.api_key
         yield sandbox, http
 
@@ -138,7 +139,12 @@ def test_held_connection_is_let_go(crm: Crm) -> None:
     sandbox, http = crm
     sandbox.fail_next("GET", f"{API}/users", kind="hang")
     with pytest.raises(httpx.ReadTimeout):
-        http.get(f"{API}/users", timeout=0.05)
+        http.get(f"{API}/users", timeout=httpx.Timeout(60, read=0.05))
+    # one that it reads only now would be held again
+    deadline = time.monotonic() + 30
+    while not sandbox.stats()["faults"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
     sandbox.release()
     assert http.get(f"{API}/users").status_code == 200
 

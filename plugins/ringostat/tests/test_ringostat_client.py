@@ -77,7 +77,7 @@ async def vendor() -> AsyncIterator[Vendor]:
 
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(timeout=5) as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         yield client
 
 

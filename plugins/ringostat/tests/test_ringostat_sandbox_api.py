@@ -295,7 +295,7 @@ def test_hang_slow_and_disconnect_are_felt_and_then_it_works(vendor: Vendor) -> 
     sandbox, client = vendor
     sandbox.fail_next("GET", "/calls/list", hang=True)
     with pytest.raises(httpx.ReadTimeout):
-        client.get("/calls/list", timeout=0.2)
+        client.get("/calls/list", timeout=httpx.Timeout(60, read=0.2))
     assert client.post("/_sandbox/faults", json={"path": "/calls/list", "disconnect": True}).status_code == 204
     with pytest.raises(httpx.RemoteProtocolError):
         client.get("/calls/list")
