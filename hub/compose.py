@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import OperationalError
@@ -48,7 +49,7 @@ from hub.store.crypto import load_cipher
 from hub.store.directory import Directory
 from hub.store.engine import Store
 from hub.store.inbox import Received
-from hub.store.place import take_if_free, take_place
+from hub.store.place import take_alone, take_place
 from hub.store.prepared import make_texts
 from hub.store.shared_pace import FilePace, PostgresPace
 from hub.store.turns import OWN, on_behalf_of, whose
@@ -84,11 +85,10 @@ def build_services(settings: Settings, clock: Clock | None = None, *, is_running
             raise ConfigurationError(
                 "roles want PostgreSQL (HUB_DATABASE_URL); with SQLite one process is the whole hub", path="HUB_ROLE"
             )
-        settings.data_directory.mkdir(parents=True, exist_ok=True)
         # two would do everything twice
-        place = take_if_free(settings.data_directory)
+        place = take_alone(settings.data_directory, Path(settings.database.database or ""))
         if place is None:
-            raise ConfigurationError("a hub is running on this data directory", path="HUB_DATA_DIRECTORY")
+            raise ConfigurationError("a hub is running on this data directory, or on its database")
     plugins = load_plugins(settings.plugins, builtin=(("hub", rules),))
     cipher = load_cipher(
         settings.secret_key.get_secret_value(),

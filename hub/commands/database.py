@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from time import monotonic
 from typing import Annotated, Any
 
@@ -20,7 +21,7 @@ from hub.settings import Settings, load_settings
 from hub.store import directory_moving, inspection, moving
 from hub.store.engine import Store
 from hub.store.migrations import MIGRATIONS
-from hub.store.place import take_if_free
+from hub.store.place import take_alone
 
 __all__ = ["app"]
 
@@ -100,8 +101,8 @@ def copy(
         with _at_rest(settings), Store(settings.database) as source, Store(target) as there:
             if not as_json:
                 console.print(f"{_shown(source.url)} -> {_shown(target)}", highlight=False)
-            moved = moving.move(source, there)
             records = directory_moving.move(settings.directory_path, there)
+            moved = moving.move(source, there)
         seconds = round(monotonic() - began, 1)
     if as_json:
         tables = [asdict(one) for one in moved]
@@ -121,7 +122,7 @@ def copy(
 def _at_rest(settings: Settings) -> Iterator[None]:
     """No hub runs on the database that is copied: what it took in meanwhile would be lost."""
     if settings.database.get_backend_name() == "sqlite":
-        place = take_if_free(settings.data_directory)
+        place = take_alone(settings.data_directory, Path(settings.database.database or ""))
         if place is None:
             raise ConfigurationError("a hub is running on this database: stop it first")
         try:

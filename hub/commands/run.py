@@ -56,14 +56,14 @@ async def serve_hub(settings: Settings) -> None:
 
 
 def backup(target: Path) -> None:
-    """Copy ``hub.db`` and ``directory.db`` consistently; a PostgreSQL by ``pg_dump``."""
+    """Copy the truth and ``directory.db`` consistently; a PostgreSQL by ``pg_dump``."""
     with opened() as services:
         settings = services.settings
         if not services.store.is_sqlite:
             console.print(f"{copies.dump(services.store.url, target)}", highlight=False)
             console.print("The key of the encrypted columns is not copied: keep it elsewhere.", style="dim")
             return
-        files = [settings.data_directory / "hub.db", settings.directory_path]
+        files = [Path(services.store.url.database or ""), settings.directory_path]
         for copy in copies.backup(files, target):
             console.print(f"{copy}", highlight=False)
         console.print("The key of the encrypted columns is not copied: keep it elsewhere.", style="dim")

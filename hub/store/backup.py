@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from sqlalchemy import URL
@@ -54,20 +55,21 @@ def dump(url: URL, target: Path) -> Path:
         target.mkdir(parents=True, exist_ok=True)
     except OSError as err:
         raise ConfigurationError(f"cannot write there: {err.strerror}", file=str(target)) from err
-    unfinished = target / "hub.dump.part"
-    done = subprocess.run(  # noqa: S603 - the program is PostgreSQL's own
-        # who is alive is nothing to restore
-        [program, "--format=custom", "--exclude-table-data=hub_process", f"--file={unfinished}", where],
-        env={**os.environ, "PGPASSWORD": str(url.password or "")},
-        capture_output=True,
-        check=False,
-    )
-    if done.returncode:
-        unfinished.unlink(missing_ok=True)
-        raise ConfigurationError(f"pg_dump: {done.stderr.decode(errors='replace').strip()}", file=str(target))
-    os.chmod(unfinished, 0o600)
-    finished = target / "hub.dump"
-    os.replace(unfinished, finished)
+    finished, unfinished = target / "hub.dump", target / "hub.dump.part"
+    with _begun(unfinished) as lock:
+        done = subprocess.run(  # noqa: S603 - the program is PostgreSQL's own
+            # who is alive is nothing to restore
+            [program, "--format=custom", "--exclude-table-data=hub_process", f"--file={unfinished}", where],
+            env={**os.environ, "PGPASSWORD": str(url.password or "")},
+            # it goes on when this command is killed: until then nobody else may write there
+            pass_fds=(lock,),
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode:
+            unfinished.unlink(missing_ok=True)
+            raise ConfigurationError(f"pg_dump: {done.stderr.decode(errors='replace').strip()}", file=str(target))
+        os.replace(unfinished, finished)
     return finished
 
 
@@ -75,24 +77,46 @@ def _copy(source: Path, target: Path) -> Path:
     if target.exists() and target.samefile(source):
         raise ConfigurationError("the copy would replace the database itself", file=str(target))
     unfinished = target.with_name(target.name + ".part")
-    # what a copy that was killed left behind, its journal above all: it belongs to other pages
-    for left in (unfinished, unfinished.with_name(f"{unfinished.name}-journal")):
-        left.unlink(missing_ok=True)
-    unfinished.touch(mode=0o600)
-    try:
-        with (
-            closing(sqlite3.connect(f"{source.resolve().as_uri()}?mode=ro", uri=True)) as reader,
-            closing(sqlite3.connect(unfinished)) as writer,
-        ):
-            reader.backup(writer, pages=STEP, sleep=0.01)
-            writer.execute("PRAGMA journal_mode = DELETE")
-            said = writer.execute("PRAGMA quick_check").fetchone()[0]
-    except sqlite3.Error as err:
-        unfinished.unlink(missing_ok=True)
-        raise ConfigurationError(f"could not be copied: {err}", file=str(source)) from err
-    if said != "ok":
-        unfinished.unlink()
-        raise ConfigurationError(f"is damaged: {said}", file=str(source))
-    os.chmod(unfinished, 0o600)
-    os.replace(unfinished, target)
+    with _begun(unfinished):
+        try:
+            with (
+                closing(sqlite3.connect(f"{source.resolve().as_uri()}?mode=ro", uri=True)) as reader,
+                closing(sqlite3.connect(unfinished)) as writer,
+            ):
+                reader.backup(writer, pages=STEP, sleep=0.01)
+                writer.execute("PRAGMA journal_mode = DELETE")
+                said = writer.execute("PRAGMA quick_check").fetchone()[0]
+        except sqlite3.Error as err:
+            unfinished.unlink(missing_ok=True)
+            raise ConfigurationError(f"could not be copied: {err}", file=str(source)) from err
+        if said != "ok":
+            unfinished.unlink()
+            raise ConfigurationError(f"is damaged: {said}", file=str(source))
+        os.replace(unfinished, target)
     return target
+
+
+@contextmanager
+def _begun(unfinished: Path) -> Iterator[int]:
+    """The empty file ``unfinished``, which nobody else writes meanwhile; what holds it, for a child to hold it too.
+
+    Raises ConfigurationError while another backup writes there, also one whose command was killed.
+    """
+    lock = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # who had it until this very moment has given it its name
+            is_ours = unfinished.exists() and os.path.samestat(unfinished.stat(), os.fstat(lock))
+        except BlockingIOError:
+            is_ours = False
+        if not is_ours:
+            raise ConfigurationError("another backup is being written there: wait for its end", file=str(unfinished))
+        # what a copy that was killed left behind, its journal above all: it belongs to other pages
+        os.ftruncate(lock, 0)
+        for suffix in ("-journal", "-wal", "-shm"):
+            unfinished.with_name(unfinished.name + suffix).unlink(missing_ok=True)
+        os.fchmod(lock, 0o600)
+        yield lock
+    finally:
+        os.close(lock)

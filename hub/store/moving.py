@@ -21,7 +21,7 @@ from hub.store.column import Moment
 from hub.store.engine import Store, driver_connection
 from hub.store.migrations import TABLES
 
-__all__ = ["Moved", "digest_of", "filled_tables", "move"]
+__all__ = ["Moved", "digest_of", "filled_tables", "move", "require_empty"]
 
 #: rows that are read and written at once
 _PAGE = 1000
@@ -54,12 +54,17 @@ def move(source: Store, target: Store, told: Callable[[Moved], None] = lambda _:
     return source.read_now(lambda origin: target.write_now(lambda conn: _move(origin, conn, told)))
 
 
-def _move(origin: Connection, conn: Connection, told: Callable[[Moved], None]) -> list[Moved]:
+def require_empty(conn: Connection) -> None:
+    """Raises ConfigurationError if the target holds anything."""
     filled = filled_tables(conn)
     if filled:
         raise ConfigurationError(
             f"the target holds a hub already ({', '.join(filled[:3])} …): give an empty database", path="--to"
         )
+
+
+def _move(origin: Connection, conn: Connection, told: Callable[[Moved], None]) -> list[Moved]:
+    require_empty(conn)
     moved = []
     for table in _tables():
         sent = _Digest(table)
