@@ -31,8 +31,9 @@ from hub.ports import SetupHint, SinkSession, Source
 from hub.runtime.opening import open_account
 from hub.runtime.plain_settings import plain_settings
 from hub.runtime.services import Services
-from hub.store import policies, projects, users
+from hub.store import locks, policies, projects, users
 from hub.store.crypto import Cipher, hash_password
+from hub.store.policies import PolicyVersion
 from hub.store.projects import Channel, CrmConnection, Status
 from hub.store.users import User
 
@@ -99,6 +100,7 @@ async def create_administrator(
     now = services.clock.now()
 
     def add(conn: Connection) -> User:
+        locks.hold_setup(conn)
         if users.count_users(conn):
             raise AccessError("there is an administrator already: log in", endpoint="/setup")
         return users.add_user(conn, login=login, password_hash=hashed, role="admin", now=now, language=language)
@@ -202,28 +204,33 @@ async def create_project(
     return services.projects.get(name)
 
 
-async def publish(services: Services, project: str, text: str, *, author: str, reason: str) -> None:
-    """Put a changed text in force. Raises ConfigurationError if it does not hold together, and changes nothing."""
+async def publish(
+    services: Services, project: str, text: str, *, based_on: PolicyVersion, author: str, reason: str
+) -> None:
+    """Put a changed text in force.
+
+    Raises ConfigurationError, and changes nothing, if it does not hold together or somebody else published since
+    ``based_on``.
+    """
     load_checked(text, rules=services.plugins.rules.values())
-    now = services.clock.now()
+    now, base = services.clock.now(), based_on.version
 
     def put(conn: Connection) -> None:
         head = policies.head(conn, project)
-        if head is not None and head.text == text:
-            return
-        based_on = head.version if head else None
-        policies.publish(conn, project, text=text, author=author, based_on=based_on, now=now, reason=reason)
+        # a button that was pressed twice
+        if head is None or head.text != text:
+            policies.publish(conn, project, text=text, author=author, based_on=base, now=now, reason=reason)
 
     await services.store.write(put)
     await refresh(services)
 
 
-async def policy_text(services: Services, project: str) -> str:
-    """The text in force. Raises ConfigurationError before the first."""
+async def policy_in_force(services: Services, project: str) -> PolicyVersion:
+    """The newest version. Raises ConfigurationError before the first."""
     head = await services.store.read(lambda conn: policies.head(conn, project))
     if head is None:
         raise ConfigurationError("no policy is published yet", path=f"project {project}")
-    return head.text
+    return head
 
 
 def table_of(document: Any, key: str) -> Table:

@@ -224,7 +224,8 @@ async def write_staff(
     Blocks that stand there stay as they are, their comments too; what the telephony knows better (destinations,
     numbers, extension) is added where nothing stands. ``senior`` is a user's id.
     """
-    document = tomlkit.parse(await setup.policy_text(services, project))
+    present = await setup.policy_in_force(services, project)
+    document = tomlkit.parse(present.text)
     blocks = document.setdefault("employees", tomlkit.aot())
     chosen: dict[tuple[BindingKind, str], str] = {}
     senior_id = ""
@@ -240,7 +241,9 @@ async def write_staff(
         if pair.user.id == senior:
             senior_id = str(block["id"])
     text = _with_senior(document, senior_id)
-    await setup.publish(services, project, text, author=author, reason="employees from the set-up")
+    await setup.publish(
+        services, project, text, based_on=present, author=author, reason="employees from the set-up"
+    )
     await bind(services, project, connection, chosen)
     return len(blocks)
 

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from hub.store.prepared import Prepared
 
-__all__ = ["hold", "hold_arrivals", "is_conflict", "is_shared", "key_of"]
+__all__ = ["hold", "hold_arrivals", "hold_setup", "is_conflict", "is_shared", "key_of"]
 
 #: what PostgreSQL calls a deadlock and a conflict of two transactions: one of both was undone whole; and a statement
 #: that is prepared no more, or was for a table that has been changed since
@@ -41,6 +41,11 @@ def hold_arrivals(conn: Connection, project: str) -> None:
     Whoever reads what is known of an enquiry, in order to store what follows from it, holds it from there on.
     """
     hold(conn, "arrivals", project)
+
+
+def hold_setup(conn: Connection) -> None:
+    """Nobody else makes projects, channels, connections or users: a name that is free stays so until it is taken."""
+    hold(conn, "setup")
 
 
 def key_of(*words: str) -> int:

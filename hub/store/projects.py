@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select,
 
 from hub.core.records import Catalogue
 from hub.errors import ConfigurationError
-from hub.store import codec
+from hub.store import codec, locks
 from hub.store.crypto import Cipher, new_secret
 from hub.store.prepared import Prepared
 from hub.store.schema import Moment, channel, connection, project
@@ -149,6 +149,7 @@ def add_project(
     managed: Literal["file", "console"] = "file",
 ) -> Project:
     """A new project, in shadow unless told otherwise. Raises ConfigurationError if the name is taken."""
+    locks.hold_setup(conn)
     if find_project(conn, name) is not None:
         raise ConfigurationError("this project exists already", path=f"project {name}")
     conn.execute(insert(project).values(name=name, title=title or name, mode=mode, managed=managed, created_at=now))
@@ -214,6 +215,7 @@ def add_channel(
     secret: str = "",
 ) -> Channel:
     """A new channel with a secret of its own. Raises ConfigurationError if the name is taken."""
+    locks.hold_setup(conn)
     if find_channel(conn, cipher, project, name) is not None:
         raise ConfigurationError("this channel exists already", path=f"channel {project}/{name}")
     secret = secret or new_secret()
@@ -321,6 +323,7 @@ def add_connection(
     secret: str = "",
 ) -> CrmConnection:
     """A new connection, off until it was tried. Raises ConfigurationError if the name is taken."""
+    locks.hold_setup(conn)
     if find_connection(conn, cipher, project, name) is not None:
         raise ConfigurationError("this connection exists already", path=f"connection {project}/{name}")
     secret = secret or new_secret()

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from hub.errors import ConfigurationError
-from hub.store import codec
+from hub.store import codec, locks
 from hub.store.crypto import hash_token
 from hub.store.schema import session, user
 
@@ -82,6 +82,7 @@ def add_user(
     language: str = "en",
 ) -> User:
     """A new account. Raises ConfigurationError if the login is taken."""
+    locks.hold_setup(conn)
     if find_user(conn, login) is not None:
         raise ConfigurationError("this login is taken", path=f"user {login}")
     conn.execute(

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import Connection, text
@@ -29,6 +30,7 @@ from hub.store import (
     rota,
     runs,
     shared,
+    users,
 )
 from hub.store.clients import JoinRules
 from hub.store.connection_state import ConnectionStates
@@ -104,6 +106,32 @@ def test_of_several_who_publish_over_the_same_version_one_succeeds_and_the_other
 
     assert sum(run_at_once(*(publish(n) for n in range(len(stores))))) == 1
     assert len(stores[0].read_now(lambda conn: policies.list_versions(conn, "p"))) == 1
+
+
+def test_what_two_administrators_set_up_at_once_is_there_once_and_the_others_are_told(
+    stores: Sequence[Store], now: datetime, run_at_once: RunAtOnce
+) -> None:
+    """H12: a button pressed twice reaches two web processes; nobody sees a driver's words, no second administrator."""
+    cipher = Cipher(["of-the-tests" * 4])
+    stores[0].write_now(lambda conn: projects.add_project(conn, "p", now=now))
+    same = partial(projects.add_channel, project="p", name="n", source="s", settings={}, now=now)
+    crm = partial(projects.add_connection, project="p", name="n", sink="s", settings={}, now=now)
+    makes: list[Callable[[Connection], object]] = [
+        lambda conn: projects.add_project(conn, "q", now=now),
+        lambda conn: same(conn, cipher),
+        lambda conn: crm(conn, cipher),
+        lambda conn: users.add_user(conn, login="olena", password_hash="x", role="admin", now=now),
+    ]
+    for make in makes:
+
+        def press(n: int, make: Callable[[Connection], object] = make) -> bool:
+            try:
+                stores[n].write_now(make)
+            except ConfigurationError:
+                return False
+            return True
+
+        assert sum(run_at_once(*(partial(press, n) for n in range(len(stores))))) == 1
 
 
 # --- messages and deals -----------------------------------------------------------------------------------------

@@ -31,6 +31,30 @@ def test_the_copy_of_the_directory_lies_in_the_place(tmp_path: Path) -> None:
     assert settings.directory_path == tmp_path / "worker-2" / "directory.db"
 
 
+@pytest.mark.parametrize("names", ["the folder", "a link to it", "the file", "a link to the file"])
+def test_a_second_hub_on_the_same_truth_does_not_begin(tmp_path: Path, names: str) -> None:
+    """H3, H11: two would do everything twice, also where only the address of the file is the same by mistake."""
+    mine = tmp_path / "mine"
+    running = build_services(Settings(environment="development", data_directory=mine), is_running=True)
+    (tmp_path / "linked").symlink_to(mine)
+    (tmp_path / "linked.db").symlink_to(mine / "hub.db")
+    folders = {"the folder": mine, "a link to it": tmp_path / "linked"}
+    files = {"the file": mine / "hub.db", "a link to the file": tmp_path / "linked.db"}
+    second = Settings(
+        environment="development",
+        data_directory=folders.get(names, tmp_path / "other"),
+        database_url=f"sqlite:///{files[names]}" if names in files else "",
+    )
+    try:
+        with pytest.raises(ConfigurationError, match="a hub is running"):
+            build_services(second, is_running=True)
+        # a command beside it is welcome
+        build_services(second).close()
+    finally:
+        running.close()
+    build_services(second, is_running=True).close()
+
+
 def test_roles_are_refused_on_sqlite_with_the_way_out(tmp_path: Path) -> None:
     """H9, H11: one process is the whole hub there."""
     settings = Settings(environment="development", data_directory=tmp_path, role="worker")

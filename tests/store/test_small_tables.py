@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import sqlite3
 from contextlib import closing
@@ -278,3 +279,23 @@ def test_a_copy_never_replaces_its_source_and_damage_is_told(store: Store, tmp_p
     with pytest.raises(ConfigurationError, match=r"broken\.db"):
         backup([broken], tmp_path / "copies")
     assert os.listdir(tmp_path / "copies") == []
+
+
+@on_sqlite
+def test_a_second_backup_into_one_folder_waits_its_turn_and_a_killed_ones_remains_are_cleared(
+    store: Store, tmp_path: Path
+) -> None:
+    """Else the first would give its name to what the second has only begun to write."""
+    source, target = tmp_path / "hub.db", tmp_path / "copies"
+    target.mkdir()
+    for left in ("hub.db.part", "hub.db.part-wal", "hub.db.part-shm", "hub.db.part-journal"):
+        (target / left).write_bytes(b"left behind " * 1000)
+    with (target / "hub.db.part").open() as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(ConfigurationError, match="another backup"):
+            backup([source], target)
+    assert (target / "hub.db.part").stat().st_size == 12_000
+    backup([source], target)
+    assert os.listdir(target) == ["hub.db"]
+    with closing(sqlite3.connect(target / "hub.db")) as driver:
+        assert driver.execute("PRAGMA integrity_check").fetchone() == ("ok",)

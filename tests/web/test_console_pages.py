@@ -243,7 +243,7 @@ async def test_the_set_up_leads_from_an_empty_hub_to_the_first_webhook(stage: Sc
 
 
 async def setup_text(stage: Scene) -> str:
-    return await setup.policy_text(stage.hub.services, PROJECT)
+    return (await setup.policy_in_force(stage.hub.services, PROJECT)).text
 
 
 async def _make_administrator(stage: Scene, page: Page) -> None:

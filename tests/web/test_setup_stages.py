@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
+import pytest
 from sqlalchemy import Connection
 
 from hub.core.records import Catalogue
+from hub.errors import ConfigurationError
+from hub.runtime import setup
 from hub.store import projects
 from hub.web.console.stage import Stage, stages_of
 from tests.web.conftest import CHANNEL, CRM, PROJECT, Web
@@ -56,3 +59,17 @@ async def test_a_live_project_is_not_said_to_write_nothing(web: Web) -> None:
         live = replace(live, row=replace(live.row, mode=mode))
         told = {stage.key: stage.hint for stage in await stages_of(services, live)}
         assert (told["project"], told["live"]) == hints
+
+
+async def test_of_two_who_write_employees_at_once_the_later_is_told_and_loses_nobodys_change(web: Web) -> None:
+    """H12, DESIGN 6: both began from one version; the second would have taken the first's change back."""
+    services = web.services
+    present = await setup.policy_in_force(services, PROJECT)
+    write = partial(setup.publish, services, PROJECT, based_on=present, author="olena", reason="")
+    await write(f"{present.text}\n# one\n")
+    # a button that was pressed twice
+    await write(f"{present.text}\n# one\n")
+    with pytest.raises(ConfigurationError, match="changed meanwhile"):
+        await write(f"{present.text}\n# other\n")
+    head = await setup.policy_in_force(services, PROJECT)
+    assert (head.version, head.text) == (present.version + 1, f"{present.text}\n# one\n")
