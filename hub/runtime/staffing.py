@@ -241,9 +241,7 @@ async def write_staff(
         if pair.user.id == senior:
             senior_id = str(block["id"])
     text = _with_senior(document, senior_id)
-    await setup.publish(
-        services, project, text, based_on=present, author=author, reason="employees from the set-up"
-    )
+    await setup.publish(services, project, text, based_on=present, author=author, reason="employees from the set-up")
     await bind(services, project, connection, chosen)
     return len(blocks)
 

@@ -9,17 +9,21 @@ import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from hub_amocrm.sandbox import Sandbox
 from hub_ringostat.sandbox.examples import ANSWERED, MISSED, TRANSFERRED
+from hub_ringostat.sandbox.telephony import Call
 from typer.testing import CliRunner, Result
 
 from hub.cli import app
 from hub.clock import SystemClock
 from hub.compose import build_services
-from hub.core.records import Contact
+from hub.core.phone import Phone
+from hub.core.records import Contact, RecordKind
 from hub.ports import Changes
 from hub.runtime.replay import Replays, Wanted, offline_advance
 from hub.settings import Settings
@@ -28,7 +32,8 @@ from hub.store.directory import Directory
 from hub.store.engine import Store
 from hub.store.replays import Selection
 from tests.end_to_end.killed_command import Death, kill_command
-from tests.end_to_end.world import PROJECT, World, world
+from tests.end_to_end.world import CRM, PROJECT, World, world
+from tests.runtime.connected import connected, until
 from tests.runtime.test_reconcile import line
 from tests.runtime.test_replay import POLICY, over, play, publish
 from tests.store.test_moving import fill
@@ -178,14 +183,27 @@ async def test_two_who_press_replay_do_it_once(
         assert {deal["id"] for deal in company.records()["leads"]} >= set(surveys(company))
 
 
+def _of_today(call: Call) -> Call:
+    """The example as if it had ended an hour ago."""
+    by = SystemClock().now() - timedelta(hours=1) - call.ended_at
+    return replace(
+        call,
+        started_at=call.started_at + by,
+        ended_at=call.ended_at + by,
+        rung=tuple(replace(one, at=one.at + by) for one in call.rung),
+        legs=tuple(replace(one, answered_at=one.answered_at + by) for one in call.legs),
+    )
+
+
 async def test_a_recovery_that_was_killed_is_given_again_and_takes_the_rest_in(
     tmp_path: Path, amocrm: tuple[Sandbox, str], typed: Typed
 ) -> None:
     """X7: each call of the telephony's log is stored by itself; none is half there, none comes twice."""
-    async with line(tmp_path, amocrm, ANSWERED, MISSED, TRANSFERRED) as found:
-        days = str((SystemClock().now() - ANSWERED.started_at).days + 2)
-        words = ["recover", "--days", days, "--write"]
-        await asyncio.to_thread(kill_command, words, Death("hub.runtime.reconcile", "store_parsed", 2), tmp_path / "var")
+    async with line(tmp_path, amocrm, *(_of_today(one) for one in (ANSWERED, MISSED, TRANSFERRED))) as found:
+        words = ["recover", "--write"]
+        await asyncio.to_thread(
+            kill_command, words, Death("hub.runtime.reconcile", "store_parsed", 2), tmp_path / "var"
+        )
         await found.company.until(lambda: len(found.calls()) == 1)
         # nothing of the second one stays
         store = found.company.hub.services.store
@@ -195,3 +213,53 @@ async def test_a_recovery_that_was_killed_is_given_again_and_takes_the_rest_in(
         await found.company.settled(3)
         assert Counter(call.external_id for call in found.calls()) == {ANSWERED.id: 1, MISSED.id: 1, TRANSFERRED.id: 1}
         assert len(found.company.calls()) == len({note["params"]["uniq"] for note in found.company.calls()})
+
+
+# --- the import -------------------------------------------------------------------------------------------------
+
+
+def importing(directory: Path) -> list[int]:
+    """Importing processes that write the directory: they have its file open."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if "import_child" in (entry / "cmdline").read_text():
+                files = [os.readlink(one) for one in (entry / "fd").iterdir()]
+                found += [int(entry.name)] if str(directory) in files else []
+        except OSError:
+            continue
+    return found
+
+
+async def test_an_import_whose_parent_was_killed_leaves_no_child_and_goes_on_where_it_was(
+    tmp_path: Path, amocrm: tuple[Sandbox, str], typed: Typed
+) -> None:
+    """H6, R2: nobody writes on unseen; what was known answers all the while; what was read is not read again."""
+    sandbox, _ = amocrm
+    sandbox.seed(600, 0)
+    caller, path = Phone("+79000000008"), tmp_path / "var" / "directory.db"
+
+    def known() -> bool:
+        with Directory(path) as directory:
+            return bool(directory.lookup(PROJECT, CRM, caller).contacts)
+
+    def pages() -> int:
+        return sum(one["path"] == "/api/v4/contacts" for one in sandbox.requests())
+
+    async with connected(tmp_path, *amocrm, page_size=25, requests_per_second=20):
+        pass
+    assert (await asyncio.to_thread(typed, "sync", "--json")).exit_code == 0
+    whole = pages()
+    assert known()
+    death = Death("hub.runtime.importer", "Importer._page", 12)
+    await asyncio.to_thread(kill_command, ["sync", "--afresh"], death, tmp_path / "var")
+    await until(lambda: not importing(path), 15)
+    assert known()
+    begun = pages()
+    done = await asyncio.to_thread(typed, "sync", "--json")
+    assert done.exit_code == 0, done.output
+    assert known()
+    assert pages() - begun < whole * 2 // 3
+    with Directory(path) as directory:
+        assert directory.counts(PROJECT, CRM)[RecordKind.CONTACT] == 600
+        assert directory.mark(PROJECT, CRM, "imported")
