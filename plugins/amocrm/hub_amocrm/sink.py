@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
 import httpx
@@ -20,12 +21,27 @@ from hub_amocrm.auth import TOKEN_PATH, Credentials, read_claims, read_pair, to_
 from hub_amocrm.config import AmoCrmSettings
 from hub_amocrm.problem import Sent, raise_for
 from hub_amocrm.profile import Profile
-from hub_amocrm.session import AmoCrmSession
 from hub_amocrm.webhook import check_account, decode, read_changes
-from hub_amocrm.writing import ACTIONS
+
+if TYPE_CHECKING:
+    from hub_amocrm.session import AmoCrmSession
 
 __all__ = ["AmoCrmSink"]
 
+_ACTIONS = frozenset(
+    {
+        "create_contact",
+        "update_contact",
+        "create_deal",
+        "update_deal",
+        "create_task",
+        "update_task",
+        "complete_task",
+        "record_call",
+        "add_note",
+        "notify",
+    }
+)
 #: the vendor's keys have 64 characters; a key that can be guessed signs nothing
 _SHORTEST_SECRET = 16
 
@@ -48,9 +64,9 @@ class AmoCrmSink:
     def capabilities(self, settings: BaseModel) -> SinkCapabilities:
         """What amoCRM can do; it can neither merge nor delete."""
         own = _own(settings)
-        sizes = dict.fromkeys(ACTIONS, own.batch_size) | {"notify": own.popup_batch_size}
+        sizes = dict.fromkeys(_ACTIONS, own.batch_size) | {"notify": own.popup_batch_size}
         return SinkCapabilities(
-            actions=ACTIONS,
+            actions=_ACTIONS,
             batch_sizes=sizes,
             pace=Pace(
                 requests=own.requests_per_second,
@@ -69,6 +85,8 @@ class AmoCrmSink:
 
     def open(self, context: ConnectionContext) -> AmoCrmSession:
         """A session; the account is asked only when the session is used."""
+        # a hub opens the CRMs that its companies have: the others' reading and writing is never loaded (DESIGN 11)
+        from hub_amocrm.session import AmoCrmSession
 
         def remember(profile: Profile) -> None:
             self._accounts[context.project, context.name] = (profile.account_id, profile.subdomain)

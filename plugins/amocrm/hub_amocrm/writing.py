@@ -31,22 +31,8 @@ from hub_amocrm.mapping import CARDS
 from hub_amocrm.problem import Sent, is_stale
 from hub_amocrm.reading import Records
 
-__all__ = ["ACTIONS", "Writer", "request_group"]
+__all__ = ["Writer", "request_group"]
 
-ACTIONS = frozenset(
-    {
-        "create_contact",
-        "update_contact",
-        "create_deal",
-        "update_deal",
-        "create_task",
-        "update_task",
-        "complete_task",
-        "record_call",
-        "add_note",
-        "notify",
-    }
-)
 Answer = dict[StepKey, Applied]
 
 logger = logging.getLogger(__name__)

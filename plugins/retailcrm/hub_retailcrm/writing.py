@@ -32,22 +32,8 @@ from hub_retailcrm.mapping import task_text
 from hub_retailcrm.problem import STALE_USER, LacksRight, Sent, is_stale
 from hub_retailcrm.reading import Records
 
-__all__ = ["ACTIONS", "Writer", "request_group"]
+__all__ = ["Writer", "request_group"]
 
-ACTIONS = frozenset(
-    {
-        "create_contact",
-        "update_contact",
-        "create_deal",
-        "update_deal",
-        "create_task",
-        "update_task",
-        "complete_task",
-        "record_call",
-        "add_note",
-        "notify",
-    }
-)
 Answer = dict[StepKey, Applied]
 _LINK = re.compile(r"https?://\S+")
 _GONE = Refused(text="the record is gone from RetailCRM", is_stale=True)

@@ -30,21 +30,8 @@ from hub_zoho.problem import IN_DOUBT, judge
 from hub_zoho.reading import Records
 from hub_zoho.wire import Outcome, Row
 
-__all__ = ["ACTIONS", "Writer", "request_group"]
+__all__ = ["Writer", "request_group"]
 
-ACTIONS = frozenset(
-    {
-        "create_contact",
-        "update_contact",
-        "create_deal",
-        "update_deal",
-        "create_task",
-        "update_task",
-        "complete_task",
-        "record_call",
-        "add_note",
-    }
-)
 #: modules in which a unique field that finds another record means the same client
 _JOINED = frozenset({LEADS, "Contacts"})
 Answer = dict[StepKey, Applied]
