@@ -11,7 +11,7 @@ from hub.clock import Clock
 from hub.plugins import Plugins
 from hub.ports import ChannelConfig, Pace
 from hub.runtime.certificates import certificates
-from hub.runtime.pace import PacedTransport, Pacer, SharedPace
+from hub.runtime.pace import AT_ONCE, PacedTransport, Pacer, SharedPace
 
 __all__ = ["ChannelClients"]
 
@@ -45,7 +45,7 @@ class ChannelClients:
             pacer = Pacer(pace, self._clock, scope=scope, shared=self._shared)
             pacer.guard = self._guard
             self._pacers.append(pacer)
-            transport = PacedTransport(httpx.AsyncHTTPTransport(verify=certificates()), pacer)
+            transport = PacedTransport(httpx.AsyncHTTPTransport(verify=certificates(), limits=AT_ONCE), pacer)
             self._clients[key] = httpx.AsyncClient(transport=transport, timeout=_TIMEOUT, follow_redirects=False)
         return self._clients[key]
 

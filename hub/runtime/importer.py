@@ -311,7 +311,7 @@ class Importer:
                 task.cancel()
             await asyncio.gather(*answering, return_exceptions=True)
             for place in self._places.values():
-                self.account.pacer.answered(place)
+                self.account.pacer.given_up(place)
             self._places.clear()
         return is_done
 

@@ -12,7 +12,7 @@ from hub.errors import ConfigurationError
 from hub.ports import ConnectionContext, Pace
 from hub.runtime.account import Account, Health
 from hub.runtime.certificates import certificates
-from hub.runtime.pace import PacedTransport, Pacer
+from hub.runtime.pace import AT_ONCE, PacedTransport, Pacer
 from hub.runtime.resolve import Names
 from hub.runtime.services import Services
 from hub.runtime.vendor_clock import DatedTransport, VendorClock
@@ -39,7 +39,7 @@ def open_account(
     timing = project.policy.timing if project.policy else None
     seconds = timing.request_timeout.total_seconds() if timing else 20.0
     vendor_clock = VendorClock(f"{project.name}/{row.name}")
-    outside = httpx.AsyncHTTPTransport(verify=certificates(), limits=httpx.Limits(max_connections=16))
+    outside = httpx.AsyncHTTPTransport(verify=certificates(), limits=AT_ONCE)
     transport = PacedTransport(DatedTransport(outside, services.clock, vendor_clock), pacer)
     http = httpx.AsyncClient(
         transport=transport,

@@ -28,7 +28,22 @@ from hub.clock import Clock, SystemClock
 from hub.ports import Pace
 from hub.store.turns import OWN, Shares, whose
 
-__all__ = ["Cost", "PacedTransport", "Pacer", "Place", "SharedPace", "Urgency", "charge", "counted", "urgency"]
+__all__ = [
+    "AT_ONCE",
+    "Cost",
+    "PacedTransport",
+    "Pacer",
+    "Place",
+    "SharedPace",
+    "Urgency",
+    "charge",
+    "counted",
+    "urgency",
+]
+
+#: for what lies under a `PacedTransport`: who got a place waits for no connection. Those who wait for one would all
+#: leave at the same moment, when a vendor that hung answers again
+AT_ONCE = httpx.Limits(max_connections=None, max_keepalive_connections=16)
 
 #: when this process began, in monotonic seconds: what an earlier one asked before that is not known
 started = SystemClock().monotonic()
@@ -192,9 +207,13 @@ class Pacer:
     def answered(self, place: Place) -> None:
         """The request has certainly arrived, or never will."""
         place.free_at = min(place.free_at, self._clock.monotonic() + self._window)
-        place.is_under_way = False
         if self._shared is not None and place.shared:
             self._tell(self._shared.give(place.shared, self._window))
+        self.given_up(place)
+
+    def given_up(self, place: Place) -> None:
+        """Nobody waits for the answer any more, but the request may still arrive: its place is held as it was."""
+        place.is_under_way = False
         self._serve()
 
     def pause(self, retry_after: timedelta | None = None) -> float:
@@ -320,10 +339,14 @@ class PacedTransport(httpx.AsyncBaseTransport):
                 self.pacer.guard()
                 self.pacer.sent(place)
                 is_sent = True
+                done = self.pacer.answered
                 try:
                     return await self._inner.handle_async_request(request)
+                except (asyncio.CancelledError, httpx.TimeoutException):
+                    done = self.pacer.given_up
+                    raise
                 finally:
-                    self.pacer.answered(place)
+                    done(place)
         except TimeoutError as err:
             if is_sent:
                 raise httpx.ReadError("the connection was closed before the answer came", request=request) from err

@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from hub_amocrm.sandbox import Sandbox
 from sqlalchemy import Connection
@@ -25,7 +26,7 @@ from hub.store import projects
 from hub.store.projects import Status
 from hub.store.work import Lane
 from tests.end_to_end.world import preset, world
-from tests.runtime.connected import CRM, PROJECT, Connected, connected
+from tests.runtime.connected import CRM, PROJECT, Connected, connected, until
 
 
 def opened(company: Connected, health: list[Health]) -> Account:
@@ -130,3 +131,18 @@ async def test_how_a_connection_is_stays_true_though_its_writes_change_places(
         await store.write(lambda _: None)
         [row] = store.read_now(lambda conn: projects.list_connections(conn, services.cipher, PROJECT))
         assert row.status is Status.READY
+
+
+async def test_who_got_a_turn_waits_for_no_connection(tmp_path: Path, amocrm: tuple[Sandbox, str]) -> None:
+    """X6: while a CRM hangs all leave in their turn; those that waited further would overrun it when it is back."""
+    sandbox, address = amocrm
+    async with connected(tmp_path, *amocrm) as company:
+        company.account.pacer.LONGEST = timedelta(milliseconds=50)
+        sandbox.switch(limit_per_second=None)
+        sandbox.fail_next("GET", "/api/v4/account", exact=True, kind="hang", count=30)
+        headers, http = {"Authorization": f"Bearer {sandbox.long_lived_token()}"}, company.account.context.http
+        asking = [asyncio.create_task(http.get(f"{address}/api/v4/account", headers=headers)) for _ in range(30)]
+        await until(lambda: sandbox.stats()["faults"].get("hang") == 30)
+        sandbox.clear_faults()
+        ended = await asyncio.gather(*asking, return_exceptions=True)
+        assert {type(one) for one in ended} == {httpx.RemoteProtocolError}, "none of them had an answer before"

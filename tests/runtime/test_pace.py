@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from datetime import UTC, datetime, timedelta
 
@@ -254,6 +255,30 @@ def test_a_request_that_hangs_holds_its_place_for_two_windows_at_most() -> None:
             assert clock.seconds - began == pytest.approx((pacer.LONGEST + window).total_seconds())
             hanging.cancel()
             await asyncio.gather(hanging, return_exceptions=True)
+
+    in_told_time(check)
+
+
+def test_a_request_that_nobody_waits_for_any_more_may_still_arrive() -> None:
+    """X6: who gives up after a moment has not taken it back; the vendor counts it when it comes."""
+
+    async def check(clock: LoopClock) -> None:
+        arrived: list[float] = []
+        ways = iter((0.9, 0.0))
+
+        async def arrive(request: httpx.Request) -> httpx.Response:
+            asyncio.get_running_loop().call_later(next(ways), lambda: arrived.append(clock.seconds))
+            await asyncio.sleep(2)
+            return httpx.Response(204, request=request)
+
+        transport = PacedTransport(httpx.MockTransport(arrive), Pacer(Pace(requests=1), clock))
+        async with httpx.AsyncClient(transport=transport) as http:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.3):
+                    await http.get("http://127.0.0.1/")
+            await http.get("http://127.0.0.1/")
+        assert len(arrived) == 2
+        assert most_in_a_window(arrived, 1.0) == 1
 
     in_told_time(check)
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import subprocess
+import sys
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -56,6 +59,26 @@ async def test_two_processes_of_one_machine_keep_one_pace(tmp_path: Path) -> Non
         one.close()
     assert len(moments) == 12
     assert _worst(moments) <= LIMIT
+
+
+async def test_the_places_of_a_killed_process_are_held_all_the_same(tmp_path: Path) -> None:
+    """X6, H3: who is started after a SIGKILL knows what the one before may have on its way, and how long."""
+    killed = f"""if True:
+        import asyncio, os, signal
+        from hub.clock import SystemClock
+        from hub.store.shared_pace import FilePace
+        pace = FilePace({str(tmp_path / "pace.db")!r}, SystemClock())
+        taken = [asyncio.run(pace.take("amocrm/auto", 3, 100)) for _ in range(3)]
+        assert all(place for place, _ in taken), taken
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    done = subprocess.run([sys.executable, "-c", killed], check=False, timeout=60)  # noqa: ASYNC221 - nothing else runs
+    assert done.returncode == -signal.SIGKILL
+    one = FilePace(tmp_path / "pace.db", SystemClock())
+    place, wait = await one.take("amocrm/auto", 3, 100)
+    one.close()
+    assert place == 0
+    assert 0 < wait <= 100
 
 
 @pytest.mark.postgres
