@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from hub.clock import Clock
 from hub.core.interaction import Identity, InteractionId
@@ -29,13 +30,14 @@ from hub.runtime.account_writer import AccountWriter, WriterTiming
 from hub.runtime.barrier import Barrier
 from hub.runtime.catalogue import CatalogueRefresh
 from hub.runtime.feeds import Feed
-from hub.runtime.importer import IMPORTED_MARK, Importer, Progress
+from hub.runtime.importer import IMPORTED_MARK, Importer, ImportHeldUp, Progress
 from hub.runtime.missing import MissingRecords
 from hub.runtime.opening import names_of, open_account
 from hub.runtime.pace import Urgency, urgency
 from hub.runtime.popups import Popups
 from hub.runtime.services import Services
 from hub.store import codec, events, projects, steps
+from hub.store.engine import problem_of
 from hub.store.expected import phones_expected
 from hub.store.inbox import Received
 from hub.store.projects import Status
@@ -50,6 +52,8 @@ log = logging.getLogger(__name__)
 _SURELY_SHOWN = timedelta(hours=1)
 #: how long requests under way may take before an account is given to another worker
 _DRAIN = timedelta(seconds=10)
+#: seconds until an import that could store nothing tries again
+_HELD_UP = 5.0
 
 Key = tuple[str, str]
 
@@ -237,6 +241,16 @@ class Connections:
                 )
                 await account.resumed.wait()
                 await asyncio.sleep(1)
+            except (ImportHeldUp, SQLAlchemyError) as error:
+                # the disk is full, or the database away: what was stored is not read again
+                log.warning(
+                    "the import of %s/%s waits: %s",
+                    account.project,
+                    account.name,
+                    problem_of(error),
+                    extra={"action": "import.waits"},
+                )
+                await asyncio.sleep(_HELD_UP)
 
     def _imported(self, key: Key, progress: Progress) -> None:
         if progress.is_done:

@@ -6,7 +6,7 @@ object a line, so that one pacer governs the account and one process stores its 
 away, stdin ends and the child stops.
 
 Parent to child, first: ``{"begin": …}`` (see `Begin`). Then the child asks ``{"ask": what, "id": n, …}`` and gets
-``{"id": n, …}``; it tells ``{"told": "page" | "done" | "failed", …}``.
+``{"id": n, …}``; it tells ``{"told": "page" | "done" | "failed" | "held_up", …}``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import itertools
 import json
 import logging
 import os
+import sqlite3
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -237,6 +238,9 @@ async def run(parent: Parent) -> int:
         seconds = error.retry_after.total_seconds() if isinstance(error, Throttled) and error.retry_after else None
         name = next((name for name, type_ in FATES.items() if type(error) is type_), "VendorError")
         parent.tell("failed", error=name, text=str(error), retry_after=seconds)
+        return 1
+    if isinstance(error, sqlite3.OperationalError):
+        parent.tell("held_up", text=f"the directory cannot be written: {error}")
         return 1
     if error is not None:
         raise error

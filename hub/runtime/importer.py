@@ -25,7 +25,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from hub.clock import Clock
-from hub.errors import Banned, NeedsCredentials, Stale, Throttled, Unavailable, VendorError
+from hub.errors import Banned, HubError, NeedsCredentials, Stale, Throttled, Unavailable, VendorError
 from hub.runtime.account import Account
 from hub.runtime.import_child import FATES
 from hub.runtime.pace import Place, Urgency, urgency
@@ -34,7 +34,7 @@ from hub.store import events, projects
 from hub.store.directory import Directory
 from hub.store.engine import Store
 
-__all__ = ["ImportStopped", "Importer", "Progress", "mark_imported"]
+__all__ = ["ImportHeldUp", "ImportStopped", "Importer", "Progress", "mark_imported"]
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +55,10 @@ _MOST_DEATHS = 5
 
 class ImportStopped(VendorError):
     """The import cannot go on by itself; the message says why. It goes on from where it stopped."""
+
+
+class ImportHeldUp(HubError):
+    """What was read cannot be stored now, such as on a full disk; the import goes on from there when it can be."""
 
 
 class _ChildDied(Exception):
@@ -120,7 +124,7 @@ class Importer:
         """Import to the end, from where the last import stopped, or ``afresh``.
 
         A vendor that fails is waited for; raises ImportStopped when only a person can help (credentials, a ban),
-        and VendorError if the sink gave up for another reason.
+        VendorError if the sink gave up for another reason, ImportHeldUp if the directory cannot be written.
         """
         async with self._lock:
             account = self.account
@@ -300,6 +304,8 @@ class Importer:
                     continue
                 if message["told"] == "failed":
                     raise _error(message)
+                if message["told"] == "held_up":
+                    raise ImportHeldUp(message["text"])
                 self._requests = requests_before + message["requests"]
                 if message["told"] == "answered":
                     self.account.pacer.answered(self._places.pop(message["permit"]))

@@ -102,7 +102,10 @@ def _begun(unfinished: Path) -> Iterator[int]:
 
     Raises ConfigurationError while another backup writes there, also one whose command was killed.
     """
-    lock = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        lock = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as err:
+        raise ConfigurationError(f"cannot write there: {err.strerror}", file=str(unfinished)) from err
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,9 +14,11 @@ from typing import Any
 
 import pytest
 from hub_amocrm.sandbox import Sandbox, serve
+from sqlalchemy.exc import OperationalError
 
 from hub.core.phone import Phone
 from hub.core.records import RecordKind
+from hub.runtime import connections
 from hub.runtime.account import Health
 from hub.runtime.importer import ImportStopped, Progress
 from hub.runtime.pace import Urgency, urgency
@@ -266,3 +269,29 @@ async def test_a_child_that_only_dies_is_given_up(
             async with asyncio.timeout(20):
                 await company.importer(company.feed()).run()
         assert company.account.health is Health.READY
+
+
+async def test_an_import_that_cannot_store_says_so_and_goes_on_when_it_can(
+    tmp_path: Path, amocrm: tuple[Sandbox, str], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """H6, H9: a full disk, a database that is away; it must not need a restart, nor be taken for a CRM's fault."""
+    monkeypatch.setattr(connections, "_HELD_UP", 0.01)
+    async with connected(tmp_path, *amocrm, **MANY_PAGES) as company:
+        found = company.importer(company.feed())
+        run, path, tries = found.run, found._directory, 0
+
+        async def held_up_twice() -> Progress:
+            nonlocal tries
+            tries += 1
+            # a folder is no file
+            found._directory = tmp_path if tries == 1 else path
+            if tries == 2:
+                raise OperationalError("UPDATE", {}, sqlite3.OperationalError("database or disk is full"))
+            return await run()
+
+        monkeypatch.setattr(found, "run", held_up_twice)
+        await company.hub.connections._import(found)
+        assert (tries, is_whole(company)) == (3, True)
+        assert company.account.health is Health.READY
+    waits = [record.getMessage() for record in caplog.records if getattr(record, "action", "") == "import.waits"]
+    assert ["unable to open" in waits[0], "disk is full" in waits[1]] == [True, True], waits
