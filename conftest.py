@@ -8,11 +8,14 @@ from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
+import argon2
 import pytest
+import typer.testing
 from hypothesis import settings
 
 import hub.engine.projects
 import hub.plugins
+import hub.store.crypto
 from hub.core.policy import Policy, load_policy
 from hub.core.rules import Considers
 
@@ -37,8 +40,9 @@ _MOST_POLICIES = 64
 
 
 # Thousands of hubs and clients are made here in one process. What each of them would read anew is read once: the
-# authorities that a client trusts (a twentieth of a second), which plugins are installed, and policies (a tenth of a
-# second, twice for a hub), which nobody can change once they are read.
+# authorities that a client trusts (a twentieth of a second), which plugins are installed, policies (a tenth of a
+# second, twice for a hub), which nobody can change once they are read, and what all words of the command line mean
+# (a seventh of a second for each command that a test gives).
 @cache
 def _installed(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
     return tuple(entry_points(group=group))
@@ -61,3 +65,6 @@ def _load_policy(text: str, file: str = "", *, rules: Iterable[Considers] = ()) 
 hub.engine.projects.load_policy = _load_policy  # type: ignore[attr-defined]
 ssl.create_default_context = cache(ssl.create_default_context)  # type: ignore[assignment]
 hub.plugins.entry_points = lambda group: _installed(group, tuple(sys.path))  # type: ignore[assignment, attr-defined]
+typer.testing._get_command = cache(typer.testing._get_command)  # type: ignore[attr-defined]
+# a third of a second of a processor for each password is meant for whoever guesses; test_crypto.py holds the hub to it
+hub.store.crypto._hasher = argon2.PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1)

@@ -42,33 +42,40 @@ class Shop:
         return [(event.kind, event.body["channel"]) for event in found]
 
 
-def add_calls(conn: Connection, moments: Iterable[datetime], kind: str = "hook") -> None:
-    for number, at in enumerate(moments):
-        add_call(conn, 100_000 + number, at, kind)
-
-
-def add_call(conn: Connection, number: int, at: datetime, kind: str = "hook") -> None:
-    row = conn.execute(
-        insert(inbox)
-        .values(project=PROJECT, channel=CHANNEL, kind=kind, received_at=at, status="done")
-        .returning(inbox.c.id)
-    ).scalar_one()
+def add_calls(conn: Connection, moments: Iterable[datetime], kind: str = "hook", *, after: int = 100_000) -> None:
+    """One call at each moment, numbered from ``after`` on."""
+    calls = [(number, at) for number, at in enumerate(moments, after)]
     conn.execute(
-        insert(interaction).values(
-            id=f"i{number}",
-            sequence=number,
-            project=PROJECT,
-            channel=CHANNEL,
-            external_id=f"x{number}",
-            kind="call",
-            client_id="c",
-            started_at=at,
-            received_at=at,
-            body=b"{}",
-        )
+        insert(inbox),
+        [
+            {"id": number, "project": PROJECT, "channel": CHANNEL, "kind": kind, "received_at": at, "status": "done"}
+            for number, at in calls
+        ],
     )
     conn.execute(
-        insert(fragment).values(interaction_id=f"i{number}", digest="d", inbox_id=row, body=b"", received_at=at)
+        insert(interaction),
+        [
+            {
+                "id": f"i{number}",
+                "sequence": number,
+                "project": PROJECT,
+                "channel": CHANNEL,
+                "external_id": f"x{number}",
+                "kind": "call",
+                "client_id": "c",
+                "started_at": at,
+                "received_at": at,
+                "body": b"{}",
+            }
+            for number, at in calls
+        ],
+    )
+    conn.execute(
+        insert(fragment),
+        [
+            {"interaction_id": f"i{number}", "digest": "d", "inbox_id": number, "body": b"", "received_at": at}
+            for number, at in calls
+        ],
     )
 
 
@@ -85,14 +92,13 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
         projects.add_channel(
             conn, services.cipher, project=PROJECT, name=CHANNEL, source="ringostat", settings={}, now=NOON
         )
-        number = 0
+        moments = []
         for days in range(56, -1, -1):
             for hour in range(6, 15):
                 at = (NOON - timedelta(days=days)).replace(hour=hour, minute=0)
                 if at.weekday() < 5 and at < NOON.replace(hour=8, minute=0):
-                    for minute in range(10):
-                        number += 1
-                        add_call(conn, number, at + timedelta(minutes=5 * minute))
+                    moments += [at + timedelta(minutes=5 * minute) for minute in range(10)]
+        add_calls(conn, moments, after=1)
 
     store.write_now(fill)
     services.projects.reload_now()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 
+import argon2
 import pytest
 
 from hub.errors import ConfigurationError
@@ -58,6 +60,22 @@ def test_development_makes_its_own_key_for_its_owner_only(tmp_path: Path) -> Non
 def test_secrets_are_long_and_differ() -> None:
     assert len({new_secret() for _ in range(50)}) == 50
     assert all(len(new_secret()) == 32 and new_secret().isalnum() for _ in range(5))
+
+
+def test_a_guess_at_a_password_costs_memory_and_passes() -> None:
+    """H8: at least what OWASP asks of argon2id; the tests themselves hash more cheaply (conftest.py)."""
+    spec = importlib.util.find_spec("hub.store.crypto")
+    assert spec is not None
+    assert spec.loader is not None
+    as_shipped = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(as_shipped)
+    stored = as_shipped.hash_password("correct horse")
+    cost = argon2.extract_parameters(stored)
+    assert cost.type is argon2.low_level.Type.ID
+    assert cost.memory_cost >= 19 * 1024
+    assert cost.time_cost >= 2
+    # whoever changes the cost locks nobody out
+    assert check_password(stored, "correct horse")
 
 
 def test_passwords_are_checked_against_their_hash() -> None:
