@@ -59,7 +59,7 @@ def services(found: Fleet, tmp_path: Path) -> Iterator[Services]:
     opened.close()
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 async def test_popup_reaches_the_tab_of_another_process_and_the_crm_raises_none_for_it(
     found: Fleet, services: Services
 ) -> None:
@@ -81,7 +81,7 @@ async def test_popup_reaches_the_tab_of_another_process_and_the_crm_raises_none_
     assert [popup["users"] for popup in found.sandbox.records()["popups"]] == [[int(USERS["anna"])]]
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("policy", [ANNA_FOR_OLEG])
 async def test_forwarding_answer_of_a_web_process_moves_the_popup_at_once(found: Fleet, services: Services) -> None:
     """DESIGN 8, H9: the worker hears whom another process named, without the call's next webhook."""
