@@ -4,7 +4,7 @@ A task, its messages and the wait for a body that is there already are more than
 a whole request that came in one piece is shown to the application first; what it leaves alone, and everything that is
 out of the ordinary, goes uvicorn's own way, as if nobody had looked.
 
-Who asks the same address again sends the same line and headers, and only another body. Reading them was a third of
+Who asks the same address again sends the same line and headers, and only another body. Reading them was a sixth of
 what is left: a head that was read and answered here once is known when it comes again (`Heads`). A connection on which
 nothing else is ever asked needs no parser, and has none.
 """
