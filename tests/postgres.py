@@ -148,6 +148,20 @@ class Server:
         os.kill(self.pid, signal.SIGKILL)
         self._end(b"keep\n")
 
+    @contextlib.contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """SIGSTOP for all of it: connections stay, and nobody answers."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        pids = [self.pid, *map(int, children)]
+        try:
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
+            yield
+        finally:
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
     def stop(self) -> None:
         """End it in an orderly way; clients lose their connections (``fast``)."""
         os.kill(self.pid, signal.SIGINT)

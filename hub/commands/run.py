@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import uvloop
@@ -22,13 +25,19 @@ __all__ = ["backup", "run", "serve_hub"]
 
 log = logging.getLogger(__name__)
 
+#: seconds that the end in order may take once requests are answered; with their `hub.web.server.GRACE` less than the 30
+#: of the files in ``deploy/``
+LONGEST_END = 15.0
+
 
 def run(*, role: str | None, host: str | None, port: int | None) -> None:
     """Run until SIGTERM or Ctrl+C."""
+    ending = threading.Timer(LONGEST_END, _end_now)
+    ending.daemon = True
     try:
         settings = load_settings(role=role, host=host, port=port)
         set_up_logs(settings)
-        quietly(lambda: uvloop.run(serve_hub(settings)))
+        quietly(lambda: uvloop.run(serve_hub(settings, ending=ending.start)))
     except ConfigurationError as err:
         raise fail(str(err)) from err
     except DatabaseError as err:
@@ -36,10 +45,21 @@ def run(*, role: str | None, host: str | None, port: int | None) -> None:
         raise fail(unusable(err), Exit.UNAVAILABLE) from err
     except OSError as err:
         raise fail(f"cannot listen on {host or 'HUB_HOST'}: {err}", Exit.UNAVAILABLE) from err
+    finally:
+        ending.cancel()
 
 
-async def serve_hub(settings: Settings) -> None:
-    """The whole hub in this process: workers and web, as ``settings.role`` says."""
+def _end_now() -> None:
+    """A database that stands still holds threads which nothing can stop; what is left undone is what a kill leaves."""
+    log.error(
+        "the end in order takes too long, so it is cut short: what was accepted is kept, and goes on at the next start",
+        extra={"action": "hub.cut_short"},
+    )
+    os._exit(Exit.UNAVAILABLE)
+
+
+async def serve_hub(settings: Settings, *, ending: Callable[[], None] = lambda: None) -> None:
+    """The whole hub in this process: workers and web, as ``settings.role`` says; ``ending`` hears when it ends."""
     try:
         hub = Hub(settings)
     except OSError as err:
@@ -52,7 +72,10 @@ async def serve_hub(settings: Settings) -> None:
     # a worker answers nobody but those who look after it
     app = build_worker_app(hub.services) if settings.role == "worker" else build_app(hub.services)
     async with hub:
-        await serve_forever(app, settings.host, settings.port, ready=ready, proxies=settings.proxies)
+        try:
+            await serve_forever(app, settings.host, settings.port, ready=ready, proxies=settings.proxies)
+        finally:
+            ending()
 
 
 def backup(target: Path) -> None:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from hub_amocrm.sandbox import Sandbox
 
+from hub.commands.context import Exit
 from hub.store.engine import Store
 from hub.testing.running import Process
 from tests.end_to_end.fleet_stop import call
@@ -72,3 +73,24 @@ def test_calls_that_come_while_the_database_is_gone_are_written_once_it_is_back(
             found.until(lambda: found.rows(asked)[0][0] == 1, 30, "the answer in the journal")
             records = found.sandbox.records()
             assert [len(records[kind]) for kind in ("contacts", "leads")] == [8, 8]
+
+
+@pytest.mark.timeout(240)
+def test_a_process_that_is_told_to_end_while_the_database_stands_still_ends_all_the_same(
+    postgres_server: Server, postgres_url: str, tmp_path: Path, amocrm: tuple[Sandbox, str]
+) -> None:
+    """H3, H9: by itself, before who supervises it loses patience; what it took in meanwhile is brought later, once."""
+    with fleet(postgres_url, tmp_path, *amocrm) as found:
+        processes = found.start("web", "worker")
+        found.until(lambda: found.owner() != "", 30, "the worker has the project")
+        with postgres_server.standing_still():
+            assert found.hook(processes[0], call(1))
+            for process in processes:
+                process.running.terminate()
+            for process in processes:
+                assert process.running.wait(90) == Exit.UNAVAILABLE, process.last_words()
+                assert process.says("hub.cut_short")
+        found.start("web", "worker")
+        found.until(lambda: found.finished() == 1, 90, "the call that came meanwhile")
+        records = found.sandbox.records()
+        assert [len(records[kind]) for kind in ("contacts", "leads")] == [1, 1]
