@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-__all__ = ["Clock", "FakeClock", "SystemClock"]
+__all__ = ["Clock", "FakeClock", "Moment", "SystemClock"]
 
 
 class Clock(Protocol):
@@ -19,6 +20,25 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds on a clock that never goes back, for measuring and pacing."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What time it was, and how long ago that is, whatever the wall clock is set to since."""
+
+    at: datetime
+    #: `Clock.monotonic` then
+    tick: float
+
+    @classmethod
+    def of(cls, clock: Clock, at: datetime | None = None) -> Moment:
+        """Now, or ``at``, which is not later."""
+        now, tick = clock.now(), clock.monotonic()
+        return cls(now, tick) if at is None else cls(at, tick - max(0.0, (now - at).total_seconds()))
+
+    def age(self, clock: Clock) -> timedelta:
+        """The time that has passed since."""
+        return timedelta(seconds=clock.monotonic() - self.tick)
 
 
 class SystemClock:
@@ -50,3 +70,7 @@ class FakeClock:
         """Move time forward by ``by``."""
         self._now += by
         self._elapsed += by.total_seconds()
+
+    def step(self, by: timedelta) -> None:
+        """Set the wall clock ``by`` further, or back: no time passes (NTP)."""
+        self._now += by

@@ -5,7 +5,7 @@ Optional abilities (`AnswersForwarding` ...) are Protocols of their own: a plugi
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -361,10 +361,10 @@ class ConnectionContext:
     clock: Clock
     region: str
     eight_is_seven: bool = False
-    #: the hub's own public address, without a trailing slash ("" if not set)
-    public_url: str = ""
-    #: where this CRM's webhooks for the connection arrive ("" if not set)
-    webhook_url: str = ""
+    public_url: str = ""  # the hub's own public address, without a trailing slash ("" if not set)
+    webhook_url: str = ""  # where this CRM's webhooks for the connection arrive ("" if not set)
+    #: how far ``clock`` is ahead of the CRM's, by its answers so far: "from now on" is so much earlier, never later
+    lead: Callable[[], timedelta] = timedelta
 
 
 class SinkSession(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from hub.clock import Clock
 from hub.errors import Banned, NeedsCredentials, Unavailable, VendorError
@@ -25,13 +25,14 @@ class Resting:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._until: dict[tuple[str, str], datetime] = {}
+        #: monotonic seconds
+        self._until: dict[tuple[str, str], float] = {}
 
     def failed(self, lane: Lane, why: VendorError) -> bool:
         """The lane's question failed; whether nobody of the account could ask, and it is left alone for a while."""
         is_away = isinstance(why, Unavailable | NeedsCredentials | Banned)
         if is_away:
-            self._until[lane.project, lane.connection] = self._clock.now() + self.PAUSE
+            self._until[lane.project, lane.connection] = self._clock.monotonic() + self.PAUSE.total_seconds()
         return is_away
 
     def answered(self, lane: Lane) -> None:
@@ -47,4 +48,4 @@ class Resting:
         until = self._until.get((project, connection))
         if until is None:
             return self.MANY
-        return self.FEW if until <= self._clock.now() else 0
+        return self.FEW if until <= self._clock.monotonic() else 0

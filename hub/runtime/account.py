@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 import httpx
 
-from hub.clock import Clock
+from hub.clock import Clock, Moment
 from hub.core.records import RecordKind
 from hub.errors import Banned, NeedsCredentials, Unavailable, VendorError
 from hub.ports import Changes, ConnectionContext, SinkCapabilities, SinkSession
@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 #: up to when our own steps are in the directory, kept with its own content
 STEPS_MARK = "steps"
+#: by how many seconds our clock was ahead of the CRM's then
+_AHEAD_MARK = "ahead"
 #: records that are folded in one transaction when steps are replayed
 _AT_ONCE = 500
 
@@ -82,38 +84,51 @@ class Account:
     #: how many steps and decisions that are no bulk waited when its writer last looked; no more than a hundred of these
     backlog: int = 0
     #: up to when each kind of record is known to be complete
-    complete_until: dict[RecordKind, datetime] = field(default_factory=dict)
+    complete_until: dict[RecordKind, Moment] = field(default_factory=dict)
     #: nothing is asked any more: the hub ends, the settings changed, or another process has it
     is_closed: bool = False
     #: set when a stopped account may go on
     resumed: asyncio.Event = field(default_factory=asyncio.Event)
     _failures: int = 0
-    _retry_at: datetime | None = None
+    #: monotonic seconds: a clock that is set back must not leave the CRM alone for an hour
+    _retry_at: float | None = None
 
-    async def fold(self, changes: Changes, seen_at: datetime) -> None:
+    async def fold(self, changes: Changes, seen_at: datetime, *, marks: Mapping[str, str] | None = None) -> None:
         """Let the directory know what was read by a request that began at ``seen_at``."""
-        await self.directory.fold_async(self.project, self.name, changes, seen_at)
+        told_at = self.vendor_clock.theirs(seen_at)
+        await self.directory.fold_async(self.project, self.name, changes, seen_at, told_at=told_at, marks=marks)
+
+    def is_complete(self, kinds: Iterable[RecordKind], until: Moment) -> None:
+        """Everything of ``kinds`` that the CRM held at ``until`` is in the directory."""
+        for kind in kinds:
+            known = self.complete_until.get(kind)
+            if known is None or known.tick < until.tick:
+                self.complete_until[kind] = until
 
     async def fold_own(self, changes: Changes, done_at: datetime) -> None:
         """Let the directory know of our own write, and how far the steps are folded (DESIGN 3)."""
-        await self.directory.fold_async(
-            self.project, self.name, changes, done_at, marks={STEPS_MARK: done_at.isoformat()}
-        )
+        ahead = str(self.vendor_clock.ahead.total_seconds())
+        await self.fold(changes, done_at, marks={STEPS_MARK: done_at.isoformat(), _AHEAD_MARK: ahead})
 
     async def fold_effects(self, effects: Sequence[tuple[datetime, Changes]], since: datetime) -> None:
-        """`fold_own` of all that was done from ``since`` on, oldest first, many in one transaction."""
+        """`fold_own` of all that was done from ``since`` on, oldest first, many in one transaction.
+
+        It was done by a process before this one, whose clock was ahead of the CRM's by what it knew last.
+        """
         begun, until, merged = since, since, Merged()
+        known = self.directory.mark(self.project, self.name, _AHEAD_MARK)
+        ahead = timedelta(seconds=float(known or 0))
         for done_at, changes in effects:
             if merged.size >= _AT_ONCE or (merged.deleted and done_at - begun > OWN_WRITE_MARGIN):
-                await self._fold_merged(merged, begun, until)
+                await self._fold_merged(merged, begun, until, ahead)
                 merged = Merged()
             begun, until = (begun if merged.size else done_at), done_at
-            merged.add(changes, done_at)
-        await self._fold_merged(merged, begun, until)
+            merged.add(changes, done_at - ahead)
+        await self._fold_merged(merged, begun, until, ahead)
 
-    async def _fold_merged(self, merged: Merged, begun: datetime, until: datetime) -> None:
-        marks = {STEPS_MARK: until.isoformat()}
-        await self.directory.fold_async(self.project, self.name, merged.changes(), begun, marks=marks)
+    async def _fold_merged(self, merged: Merged, begun: datetime, until: datetime, ahead: timedelta) -> None:
+        changes, marks = merged.changes(), {STEPS_MARK: until.isoformat()}
+        await self.directory.fold_async(self.project, self.name, changes, begun, told_at=begun - ahead, marks=marks)
 
     def folded_until(self) -> datetime:
         """Steps done before this instant are in the directory."""
@@ -147,22 +162,18 @@ class Account:
             self._failures += 1
             self.set_health(Health.RETRYING, str(error))
         seconds = min(60.0, 0.5 * 2 ** min(self._failures, 8))
-        self._retry_at = self.clock.now() + timedelta(seconds=seconds)
+        self._retry_at = self.clock.monotonic() + seconds
         return timedelta(seconds=seconds)
 
     @property
-    def retry_at(self) -> datetime | None:
-        """Before this instant the vendor is left alone; None if it is well."""
-        return self._retry_at
+    def retry_in(self) -> float | None:
+        """For how many seconds more the vendor is left alone; None if it is well."""
+        return None if self._retry_at is None else max(0.0, self._retry_at - self.clock.monotonic())
 
     @property
     def may_ask(self) -> bool:
         """True if a request may be tried now."""
-        return (
-            not self.is_closed
-            and self.health.may_ask
-            and (self._retry_at is None or self._retry_at <= self.clock.now())
-        )
+        return not self.is_closed and self.health.may_ask and not self.retry_in
 
     @property
     def is_crowded(self) -> bool:

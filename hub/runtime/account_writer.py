@@ -146,9 +146,9 @@ class AccountWriter:
 
     async def _pause(self) -> None:
         """Until woken, until something falls due, or a second has passed."""
-        now, account = self._clock.now(), self.account
-        moments = [moment for moment in (self._moment, account.retry_at) if moment is not None and moment > now]
-        seconds = min([_LONGEST_PAUSE.total_seconds(), *((moment - now).total_seconds() for moment in moments)])
+        account, longest = self.account, _LONGEST_PAUSE.total_seconds()
+        due_in = 0.0 if self._moment is None else (self._moment - self._clock.now()).total_seconds()
+        seconds = min(longest, account.retry_in or longest, due_in if due_in > 0 else longest)
         ready_in = account.pacer.ready_in
         # 0 if a place became free since it was found that there is none
         if ready_in or self._is_cramped:

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from hub.clock import Clock
+from hub.clock import Clock, Moment
 from hub.core.interaction import InteractionId
 from hub.core.plan import Action, CreateContact, CreateDeal, CreateTask
 from hub.core.records import RecordKind, RecordRef
@@ -36,6 +36,9 @@ log = logging.getLogger(__name__)
 #: states of a step that the CRM has, or may have, applied
 _BEGUN = frozenset({StepState.SENT, StepState.IN_DOUBT, StepState.DONE})
 
+
+#: how far two clocks of one machine may be apart without one of them having been set
+_JITTER = timedelta(seconds=1)
 
 #: interactions that are looked at without a pause
 _AT_ONCE = 8
@@ -78,9 +81,9 @@ class Barrier:
         self._view, self._life, self._overlap = view, life, overlap
         self._lock = asyncio.Lock()
         #: when the last reading of each kind began
-        self._began: dict[RecordKind, datetime] = {}
+        self._began: dict[RecordKind, Moment] = {}
         #: interactions whose decision was compared with a reading, and when that reading began
-        self._passed: dict[InteractionId, datetime] = {}
+        self._passed: dict[InteractionId, Moment] = {}
         #: interactions whose request came to nothing, and when: only a reading begun after that counts for them
         self._failed: dict[InteractionId, datetime] = {}
         #: readings that were begun before anybody asked for them, and how many requests they took
@@ -120,8 +123,7 @@ class Barrier:
         # what a person wants rests on no decision that could be outdated: they looked, and the CRM was searched (U1)
         asking = [step for step in sending if step.action.reason.code != BY_HAND]
         wanted = {step.interaction_id for step in asking if self._asks(step.action)}
-        now = self._clock.now()
-        self._passed = {key: at for key, at in self._passed.items() if now - at < self._life}
+        self._passed = {key: began for key, began in self._passed.items() if began.age(self._clock) < self._life}
         wanted -= self._passed.keys()
         if not wanted:
             return set()
@@ -136,7 +138,7 @@ class Barrier:
             return set()
         ended = [found.decide_at for found in works if found.decide_at is not None]
         failed = [at for found in works if (at := self._failed.get(found.interaction_id)) is not None]
-        newest = max([*ended, *failed], default=now)
+        newest = max([*ended, *failed], default=self._clock.now())
         began = await self._read(kinds, newest)
         charge(self._foreseen)
         self._foreseen = 0
@@ -171,28 +173,39 @@ class Barrier:
             kinds |= {kind for step in found for kind in required(step.action)}
         return fresh, frozenset(kinds) & self._account.capabilities.barrier_kinds
 
-    async def _read(self, kinds: Iterable[RecordKind], newest: datetime) -> datetime:
+    async def _read(self, kinds: Iterable[RecordKind], newest: datetime) -> Moment:
         """Read the kinds whose last reading began before ``newest`` or is too old; when the oldest one began."""
         kinds = set(kinds)
         async with self._lock:
-            now = self._clock.now()
-            missing = {
-                kind
-                for kind in kinds
-                if kind not in self._began or self._began[kind] < newest or now - self._began[kind] > self._life
-            }
+            now = Moment.of(self._clock)
+            missing = {kind for kind in kinds if self._is_old(self._began.get(kind), newest, now)}
             if missing:
                 account = self._account
-                # before the first poll of this process: where the directory ended, however long the hub was down
-                ended = account.directory.as_of(account.project, account.name) or now - timedelta(hours=1)
-                complete = min(account.complete_until.get(kind, ended) for kind in missing)
-                begin = complete - self._overlap
+                begin = min(self._complete_until(kind, now) for kind in missing) - self._overlap
                 changes = await account.vendor_clock.allowing(
                     lambda lead: account.session.barrier(missing, begin - lead)
                 )
                 account.succeeded()
-                await account.fold(changes, now)
-                for kind in missing:
-                    self._began[kind] = now
-                    account.complete_until[kind] = max(now, account.complete_until.get(kind, now))
-        return min((self._began[kind] for kind in kinds), default=now)
+                await account.fold(changes, now.at)
+                self._began |= dict.fromkeys(missing, now)
+                account.is_complete(missing, now)
+        return min((self._began[kind] for kind in kinds), default=now, key=lambda moment: moment.tick)
+
+    def _is_old(self, began: Moment | None, newest: datetime, now: Moment) -> bool:
+        """Whether a reading begun then says nothing of ``newest``, by the wall clock or by the time that has passed.
+
+        By both: if the clock was set in between, one of them is wrong.
+        """
+        if began is None or not newest <= began.at <= now.at:
+            return True
+        age = began.age(self._clock)
+        return age > self._life or age > now.at - newest + _JITTER
+
+    def _complete_until(self, kind: RecordKind, now: Moment) -> datetime:
+        """Up to when the directory knows all of ``kind``, by the clock as it is set now."""
+        account = self._account
+        if (known := account.complete_until.get(kind)) is not None:
+            return now.at - known.age(self._clock)
+        # before the first poll of this process: where the directory ended, however long the hub was down
+        ended = account.directory.as_of(account.project, account.name)
+        return ended if ended is not None and ended <= now.at else now.at - timedelta(hours=1)

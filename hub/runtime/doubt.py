@@ -144,7 +144,7 @@ class Doubt:
             if contact is not None and contact.record is not None:
                 held = (contact.record.id,)
                 changes = replace(changes, deals=tuple(replace(deal, contact_ids=held) for deal in changes.deals))
-        told = moment - OWN_WRITE_MARGIN
+        told = self._account.vendor_clock.theirs(moment) - OWN_WRITE_MARGIN
         return replace(
             changes,
             contacts=tuple(replace(one, updated_at=told) for one in changes.contacts),

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from hub.clock import Clock
+from hub.clock import Clock, Moment
 from hub.core.records import RecordKind, RecordRef
 from hub.errors import AccessError, PayloadError, Throttled, VendorError
 from hub.ports import Changes, Sink
@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 #: where the feed goes on, kept with the directory's own content: without the one, the other is worth nothing
 CURSOR_MARK = "feed"
+_KINDS = (RecordKind.CONTACT, RecordKind.COMPANY, RecordKind.DEAL, RecordKind.TASK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,10 +76,11 @@ class Feed:
         self.webhooks_are_healthy: bool | None = None if account.context.webhook_url else False
         #: how long the last polls took, the longest of them
         self._poll_took = timedelta(0)
-        self._polled_at: datetime | None = None
+        #: monotonic seconds, as is what follows from it: nobody is alarmed because a clock was set
+        self._polled_at: float | None = None
         #: how much longer than its interval the next poll has waited for a burst to end
         self._postponed = timedelta(0)
-        self._began_at = clock.now()
+        self._began_at = clock.monotonic()
         self._told: asyncio.Queue[Received] = asyncio.Queue()
         self._touch = asyncio.Event()
         self._poll_now = asyncio.Event()
@@ -118,13 +120,13 @@ class Feed:
         if self._polled_at is None:
             return None
         promised = self._interval + self._poll_took
-        return max(promised, self._clock.now() - self._polled_at)
+        return max(promised, timedelta(seconds=self._clock.monotonic() - self._polled_at))
 
     def is_late(self) -> bool:
         """True if polls do not go through as promised: to be alarmed."""
-        since = self._polled_at or self._began_at
+        since = self._began_at if self._polled_at is None else self._polled_at
         promised = 3 * (self._interval + self._poll_took) + self._postponed
-        return self._clock.now() - since > promised + timedelta(seconds=5)
+        return timedelta(seconds=self._clock.monotonic() - since) > promised + timedelta(seconds=5)
 
     def measured(self, path: Path | None = None) -> Measured:
         """The delays of the last hour as they were seen."""
@@ -148,7 +150,8 @@ class Feed:
         """One poll, to the end of what is new. Raises VendorError; what came before is kept."""
         account = self.account
         async with self._polling:
-            began = seen_at = self._clock.now()
+            began, start = self._clock.now(), self._clock.monotonic()
+            seen_at = began
             cursor = feed_cursor(account)
             with urgency(Urgency.RECORD):
                 async for page in account.session.changes(cursor):
@@ -162,10 +165,10 @@ class Feed:
                         await self._read_touched("poll")
                     if as_of is not None:
                         await self._complete(as_of, cursor)
-            ended = self._clock.now()
+            took = timedelta(seconds=self._clock.monotonic() - start)
             # the slow ones count for a while, then fade
-            self._poll_took = max(ended - began, self._poll_took * 0.9)
-            self._polled_at = began
+            self._poll_took = max(took, self._poll_took * 0.9)
+            self._polled_at = start
 
     async def _poll_forever(self) -> None:
         while True:
@@ -235,8 +238,8 @@ class Feed:
         account = self.account
         while not account.may_ask:
             seconds = 1.0
-            if account.health.may_ask and account.retry_at is not None:
-                seconds = max(0.01, (account.retry_at - self._clock.now()).total_seconds())
+            if account.health.may_ask and (left := account.retry_in) is not None:
+                seconds = max(0.01, left)
             await _wait(account.resumed, timedelta(seconds=seconds))
             if not account.may_ask:
                 # resumed stays set while a ready account pauses
@@ -260,7 +263,7 @@ class Feed:
     async def _fold(self, changes: Changes, seen_at: datetime, *, cursor: str | None = None) -> None:
         account = self.account
         marks: Mapping[str, str] = {} if cursor is None else {CURSOR_MARK: cursor}
-        await account.directory.fold_async(account.project, account.name, changes, seen_at, marks=marks)
+        await account.fold(changes, seen_at, marks=marks)
 
     async def _complete(self, as_of: datetime, cursor: str) -> None:
         """Everything up to ``as_of`` is in the directory."""
@@ -269,8 +272,7 @@ class Feed:
         await self._store.write(
             lambda conn: projects.set_feed(conn, account.project, account.name, cursor=cursor, as_of=as_of)
         )
-        for kind in (RecordKind.CONTACT, RecordKind.COMPANY, RecordKind.DEAL, RecordKind.TASK):
-            account.complete_until[kind] = max(as_of, account.complete_until.get(kind, as_of))
+        account.is_complete(_KINDS, Moment.of(self._clock, as_of))
 
     async def _read_touched(self, path: Path) -> None:
         """Read everything again that waits for it, many records in a request. Raises VendorError."""

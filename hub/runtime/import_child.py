@@ -34,6 +34,7 @@ from hub.plugins import load_plugins
 from hub.ports import Changes, ConnectionContext, ConnectionState, Sink
 from hub.runtime.certificates import certificates
 from hub.runtime.import_http import ThreadTransport
+from hub.runtime.vendor_clock import DatedTransport, VendorClock
 from hub.store.directory import AS_OF, Directory
 from hub.store.directory_file import KINDS
 from hub.store.directory_fold import records_of
@@ -183,7 +184,9 @@ def sink_of(begin: Begin) -> Sink:
 async def read_account(begin: Begin, parent: Parent, clock: Clock, state: ConnectionState) -> None:
     """Read the whole account into the directory, page by page; each page is told after it is stored."""
     sink = sink_of(begin)
-    transport = PermittedTransport(ThreadTransport(certificates), parent, clock)
+    vendor_clock = VendorClock(f"{begin.project}/{begin.connection}")
+    dated = DatedTransport(ThreadTransport(certificates), clock, vendor_clock)
+    transport = PermittedTransport(dated, parent, clock)
     timeout = httpx.Timeout(begin.timeout, connect=min(10.0, begin.timeout))
     with Directory(begin.directory) as directory:
         async with httpx.AsyncClient(transport=transport, timeout=timeout, follow_redirects=False) as http:
@@ -198,11 +201,14 @@ async def read_account(begin: Begin, parent: Parent, clock: Clock, state: Connec
                 eight_is_seven=begin.eight_is_seven,
                 public_url=begin.public_url,
                 webhook_url=begin.webhook_url,
+                lead=lambda: vendor_clock.lead,
             )
             session = sink.open(context)
             try:
                 async for page in session.import_all(begin.cursor):
-                    directory.fold(begin.project, begin.connection, page, transport.take_began())
+                    began = transport.take_began()
+                    told_at = vendor_clock.theirs(began)
+                    directory.fold(begin.project, begin.connection, page, began, told_at=told_at)
                     parent.tell(
                         "page",
                         cursor=page.cursor,

@@ -58,6 +58,7 @@ def open_account(
         eight_is_seven=project.policy.eight_is_seven if project.policy else False,
         public_url=public,
         webhook_url=f"{public}/crm/{project.name}/{row.name}/{row.secret}" if public else "",
+        lead=lambda: vendor_clock.lead,
     )
     health = Health(row.status.value)
     return Account(

@@ -45,6 +45,10 @@ class VendorClock:
         #: was set to since. Never negative: who is behind asks for too much, which harms nothing
         self.lead = timedelta()
 
+    def theirs(self, moment: datetime) -> datetime:
+        """What the vendor's clock shows when ours shows ``moment``, by the last answer."""
+        return moment - max(-_MOST, min(self.ahead, _MOST))
+
     @property
     def is_wrong(self) -> bool:
         """True if a person should set one of the clocks."""

@@ -154,12 +154,13 @@ class Directory:
         changes: Changes,
         seen_at: datetime,
         *,
+        told_at: datetime | None = None,
         marks: Mapping[str, str] | None = None,
     ) -> None:
         """Take in ``changes``, read from the CRM (or done in it) at ``seen_at``; of each record the newest stays.
 
-        ``seen_at`` is the moment at which the request *began*. ``marks`` are stored together with the last of it
-        (`mark`). Visible to every reader, of every process, when it returns.
+        ``seen_at`` is the moment at which the request *began*, ``told_at`` the same by the CRM's clock, if that is
+        another. ``marks`` are stored together with the last of it (`mark`). Visible to every reader, of every process.
         """
         records, deleted, touched = records_of(changes), changes.deleted, changes.touched
         self.writes += bool(records or deleted)
@@ -169,14 +170,9 @@ class Directory:
             for start in range(0, max(len(records), 1), SLICE):
                 is_last = start + SLICE >= len(records)
                 driver.execute("BEGIN IMMEDIATE")
+                part, rest = records[start : start + SLICE], (deleted, touched) if is_last else ((), ())
                 fold_records(
-                    driver,
-                    account,
-                    records[start : start + SLICE],
-                    deleted if is_last else (),
-                    touched if is_last else (),
-                    seen_at=seen_at,
-                    key_fields=key_fields,
+                    driver, account, part, *rest, seen_at=seen_at, told_at=told_at or seen_at, key_fields=key_fields
                 )
                 if is_last:
                     if changes.as_of is not None:
@@ -198,11 +194,14 @@ class Directory:
         changes: Changes,
         seen_at: datetime,
         *,
+        told_at: datetime | None = None,
         marks: Mapping[str, str] | None = None,
     ) -> None:
         """`fold` in the directory's own thread, in the order of the project's calls."""
         assert self._pool is not None
-        await self._pool.run(project, lambda _: self.fold(project, connection, changes, seen_at, marks=marks))
+        await self._pool.run(
+            project, lambda _: self.fold(project, connection, changes, seen_at, told_at=told_at, marks=marks)
+        )
 
     def set_mark(self, project: str, connection: str, name: str, value: str) -> None:
         """Remember ``value`` with the directory's own content: it is gone when the file is."""

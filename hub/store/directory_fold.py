@@ -178,9 +178,10 @@ def fold_records(
     touched: Iterable[RecordRef],
     *,
     seen_at: datetime,
+    told_at: datetime,
     key_fields: Collection[str],
 ) -> None:
-    """Fold into the open transaction of ``driver``.
+    """Fold into the open transaction of ``driver`` what was told at ``seen_at``, ``told_at`` by the CRM's clock.
 
     Of two states of a record the one that the CRM changed later stays; at a tie, what was read later; then, so that
     the order never matters, the greater bytes. A task that is done counts as deleted.
@@ -189,7 +190,8 @@ def fold_records(
     of records, and a statement for each took three quarters of its time here.
     """
     seen = microseconds(seen_at)
-    unknown = microseconds(seen_at - OWN_WRITE_MARGIN)
+    # the CRM dates its records: what it does not date is put among them by its clock, not by ours
+    told_now, unknown = microseconds(told_at), microseconds(told_at - OWN_WRITE_MARGIN)
     told: list[Told] = []
     for record in records:
         kind, changed_at = _KIND_OF[type(record)], record.updated_at
@@ -198,7 +200,7 @@ def fold_records(
             told.append((kind, record.id, version, seen, None, None))
         else:
             told.append((kind, record.id, version, seen, dump_record(record), record))
-    told += [(KINDS[ref.kind], ref.id, seen, seen, None, None) for ref in deleted]
+    told += [(KINDS[ref.kind], ref.id, told_now, seen, None, None) for ref in deleted]
     _forget_touched(driver, account, told, seen)
     fold_told(driver, account, told, key_fields)
     for ref in touched:

@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 from sqlalchemy import Connection
 
-from hub.clock import FakeClock
+from hub.clock import FakeClock, Moment
 from hub.core.interaction import ClientId, Identity, InteractionId
 from hub.core.plan import Action, AddNote, CreateContact, CreateDeal, CreateTask, Reason, StepKey
 from hub.core.records import EmployeeId, RecordKind, RecordRef
@@ -32,6 +32,7 @@ WHY = Reason(code="test")
 ID = InteractionId("i1")
 CONTACT = RecordRef(kind=RecordKind.CONTACT, id="1")
 LIFE = timedelta(seconds=5)
+OVERLAP = timedelta(seconds=2)
 NEW_CONTACT = CreateContact(key=StepKey("i1/create_contact"), name="Petro", phones=(PHONE,), reason=WHY)
 
 
@@ -40,22 +41,26 @@ class Crm:
 
     def __init__(self, now: datetime) -> None:
         self.readings: list[set[RecordKind]] = []
+        self.begins: list[datetime] = []
         self.error: VendorError | None = None
         self.is_asked, self.may_answer = asyncio.Event(), asyncio.Event()
         self.may_answer.set()
         self.clock = FakeClock(now)
+        known: dict[RecordKind, Moment] = {}
         self.account = cast(
             Account,
             SimpleNamespace(
                 project="auto", name="crm", session=self, fold=self._fold, succeeded=lambda: None,
                 capabilities=SimpleNamespace(barrier_kinds=frozenset({RecordKind.CONTACT, RecordKind.TASK})),
-                directory=SimpleNamespace(as_of=lambda *_: None), complete_until={}, vendor_clock=VendorClock(),
+                directory=SimpleNamespace(as_of=lambda *_: None), vendor_clock=VendorClock(),
+                complete_until=known, is_complete=lambda kinds, until: known.update(dict.fromkeys(kinds, until)),
             ),
         )  # fmt: skip
 
     async def barrier(self, kinds: Collection[RecordKind], since: datetime) -> Changes:
         charge(1)
         self.readings.append(set(kinds))
+        self.begins.append(since)
         self.is_asked.set()
         await self.may_answer.wait()
         if self.error is not None:
@@ -72,9 +77,7 @@ class Desk:
         self.crm, self._store = Crm(now), store
         #: what a look at the directory shows now; the decision saw ""
         self.shows = ""
-        self.barrier = Barrier(
-            self.crm.account, store, self.crm.clock, view=self._view, life=LIFE, overlap=timedelta(seconds=2)
-        )
+        self.barrier = Barrier(self.crm.account, store, self.crm.clock, view=self._view, life=LIFE, overlap=OVERLAP)
 
     async def _view(self, items: Sequence[Work]) -> Mapping[InteractionId, str]:
         return {item.interaction_id: self.shows for item in items}
@@ -209,3 +212,21 @@ async def test_what_the_foreseen_reading_shows_is_decided_again(desk: Desk) -> N
     await desk.foresee(NEW_CONTACT)
     desk.shows = "a contact of this number"
     assert (await desk.check())[0] == {ID}
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+async def test_a_clock_that_is_set_hides_nothing_that_a_person_made_since(desk: Desk, hours: int) -> None:
+    """X5: a reading from before counts by the time that has passed; what is asked for begins where it ended."""
+    step = timedelta(hours=hours)
+    await desk.foresee(NEW_CONTACT)
+    assert desk.crm.begins == [NOW - timedelta(hours=1) - OVERLAP], "nothing is known yet"
+    desk.crm.clock.advance(timedelta(seconds=5))
+    desk.crm.clock.step(step)
+    desk.barrier.forget([desk.step()])
+    await desk.check()
+    assert desk.crm.begins[1:] == [NOW + step - OVERLAP]
+    # and of a reading that is too old nothing counts, though by the wall clock it may lie in the future
+    desk.crm.clock.advance(LIFE + timedelta(seconds=1))
+    desk.crm.clock.step(-step)
+    await desk.check()
+    assert len(desk.crm.begins) == 3

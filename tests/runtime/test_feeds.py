@@ -7,16 +7,19 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import httpx
+import pytest
 from hub_amocrm.sandbox import Sandbox
 
+from hub.clock import FakeClock
 from hub.core.phone import Phone
 from hub.core.records import Contact, RecordKind, RecordRef
+from hub.errors import Unavailable
 from hub.ports import Changes
 from hub.runtime.account import Health
 from hub.runtime.feeds import Feed, feed_cursor
@@ -181,7 +184,7 @@ async def test_the_feed_goes_on_from_its_cursor_after_a_restart(tmp_path: Path, 
         )
         assert row is not None
         assert row.feed_cursor
-        assert row.feed_at == company.account.complete_until[RecordKind.CONTACT]
+        assert row.feed_at == company.account.complete_until[RecordKind.CONTACT].at
         assert company.account.directory.as_of(PROJECT, CRM) == row.feed_at
 
 
@@ -204,14 +207,14 @@ async def test_a_poll_leaves_a_burst_the_requests_but_not_for_ever(tmp_path: Pat
         known = company.account.complete_until
         await until(lambda: RecordKind.CONTACT in known)
         company.account.pacer = cast(Pacer, SimpleNamespace(headroom=0.2, succeeded=lambda: None))
-        before = known[RecordKind.CONTACT]
-        await until(lambda: known[RecordKind.CONTACT] > before)
-        first = known[RecordKind.CONTACT]
-        await until(lambda: known[RecordKind.CONTACT] > first)
-        assert known[RecordKind.CONTACT] - first >= 3 * half
-        first = known[RecordKind.CONTACT]
+        before = known[RecordKind.CONTACT].at
+        await until(lambda: known[RecordKind.CONTACT].at > before)
+        first = known[RecordKind.CONTACT].at
+        await until(lambda: known[RecordKind.CONTACT].at > first)
+        assert known[RecordKind.CONTACT].at - first >= 3 * half
+        first = known[RecordKind.CONTACT].at
         feed.poll_soon()
-        await until(lambda: known[RecordKind.CONTACT] > first)
+        await until(lambda: known[RecordKind.CONTACT].at > first)
         assert not feed.is_late()
 
 
@@ -281,3 +284,37 @@ async def test_polls_that_cost_a_daily_budget_are_no_oftener_than_the_sink_says(
         assert heard is not None
         assert alone >= timedelta(minutes=1)
         assert heard >= timedelta(minutes=5)
+
+
+async def test_our_own_write_is_dated_by_the_crms_clock_also_after_a_restart(
+    tmp_path: Path, amocrm: tuple[Sandbox, str]
+) -> None:
+    """X9: with a clock that is ahead it would look newer than what a person changed right after it."""
+    ahead, phone = timedelta(minutes=10), Phone("+380501112233")
+    own = Changes(contacts=(Contact(id="7", name="ours", phones=(phone,)),))
+    async with connected(tmp_path, *amocrm) as company:
+        account, now = company.account, company.hub.services.clock.now()
+        account.vendor_clock.ahead = ahead
+        await account.fold_own(own, now + ahead)
+        person = Contact(id="7", name="theirs", phones=(phone,), updated_at=now + timedelta(minutes=1))
+        await account.fold(Changes(contacts=(person,)), now + ahead + timedelta(minutes=2))
+        assert [one.name for one in account.directory.lookup(PROJECT, CRM, phone).contacts] == ["theirs"]
+        # the next process has heard nothing of the CRM's clock when it repeats what was done last
+        account.vendor_clock.ahead = timedelta()
+        await account.fold_effects([(now + ahead, own)], now)
+        assert [one.name for one in account.directory.lookup(PROJECT, CRM, phone).contacts] == ["theirs"]
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+async def test_a_clock_that_is_set_leaves_a_crm_alone_no_longer_than_meant(
+    tmp_path: Path, amocrm: tuple[Sandbox, str], hours: int
+) -> None:
+    """H4: the pause is time that passes, not a time of the day."""
+    clock = FakeClock(datetime(2026, 3, 2, 9, 0, tzinfo=UTC))
+    async with connected(tmp_path, *amocrm) as company:
+        company.account.clock = clock
+        pause = company.account.failed(Unavailable("away"))
+        clock.step(timedelta(hours=hours))
+        assert not company.account.may_ask
+        clock.advance(pause)
+        assert company.account.may_ask

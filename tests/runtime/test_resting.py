@@ -40,3 +40,14 @@ def test_what_one_client_was_refused_holds_up_no_other(why: VendorError) -> None
     resting = Resting(FakeClock(datetime(2026, 3, 2, 9, 0, tzinfo=UTC)))
     assert not resting.failed(LANE, why)
     assert room(resting, LANE) == Resting.MANY
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_clock_that_is_set_leaves_no_account_alone_for_longer_or_shorter(hours: int) -> None:
+    clock = FakeClock(datetime(2026, 3, 2, 9, 0, tzinfo=UTC))
+    resting = Resting(clock)
+    assert resting.failed(LANE, Unavailable())
+    clock.step(timedelta(hours=hours))
+    assert room(resting, LANE) == 0
+    clock.advance(Resting.PAUSE)
+    assert room(resting, LANE) == Resting.FEW

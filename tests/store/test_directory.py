@@ -421,3 +421,18 @@ def test_a_damaged_file_is_set_aside_and_made_anew(tmp_path: Path, damage: str) 
     with Directory(path) as again:
         assert again.mark(*AT, "imported") == "again"
     assert path.with_name("directory.db.damaged").exists() is (damage != "empty")
+
+
+@pytest.mark.parametrize("ahead", [timedelta(minutes=10), timedelta(minutes=-10)], ids=["ahead", "behind"])
+def test_what_the_crm_does_not_date_is_put_among_its_changes_by_its_own_clock(
+    directory: Directory, ahead: timedelta
+) -> None:
+    """X9, H6: our clock is another, and a person changes the contact that we just made, then deletes it."""
+    later = [NOW + timedelta(minutes=minutes) for minutes in (2, 3, 4)]
+    directory.fold(*AT, Changes(contacts=(contact(name="ours", updated_at=None),)), NOW + ahead, told_at=NOW)
+    directory.fold(*AT, Changes(contacts=(contact(name="theirs", updated_at=later[0]),)), later[0] + ahead)
+    assert [one.name for one in directory.lookup(*AT, ANNA).contacts] == ["theirs"]
+    directory.fold(*AT, Changes(deleted=(CONTACT_1,)), later[1] + ahead, told_at=later[1])
+    assert directory.lookup(*AT, ANNA).is_empty
+    directory.fold(*AT, Changes(contacts=(contact(name="restored", updated_at=later[2]),)), later[2] + ahead)
+    assert [one.name for one in directory.lookup(*AT, ANNA).contacts] == ["restored"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -21,6 +21,8 @@ __all__ = ["Feed", "News", "Position"]
 
 #: how far back the newest entry is looked for when a feed begins
 _LOOK_BACK = timedelta(minutes=2)
+#: what was looked back covers a lead that has grown by less
+_JITTER = timedelta(seconds=10)
 
 
 class Position(BaseModel):
@@ -76,10 +78,19 @@ class Feed:
     settings: RetailCrmSettings
     records: Records
     clock: Clock
+    #: how far ``clock`` is ahead of RetailCRM's, as far as its answers have shown
+    lead: Callable[[], timedelta]
 
     async def start(self) -> Position:
-        """The present position: everything that happens from here on will be told. A request for each history."""
-        since = to_floor(self.clock.now() - self.settings.clock_skew - _LOOK_BACK, self.records.reader.zone)
+        """The present position: everything that happens from here on will be told. A request for each history; twice if
+        the answers show that our clock is ahead."""
+        lead = self.lead()
+        position = await self._position(lead)
+        return position if self.lead() <= lead + _JITTER else await self._position(self.lead())
+
+    async def _position(self, lead: timedelta) -> Position:
+        now = self.clock.now() - lead
+        since = to_floor(now - self.settings.clock_skew - _LOOK_BACK, self.records.reader.zone)
         last: dict[Listed, int] = {}
         for word in self.records.words:
             async for change in self._entries(word, [("filter[startDate]", since)]):

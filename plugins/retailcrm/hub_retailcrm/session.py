@@ -165,7 +165,7 @@ class RetailCrmSession:
         records = Records(client=self._client, settings=settings, reader=reader, has_corporate=profile.has_corporate)
         bodies = Bodies(settings=settings, profile=profile)
         writer = Writer(client=self._client, settings=settings, bodies=bodies, records=records, url_of=self.record_url)
-        feed = Feed(client=self._client, settings=settings, records=records, clock=context.clock)
+        feed = Feed(client=self._client, settings=settings, records=records, clock=context.clock, lead=context.lead)
         importing = Import(settings=settings, records=records, feed=feed, open_statuses=profile.open)
         self._parts = _Parts(
             records=records,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
@@ -21,7 +21,7 @@ from hub.clock import SystemClock
 from hub.core.plan import Action, Reason, StepKey
 from hub.core.records import RecordKind, RecordRef
 from hub.ports import Changes, ConnectionContext, Write
-from hub.testing.crm_bench import MemoryState
+from hub.testing.crm_bench import MemoryState, MovingClock
 
 WHY = Reason(code="test")
 
@@ -64,6 +64,15 @@ class Office:
         """The same account seen with other settings, by a session that has to look at it anew."""
         settings = RetailCrmSettings.model_validate(self.context.settings.model_dump() | values)
         context = replace(self.context, settings=settings, state=MemoryState())
+        return replace(self, context=context, session=RetailCrmSink().open(context))
+
+    def with_wrong_clock(self, ahead: timedelta) -> Office:
+        """The same account seen by a machine whose clock is ``ahead``, which shows once the account has answered."""
+        clock = MovingClock()
+        clock.offset = ahead
+        context = replace(
+            self.context, clock=clock, state=MemoryState(), lead=lambda: ahead if self.asked() else timedelta()
+        )
         return replace(self, context=context, session=RetailCrmSink().open(context))
 
     async def changes(self, cursor: str) -> list[Changes]:

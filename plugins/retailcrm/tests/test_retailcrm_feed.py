@@ -282,3 +282,12 @@ def test_in_autumns_repeated_hour_a_poll_reads_an_hour_more() -> None:
     assert to_floor(datetime(2026, 10, 25, 0, 30, tzinfo=UTC), KYIV) == "2026-10-25 02:30:00"
     assert to_floor(datetime(2026, 10, 25, 1, 30, tzinfo=UTC), KYIV) == "2026-10-25 02:30:00"
     assert to_floor(datetime(2026, 7, 25, 1, 30, tzinfo=UTC), KYIV) == "2026-07-25 04:30:00"
+
+
+async def test_feed_of_a_hub_whose_clock_is_ahead_begins_by_the_crms_clock(office: Office) -> None:
+    """H6: what happens before our clock's "now" is told too; how far it is ahead the first answers show."""
+    ahead = timedelta(minutes=10)
+    office = office.with_wrong_clock(ahead)
+    cursor = await started(office)
+    office.person("create_customer", firstName="Ольга", phone="050 111-22-33")
+    assert [one.phones for page in await office.changes(cursor) for one in page.contacts] == [(CLIENT,)]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -54,12 +55,16 @@ class Feed:
     settings: ZohoSettings
     records: Records
     clock: Clock
+    #: how far ``clock`` is ahead of Zoho's, as far as its answers have shown
+    lead: Callable[[], timedelta]
 
     async def start(self) -> Position:
         """The present position: everything that happens from here on will be told."""
-        now = int((self.clock.now() - self.settings.clock_skew).timestamp())
         modules = self.records.modules
+        began = self.clock.now()
         position = Position(marks={module: await self.records.newest_change(module) for module in modules})
+        # known by now, whatever was heard before
+        now = int((began - self.lead() - self.settings.clock_skew).timestamp())
         for module in modules:
             # what is deleted from now on; the bin is not asked for what went before
             position.bins[module] = max(position.marks[module], now)

@@ -146,6 +146,6 @@ class ZohoSession:
         records = Records(client=self._client, settings=settings, profile=profile, reader=reader)
         writer = Writer(client=self._client, settings=settings, bodies=bodies, records=records, clock=clock)
         doubt = Doubt(client=self._client, settings=settings, bodies=bodies, records=records)
-        feed = Feed(settings=settings, records=records, clock=clock)
+        feed = Feed(settings=settings, records=records, clock=clock, lead=self._context.lead)
         importing = Import(settings=settings, records=records, feed=feed, profile=profile)
         self._parts = _Parts(records=records, writer=writer, doubt=doubt, feed=feed, importing=importing)

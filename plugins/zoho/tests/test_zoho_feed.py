@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from hub.core.interaction import Identity
 from hub.core.phone import Phone
 from hub.core.records import Company, Contact, Deal, RecordKind, RecordRef, Task
 from hub.ports import Changes
+from hub.testing.crm_bench import MovingClock
 
 CLIENT = Phone("+380671230001")
 DEALS = "Standard (Standard)"
@@ -233,3 +235,16 @@ async def test_few_credits_left_are_told(office: Any) -> None:
 )
 def test_cards_have_addresses(office: Any, kind: RecordKind, record_id: str, path: str) -> None:
     assert office.session.record_url(ref(kind, record_id)).endswith(path)
+
+
+async def test_a_hub_whose_clock_is_ahead_hears_of_what_is_deleted_after_its_feed_began(office: Any) -> None:
+    """H6: the recycle bin is asked by Zoho's clock; how far ours is ahead the first answers show."""
+    clock, ahead = MovingClock(), timedelta(minutes=10)
+    clock.offset = ahead
+    contact = office.someone("Contacts")
+    context = replace(office.context, clock=clock, lead=lambda: ahead if office.sandbox.requests() else timedelta())
+    session = office.sink.open(context)
+    _, cursor = await gathered(session.changes(""))
+    office.person("delete", module="Contacts", id=contact)
+    pages, _ = await gathered(session.changes(cursor))
+    assert ref(RecordKind.CONTACT, contact) in {one for page in pages for one in page.deleted}
