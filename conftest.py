@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import ssl
 import sys
 from collections.abc import Iterable
@@ -25,6 +26,9 @@ pytest_plugins = ["tests.postgres"]
 # a shared machine's pauses are no finding about the code
 settings.register_profile("hub", deadline=None)
 settings.load_profile("hub")
+
+# what commands say is asserted in English, whatever the machine speaks
+os.environ["HUB_LANGUAGE"] = "en"
 
 #: folders whose files take long, the longest first: who runs them beside others must not come to them last
 SLOW = ("tests/end_to_end", "tests/testing", "tests/runtime", "tests/browser", "tests/web", "tests/store")

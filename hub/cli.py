@@ -19,8 +19,9 @@ from hub.commands import replay as replay_command
 from hub.commands import run as run_command
 from hub.commands import user as user_command
 from hub.commands import widget as widget_command
-from hub.commands.context import JsonOption, ProjectOption, quietly
+from hub.commands.context import JsonOption, LanguageOption, ProjectOption, quietly
 from hub.core.interaction import Disposition
+from hub.language import as_language
 
 __all__ = ["app", "main"]
 
@@ -77,7 +78,7 @@ def demo(
     data: Annotated[Path | None, typer.Option(help="An empty folder to keep the databases in.")] = None,
     channel: Annotated[list[str] | None, typer.Option(help="Only this channel; may be repeated. Default: all.")] = None,
     crm: Annotated[list[str] | None, typer.Option(help="Only this CRM; may be repeated. Default: all.")] = None,
-    language: Annotated[Literal["ru", "uk", "en"], typer.Option(help="Of what is told.")] = "en",
+    language: LanguageOption = "",
 ) -> None:
     """Play a day of calls, chats and messages; show what came of it.
 
@@ -87,7 +88,14 @@ def demo(
     from hub.demo.play import DemoOptions
 
     options = DemoOptions(
-        preset=preset, calls=calls, seed=seed, port=port, is_once=once, is_json=as_json, data=data, language=language
+        language=as_language(language),
+        preset=preset,
+        calls=calls,
+        seed=seed,
+        port=port,
+        is_once=once,
+        is_json=as_json,
+        data=data,
     )
     demo_command.demo(replace(options, channels=tuple(channel or options.channels), crms=tuple(crm or options.crms)))
 
@@ -98,7 +106,7 @@ def explain(
     forwarding: Annotated[
         str, typer.Option(help="Instead: the forwarding answers to this question, call or number.")
     ] = "",
-    language: Annotated[Literal["ru", "uk", "en"], typer.Option(help="Of the text.")] = "en",
+    language: LanguageOption = "",
     project: ProjectOption = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -146,7 +154,7 @@ def replay(
         Literal["now", "then"], typer.Option(help="By today's policy, or the one that decided first.")
     ] = "now",
     write: Annotated[bool, typer.Option("--write", help="Do it; without, only say what would be done.")] = False,
-    language: Annotated[Literal["ru", "uk", "en"], typer.Option(help="Of the text.")] = "en",
+    language: LanguageOption = "",
     project: ProjectOption = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -173,7 +181,7 @@ def rehearse(
     since: Annotated[str, typer.Option(help="The past from then: 30d, 12h, 2026-11-21, '2026-11-21 14:30'.")] = "30d",
     until: Annotated[str, typer.Option(help="Up to then; left out: up to now.")] = "",
     channel: Annotated[str, typer.Option(help="Count only what came by this channel.")] = "",
-    language: Annotated[Literal["ru", "uk", "en"], typer.Option(help="Of the text.")] = "en",
+    language: LanguageOption = "",
     project: ProjectOption = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -184,7 +192,13 @@ def rehearse(
     from hub.commands.rehearse import run_rehearsal
 
     run_rehearsal(
-        policy=policy, since=since, until=until, channel=channel, language=language, project=project, as_json=as_json
+        policy=policy,
+        since=since,
+        until=until,
+        channel=channel,
+        language=as_language(language),
+        project=project,
+        as_json=as_json,
     )
 
 
@@ -193,7 +207,7 @@ def shadow(
     since: Annotated[str, typer.Option(help="Decided since: 30d, 12h, 2026-11-21, '2026-11-21 14:30'.")] = "7d",
     until: Annotated[str, typer.Option(help="Up to then; left out: up to now.")] = "",
     channel: Annotated[str, typer.Option(help="Only what came by this channel.")] = "",
-    language: Annotated[Literal["ru", "uk", "en"], typer.Option(help="Of the text.")] = "en",
+    language: LanguageOption = "",
     project: ProjectOption = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -203,7 +217,9 @@ def shadow(
     """
     from hub.commands.rehearse import run_shadow
 
-    run_shadow(since=since, until=until, channel=channel, language=language, project=project, as_json=as_json)
+    run_shadow(
+        since=since, until=until, channel=channel, language=as_language(language), project=project, as_json=as_json
+    )
 
 
 @app.command(name="test-call")
@@ -212,7 +228,7 @@ def try_call_now(
     answered_by: Annotated[str, typer.Option("--answered-by", help="Employee who answers; left out: missed.")] = "",
     line: Annotated[str, typer.Option(help="The company's number that was dialled.")] = "",
     write: Annotated[bool, typer.Option("--write", help="Really write it to the CRM.")] = False,
-    language: Annotated[Literal["ru", "uk", "en"], typer.Option(help="Of the text.")] = "en",
+    language: LanguageOption = "",
     project: ProjectOption = "",
     as_json: JsonOption = False,
 ) -> None:

@@ -76,16 +76,23 @@ class Translator:
         """A plugin's English ``text`` as its catalogue has it in this language; others come back as they are.
 
         The catalogue is ``locales/<language>.po`` in the plugin's package, and its message ids are the English texts;
-        ``locales/<language>/errors.po`` of the host has what all vendors' errors and settings' errors are made of.
-        ``{places}`` in one stand for whatever the plugin put there; what was put in is looked up as well.
+        the host's, in ``locales/<language>``, are ``errors.po`` (what vendors' errors are made of), ``policy.po``
+        (what is wrong with a policy or a setting) and ``commands.po`` (what the command line says). ``{places}`` in
+        one stand for whatever was put there; what was put in is looked up as well. Lines are told one by one.
         """
         whole, patterns = _plugin_texts(self.language)
         if not text or text in whole:
             return whole.get(text, text)
+        if "\n" in text:
+            return "\n".join(map(self.theirs, text.split("\n")))
         for pattern, translated in patterns:
             if found := pattern.fullmatch(text):
                 return _fill(translated, {name: self.theirs(value) for name, value in found.groupdict().items()})
         return text
+
+    def phrase(self, text: str, /, **values: object) -> str:
+        """Our own English ``text`` in this language, its places filled: what the command line prints."""
+        return _fill(_plugin_texts(self.language)[0].get(text, text), values)
 
     def of_code(self, code: str, values: Mapping[str, str]) -> str:
         """The text that a plugin's catalogue has for a ``code`` of its own (a rule's reason), filled; "" if none."""
@@ -161,16 +168,19 @@ def _catalogue(language: Language) -> Translations:
 
 @lru_cache
 def _plugin_texts(language: Language) -> tuple[dict[str, str], tuple[tuple[re.Pattern[str], str], ...]]:
-    """The texts of every installed plugin: whole ones, and patterns of those with places, the longest first.
+    """The texts of every installed plugin: whole ones, and patterns of those with places, the wordiest first.
 
     A plugin is not imported for it, so one that does not work is read all the same.
     """
-    whole = _texts_of(Path(str(files("hub").joinpath("locales", language, "errors.po"))), language)
+    whole: dict[str, str] = {}
+    for part in ("errors", "policy", "commands"):
+        whole |= _texts_of(Path(str(files("hub").joinpath("locales", language, f"{part}.po"))), language)
     for package in sorted({entry.module.partition(".")[0] for entry in entry_points(group="hub")}):
         spec = find_spec(package)
         for folder in (spec.submodule_search_locations or ()) if spec else ():
             whole |= _texts_of(Path(folder, "locales", f"{language}.po"), language)
-    placed = sorted((text for text in whole if _PLACE.search(text)), key=len, reverse=True)
+    # the one that says most beside its places fits best
+    placed = sorted((text for text in whole if _PLACE.search(text)), key=lambda text: -len(_PLACE.sub("", text)))
     return whole, tuple((_as_pattern(text), whole[text]) for text in placed)
 
 
@@ -184,9 +194,12 @@ def _texts_of(path: Path, language: Language) -> dict[str, str]:
 
 def _as_pattern(text: str) -> re.Pattern[str]:
     parts = _PLACE.split(text)
-    # every second part is the name of a place
-    said = (f"(?P<{part}>.*?)" if number % 2 else re.escape(part) for number, part in enumerate(parts))
-    return re.compile("".join(said), re.DOTALL)
+    said, known = "", set[str]()
+    for number, part in enumerate(parts):
+        # every second part is the name of a place; one that comes again holds the same
+        said += (f"(?P={part})" if part in known else f"(?P<{part}>.*?)") if number % 2 else re.escape(part)
+        known |= {part} if number % 2 else set()
+    return re.compile(said, re.DOTALL)
 
 
 def keys_of(language: Language) -> frozenset[str]:

@@ -8,16 +8,20 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from hub.core.complaint import sentence
 from hub.errors import ConfigurationError
 
-__all__ = ["Settings", "load_settings"]
+if TYPE_CHECKING:
+    from hub.core.text import Language
+
+__all__ = ["Settings", "load_settings", "spoken_language"]
 
 
 class Settings(BaseSettings):
@@ -41,6 +45,8 @@ class Settings(BaseSettings):
     secrets_directory: Path | None = None
     #: one key or several after commas, the present one first
     secret_key: SecretStr = SecretStr("")
+    #: what the command line speaks; "" = as the machine does (LC_ALL, LC_MESSAGES, LANG), English if that is another
+    language: Literal["", "ru", "uk", "en"] = ""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     role: Literal["all", "web", "worker"] = "all"
     #: where below the data directory this process has its copy of the directory; each of several takes one by itself
@@ -117,4 +123,15 @@ def load_settings(**overrides: Any) -> Settings:
         return Settings(_secrets_dir=secrets_directory, **given)
     except ValidationError as err:
         first = err.errors(include_url=False, include_input=False)[0]
-        raise ConfigurationError(first["msg"], path=f"HUB_{'.'.join(map(str, first['loc']))}".upper()) from err
+        raise ConfigurationError(sentence(first), path=f"HUB_{'.'.join(map(str, first['loc']))}".upper()) from err
+
+
+def spoken_language() -> Language:
+    """What the command line speaks, also where the settings themselves are what is wrong: English if nothing fits."""
+    # processes that only read an import have no need of texts
+    from hub.language import as_language
+
+    for variable in ("HUB_LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"):
+        if said := os.environ.get(variable, ""):
+            return as_language(said)
+    return "en"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 import uvloop
@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from hub.commands.context import (
     JsonOption,
+    LanguageOption,
     ProjectOption,
     bring_directory,
     console,
@@ -36,14 +37,13 @@ __all__ = ["app", "find_client"]
 app = typer.Typer(help="Clients: who was joined with whom, and undoing it.", no_args_is_help=True)
 
 SinceOption = Annotated[str, typer.Option(help="Since then: 30d, 12h, 2026-11-21, '2026-11-21 14:30'.")]
-LanguageOption = Annotated[Literal["ru", "uk", "en"], typer.Option(help="Of the text.")]
 
 
 @app.command()
 def joins(
     since: SinceOption = "",
     client: Annotated[str, typer.Option(help="Only of this one: a number, or the hub's client id.")] = "",
-    language: LanguageOption = "en",
+    language: LanguageOption = "",
     project: ProjectOption = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -69,7 +69,7 @@ def undo(
     ids: Annotated[list[str] | None, typer.Argument(help="As 'hub clients joins' shows them.")] = None,
     since: SinceOption = "",
     write: Annotated[bool, typer.Option("--write", help="Do it; without, only say what would be done.")] = False,
-    language: LanguageOption = "en",
+    language: LanguageOption = "",
     project: ProjectOption = "",
     as_json: JsonOption = False,
 ) -> None:

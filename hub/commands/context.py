@@ -19,13 +19,15 @@ from hub.compose import build_services
 from hub.engine.directory_copies import DirectoryCopies
 from hub.engine.projects import LiveProject
 from hub.errors import ConfigurationError, HubError
+from hub.language import LANGUAGES, Translator, translator
 from hub.runtime.services import Services
-from hub.settings import load_settings
+from hub.settings import load_settings, spoken_language
 from hub.store.engine import problem_of
 
 __all__ = [
     "Exit",
     "JsonOption",
+    "LanguageOption",
     "ProjectOption",
     "bring_directory",
     "console",
@@ -34,6 +36,8 @@ __all__ = [
     "no_folder",
     "opened",
     "print_json",
+    "say",
+    "speaker",
     "the_project",
     "unusable",
 ]
@@ -44,6 +48,24 @@ errors = Console(stderr=True, soft_wrap=True)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document for programs.")]
 ProjectOption = Annotated[str, typer.Option("--project", "-p", help="Which project; may be left out if there is one.")]
+
+
+def _language(chosen: str) -> str:
+    if chosen and chosen not in LANGUAGES:
+        raise typer.BadParameter(f"{chosen!r} is none of {', '.join(LANGUAGES)}")
+    return chosen or spoken_language()
+
+
+#: "" is never seen by a command: it gets the language that the command line speaks
+LanguageOption = Annotated[
+    str,
+    typer.Option(
+        callback=_language,
+        metavar="[ru|uk|en]",
+        show_default=False,
+        help="Of the text; default: HUB_LANGUAGE, else the machine's.",
+    ),
+]
 
 T = TypeVar("T")
 
@@ -60,9 +82,27 @@ class Exit(IntEnum):
     UNAVAILABLE = 3
 
 
+def speaker() -> Translator:
+    """What says things in the command line's language: HUB_LANGUAGE, else the machine's (U4)."""
+    return translator(spoken_language())
+
+
+def say(text: str, /, *, lead: str = "", style: str = "", **values: object) -> None:
+    """Print our English ``text``, places filled, in the command line's language.
+
+    With a ``lead`` before it, a word or two, only that is in ``style``.
+    """
+    t = speaker()
+    said = escape(t.phrase(text, **values))
+    if lead:
+        said, style = f"[{style}]{escape(t.phrase(lead))}[/{style}] {said}", ""
+    console.print(said, style=style, highlight=False)
+
+
 def fail(problem: str, code: Exit = Exit.USAGE) -> typer.Exit:
-    """Say ``problem`` on standard error; raise what this returns."""
-    errors.print(f"[red]error[/red] {escape(problem)}", highlight=False)
+    """Say ``problem`` on standard error, in the command line's language; raise what this returns."""
+    t = speaker()
+    errors.print(f"[red]{t.phrase('error')}[/red] {escape(t.theirs(problem))}", highlight=False)
     return typer.Exit(int(code))
 
 

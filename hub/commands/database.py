@@ -15,7 +15,7 @@ from rich.table import Table
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from hub.commands.context import Exit, JsonOption, console, fail, print_json
+from hub.commands.context import Exit, JsonOption, console, fail, print_json, say, speaker
 from hub.errors import ConfigurationError
 from hub.settings import Settings, load_settings
 from hub.store import directory_moving, inspection, moving
@@ -39,17 +39,18 @@ def status(as_json: JsonOption = False) -> None:
     if as_json:
         print_json(asdict(found))
     else:
-        console.print(f"{found.engine} {found.version} at {found.address}, {_size(found.size)}", highlight=False)
-        table = Table("table", "rows", box=None)
+        console.print(f"{found.engine} {found.version}: {found.address}, {_size(found.size)}", highlight=False)
+        table = Table(speaker().phrase("table"), speaker().phrase("rows"), box=None)
         for name, rows in found.rows.items():
             table.add_row(name, f"{rows:,}")
         console.print(table)
         if not found.applied:
-            console.print("There is no hub in it yet: 'hub db migrate' or the first start makes its tables.")
+            say("There is no hub in it yet: 'hub db migrate' or the first start makes its tables.")
         elif found.pending:
-            console.print(f"Not up to date: {', '.join(found.pending)}. 'hub db migrate' or the next start does it.")
+            said = "Not up to date: {pending}. 'hub db migrate' or the next start does it."
+            say(said, pending=", ".join(found.pending))
         else:
-            console.print("Up to date.")
+            say("Up to date.")
     if found.pending:
         raise typer.Exit(int(Exit.FOUND))
 
@@ -67,8 +68,10 @@ def migrate(as_json: JsonOption = False) -> None:
             pass
     if as_json:
         print_json({"ran": list(missing)})
+    elif missing:
+        say("Done: {names}.", names=", ".join(missing))
     else:
-        console.print(f"Done: {', '.join(missing)}." if missing else "Nothing to do.")
+        say("Nothing to do.")
 
 
 @app.command()
@@ -109,13 +112,14 @@ def copy(
         told = {"from": _shown(source.url), "to": _shown(target), "seconds": seconds, "directory_records": records}
         print_json({**told, "rows": sum(one.rows for one in moved), "tables": tables})
         return
-    table = Table("table", "rows", "hash on both sides", box=None)
+    table = Table(*map(speaker().phrase, ("table", "rows", "hash on both sides")), box=None)
     for one in moved:
         table.add_row(one.table, f"{one.rows:,}", one.digest[:16])
     console.print(table)
-    console.print(f"{sum(one.rows for one in moved):,} rows in {seconds} s: counts and hashes are the same.")
-    console.print(f"Of the CRMs' records {records:,} were copied too.")
-    console.print(f"Now set HUB_DATABASE_URL={_shown(target)} (with the password) and start the hub.", highlight=False)
+    rows = sum(one.rows for one in moved)
+    say("{rows} rows in {seconds} s: counts and hashes are the same.", rows=f"{rows:,}", seconds=seconds)
+    say("Of the CRMs' records {records} were copied too.", records=f"{records:,}")
+    say("Now set HUB_DATABASE_URL={address} (with the password) and start the hub.", address=_shown(target))
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from hub.commands.context import Exit, JsonOption, console, fail, print_json
+from hub.commands.context import Exit, JsonOption, console, fail, print_json, say
 from hub.plugins import Plugins, load_plugins
 
 __all__ = ["app"]
@@ -58,7 +58,7 @@ def new(
             place.write_text(text, encoding="utf-8")
     except OSError as err:
         raise fail(f"{target} cannot be written: {err}", Exit.UNAVAILABLE) from err
-    console.print(f"{distribution} stands in {target}. Next:", highlight=False, markup=False)
+    say("{distribution} stands in {target}. Next:", distribution=distribution, target=target)
     for line in (f"cd {target}", "pip install -e '.[dev]'", "pytest", f"hub plugin check {name}"):
         console.print(f"    {line}", highlight=False, markup=False)
 
@@ -257,7 +257,7 @@ def list_all(as_json: JsonOption = False) -> None:
     if as_json:
         print_json(rows)
     elif not rows:
-        console.print("No plugin is installed.")
+        say("No plugin is installed.")
     else:
         for row in rows:
             mark = "[red]mend[/red]" if row["problem"] else "[green]ok  [/green]"

@@ -11,7 +11,18 @@ import typer
 from sqlalchemy import Connection
 
 from hub import rules
-from hub.commands.context import Exit, JsonOption, ProjectOption, console, fail, opened, print_json, the_project
+from hub.commands.context import (
+    Exit,
+    JsonOption,
+    ProjectOption,
+    console,
+    fail,
+    opened,
+    print_json,
+    say,
+    speaker,
+    the_project,
+)
 from hub.commands.policy_file import read_policy
 from hub.core.consistency import findings
 from hub.core.example_check import load_checked
@@ -61,7 +72,8 @@ def import_file(
             )
 
         version = services.store.write_now(publish)
-        console.print(f"Version {version.version} of {name} is published; a running hub uses it within a second.")
+        told = "Version {version} of {project} is published; a running hub uses it within a second."
+        say(told, version=version.version, project=name)
 
 
 @app.command()
@@ -106,8 +118,8 @@ def check(file: FileArgument, as_json: JsonOption = False) -> None:
         print_json({"ok": True, "warnings": [{"path": one.path, "problem": one.problem} for one in warnings]})
         return
     for one in warnings:
-        console.print(f"[yellow]note[/yellow] {one}", highlight=False)
-    console.print(f"{file} can be used. What it would have changed: hub rehearse --policy {file}", highlight=False)
+        say("{said}", lead="note", style="yellow", said=speaker().theirs(str(one)))
+    say("{file} can be used. What it would have changed: hub rehearse --policy {file}", file=file)
 
 
 @app.command()
@@ -119,7 +131,7 @@ def presets(as_json: JsonOption = False) -> None:
         return
     for one in found:
         console.print(f"{one.name:20} {one.title}", highlight=False, markup=False)
-    console.print("Print one: hub policy preset NAME > policy.toml", style="dim", highlight=False)
+    say("Print one: hub policy preset NAME > policy.toml", style="dim")
 
 
 @app.command()
@@ -161,7 +173,8 @@ def versions(project: ProjectOption = "", as_json: JsonOption = False) -> None:
             )
             return
         for item in found:
-            console.print(f"{item.version:>4}  {item.published_at:%Y-%m-%d %H:%M} UTC  {item.author}  {item.reason}")
+            at, why = f"{item.published_at:%Y-%m-%d %H:%M} UTC", speaker().theirs(item.reason)
+            console.print(f"{item.version:>4}  {at}  {item.author}  {why}", markup=False, highlight=False)
 
 
 @app.command()
@@ -193,7 +206,8 @@ def rollback(
                 conn, name, to=to, author=getpass.getuser(), based_on=head.version, now=now, reason=reason
             )
 
-        console.print(f"Version {services.store.write_now(back).version} is published: the text of version {to}.")
+        version = services.store.write_now(back).version
+        say("Version {version} is published: the text of version {to}.", version=version, to=to)
 
 
 def _rehearse(services: Services, project: str, policy: Policy, file: Path, since: str) -> None:
@@ -201,7 +215,7 @@ def _rehearse(services: Services, project: str, policy: Policy, file: Path, sinc
     from hub.commands.rehearse import period, show
 
     show(services, services.projects.get(project), policy, period(services, policy, since), file, policy.language)
-    typer.confirm("Publish it?", abort=True)
+    typer.confirm(speaker().phrase("Publish it?"), abort=True)
 
 
 def _base_of(text: str) -> int | None:

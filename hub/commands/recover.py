@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import asdict
 from datetime import timedelta
 
-from hub.commands.context import console, fail, opened, print_json, the_project
+from hub.commands.context import console, fail, opened, print_json, say, speaker, the_project
 from hub.runtime.channel_client import ChannelClients
 from hub.runtime.reconcile import Reconciler, Recovery
 from hub.runtime.services import Services
@@ -29,14 +29,15 @@ def recover(*, days: int, channel: str, write: bool, project: str, as_json: bool
         for item in found.recovered:
             console.print(f"{item.started_at:%Y-%m-%d %H:%M} UTC  {item.external_id}", highlight=False)
         for reason in found.unreadable:
-            console.print(f"[yellow]unreadable[/yellow] {reason}")
+            say("{reason}", lead="unreadable", style="yellow", reason=speaker().theirs(reason))
         count = len(found.recovered)
         if not count:
-            console.print(f"{found.listed} in the log, all of them known.")
+            say("{listed} in the log, all of them known.", listed=found.listed)
         elif write:
-            console.print(f"{count} of {found.listed} were taken in; a running hub decides them within a second.")
+            told = "{count} of {listed} were taken in; a running hub decides them within a second."
+            say(told, count=count, listed=found.listed)
         else:
-            console.print(f"{count} of {found.listed} would be taken in. Add --write to do it.")
+            say("{count} of {listed} would be taken in. Add --write to do it.", count=count, listed=found.listed)
 
 
 async def _recover(services: Services, project: str, channel: str, days: int, *, write: bool) -> Recovery:

@@ -11,7 +11,7 @@ from pathlib import Path
 import uvloop
 from sqlalchemy.exc import DatabaseError
 
-from hub.commands.context import Exit, console, fail, no_folder, opened, quietly, unusable
+from hub.commands.context import Exit, console, fail, no_folder, opened, quietly, say, unusable
 from hub.compose import Hub
 from hub.errors import ConfigurationError
 from hub.logs import set_up_logs
@@ -67,7 +67,7 @@ async def serve_hub(settings: Settings, *, ending: Callable[[], None] = lambda: 
 
     def ready(port: int) -> None:
         log.info("the hub serves on http://%s:%d", settings.host, port, extra={"action": "hub.ready"})
-        console.print(f"The hub serves on http://{settings.host}:{port} (console: /console/)")
+        say("The hub serves on {address} (console: /console/)", address=f"http://{settings.host}:{port}")
 
     # a worker answers nobody but those who look after it
     app = build_worker_app(hub.services) if settings.role == "worker" else build_app(hub.services)
@@ -84,9 +84,9 @@ def backup(target: Path) -> None:
         settings = services.settings
         if not services.store.is_sqlite:
             console.print(f"{copies.dump(services.store.url, target)}", highlight=False)
-            console.print("The key of the encrypted columns is not copied: keep it elsewhere.", style="dim")
+            say("The key of the encrypted columns is not copied: keep it elsewhere.", style="dim")
             return
         files = [Path(services.store.url.database or ""), settings.directory_path]
         for copy in copies.backup(files, target):
             console.print(f"{copy}", highlight=False)
-        console.print("The key of the encrypted columns is not copied: keep it elsewhere.", style="dim")
+        say("The key of the encrypted columns is not copied: keep it elsewhere.", style="dim")

@@ -8,7 +8,7 @@ from functools import partial
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from hub.commands.context import Exit, console, copies_of, fail, opened, print_json, the_project
+from hub.commands.context import Exit, console, copies_of, fail, opened, print_json, say, speaker, the_project
 from hub.runtime import importer as importing
 from hub.runtime.feeds import Feed
 from hub.runtime.importer import Importer
@@ -29,7 +29,7 @@ def sync(*, connection: str, afresh: bool, project: str, as_json: bool) -> None:
         if as_json:
             print_json({"records": found.records, "requests": found.requests, "done": found.is_done})
         else:
-            console.print(f"{found.records} records in {found.requests} requests.")
+            say("{records} records in {requests} requests.", records=found.records, requests=found.requests)
 
 
 def _refuse_beside_workers(services: Services, project: str) -> None:
@@ -61,7 +61,7 @@ async def _sync(services: Services, project: str, connection: str, *, afresh: bo
         await copies.own(live.name, account.name)
     try:
         with Progress(*columns, console=console, disable=quiet) as shown:
-            task = shown.add_task(f"Reading {chosen[0].name}", total=1.0)
+            task = shown.add_task(speaker().phrase("Reading {name}", name=chosen[0].name), total=1.0)
             feed = Feed(account, services.store, services.clock, sink=services.plugins.sink(account.sink))
             importer = Importer(
                 account,

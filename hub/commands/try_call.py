@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
-from hub.commands.context import bring_directory, console, fail, opened, print_json, the_project
+from hub.commands.context import bring_directory, console, fail, opened, print_json, say, the_project
 from hub.commands.staff import find_employee
 from hub.core.employee import Employee
 from hub.core.interaction import Destination, Direction, Disposition, Identity
@@ -69,8 +69,8 @@ def try_call(
             if as_json:
                 print_json({"interaction": arrived.stored.id, "written": True})
             else:
-                console.print(f"Accepted as {arrived.stored.id}: a running hub decides it within a second.")
-                console.print(f"Then: hub explain {arrived.stored.id}")
+                say("Accepted as {id}: a running hub decides it within a second.", id=arrived.stored.id)
+                say("Then: hub explain {id}", id=arrived.stored.id)
             return
         bring_directory(services, live)
         story = _tried(services, live, store)
@@ -78,7 +78,7 @@ def try_call(
             print_json(story_json(story))
         else:
             console.print(story_text(story, translator(language)), markup=False, highlight=False)
-            console.print("Nothing was written. Add --write to do it.", style="dim")
+            say("Nothing was written. Add --write to do it.", style="dim")
 
 
 def _fragment(services: Services, policy: Policy, number: str, answered_by: str, line: str) -> CallFragment:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from hub.commands.context import JsonOption, console, fail, opened, print_json
+from hub.commands.context import JsonOption, console, fail, opened, print_json, say, speaker
 from hub.store import users
 from hub.store.crypto import hash_password
 
@@ -48,7 +48,7 @@ def add(
                 language=language,
             )
         )
-        console.print(f"{login} may log in at /console/ as {role}.")
+        say("{login} may log in at /console/ as {role}.", login=login, role=role)
 
 
 @app.command(name="list")
@@ -60,9 +60,10 @@ def list_all(as_json: JsonOption = False) -> None:
             print_json([{"login": user.login, "role": user.role, "projects": list(user.projects)} for user in found])
             return
         for user in found:
-            console.print(f"{user.login}  {user.role}  {', '.join(user.projects) or 'all projects'}")
+            where = ", ".join(user.projects) or speaker().phrase("all projects")
+            console.print(f"{user.login}  {user.role}  {where}", markup=False)
         if not found:
-            console.print("Nobody yet: 'hub user add LOGIN --role admin'.")
+            say("Nobody yet: 'hub user add LOGIN --role admin'.")
 
 
 @app.command()
@@ -71,4 +72,4 @@ def remove(login: str) -> None:
     with opened() as services:
         if not services.store.write_now(lambda conn: users.remove_user(conn, login)):
             raise fail(f"there is no user {login!r}")
-        console.print(f"{login} may no longer log in.")
+        say("{login} may no longer log in.", login=login)

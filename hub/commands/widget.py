@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hub.commands.context import Exit, JsonOption, console, fail, opened, print_json, the_project
+from hub.commands.context import Exit, JsonOption, console, fail, opened, print_json, say, speaker, the_project
 from hub.errors import ConfigurationError
 from hub.web.panel.link import find_panel, links_to_paste
 from hub.widget_archive import (
@@ -57,11 +57,13 @@ def build(
     if as_json:
         print_json(_summary(archive, findings) | {"file": str(written), "sha256": hashlib.sha256(content).hexdigest()})
         return
-    size = f"{len(archive.files)} files, {len(content):,} bytes"
-    console.print(
-        f"{written}: version {archive.widget.get('version')}, {size}; all {len(RULES)} rules hold",
-        highlight=False,
-        markup=False,
+    say(
+        "{file}: version {version}, {files} files, {bytes} bytes; all {rules} rules hold",
+        file=written,
+        version=archive.widget.get("version"),
+        files=len(archive.files),
+        bytes=f"{len(content):,}",
+        rules=len(RULES),
     )
 
 
@@ -97,9 +99,10 @@ def _tell(archive: Archive, findings: list[Finding], *, as_json: bool) -> None:
     broken = len({finding.rule for finding in findings})
     if findings:
         places = "1 place" if len(findings) == 1 else f"{len(findings)} places"
-        console.print(f"{broken} of {len(RULES)} rules broken, in {places}", highlight=False)
+        told = "{broken} of {rules} rules broken, in {places}"
+        say(told, broken=broken, rules=len(RULES), places=speaker().theirs(places))
     else:
-        console.print(f"all {len(RULES)} rules hold", highlight=False)
+        say("all {rules} rules hold", rules=len(RULES))
 
 
 def _summary(archive: Archive, findings: list[Finding]) -> dict[str, object]:

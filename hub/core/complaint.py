@@ -13,7 +13,42 @@ from pydantic import BaseModel, ValidationError
 
 from hub.errors import ConfigurationError
 
-__all__ = ["complain", "first_problem", "line_of"]
+__all__ = ["SENTENCES", "complain", "first_problem", "line_of", "sentence"]
+
+_WHOLE, _NUMBER, _TRUTH = "this must be a whole number", "this must be a number", "this must be true or false"
+_LIST, _TABLE = "this must be a list", "this must be a table of names and values"
+_DATE, _MOMENT = "this must be a date, such as 2026-12-31", "this must be a moment, such as 2026-12-31T09:30"
+_CLOCK, _LENGTH = "this must be a time of day, such as 09:30", "this must be a length of time, in seconds"
+_ADDRESS = "this must be an address that begins with https://"
+#: what is said of pydantic's commonest errors, by their type; places are filled from the error's context. The
+#: catalogue (``locales/<language>/policy.po``) has these sentences, so no wording of pydantic's is relied on
+SENTENCES: Mapping[str, str] = {
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float", "int_parsing_size"), _WHOLE),
+    **dict.fromkeys(("float_type", "float_parsing", "finite_number", "decimal_type", "decimal_parsing"), _NUMBER),
+    **dict.fromkeys(("bool_type", "bool_parsing"), _TRUTH),
+    **dict.fromkeys(("list_type", "tuple_type", "set_type", "frozen_set_type", "iterable_type"), _LIST),
+    **dict.fromkeys(("dict_type", "mapping_type", "model_type", "model_attributes_type", "dataclass_type"), _TABLE),
+    **dict.fromkeys(("date_type", "date_parsing", "date_from_datetime_parsing", "date_from_datetime_inexact"), _DATE),
+    **dict.fromkeys(("datetime_type", "datetime_parsing", "datetime_from_date_parsing"), _MOMENT),
+    **dict.fromkeys(("time_type", "time_parsing"), _CLOCK),
+    **dict.fromkeys(("time_delta_type", "time_delta_parsing"), _LENGTH),
+    **dict.fromkeys(("url_type", "url_parsing", "url_scheme", "url_syntax_violation"), _ADDRESS),
+    "missing": "this is missing",
+    "extra_forbidden": "this is not known here",
+    "string_type": "this must be text",
+    "string_too_short": "at least {min_length} characters",
+    "string_too_long": "at most {max_length} characters",
+    "string_pattern_mismatch": "this does not fit the pattern {pattern}",
+    "too_short": "at least {min_length} entries, not {actual_length}",
+    "too_long": "at most {max_length} entries, not {actual_length}",
+    "literal_error": "allowed: {expected}",
+    "enum": "allowed: {expected}",
+    "greater_than": "this must be more than {gt}",
+    "greater_than_equal": "this must be at least {ge}",
+    "less_than": "this must be less than {lt}",
+    "less_than_equal": "this must be at most {le}",
+    "multiple_of": "this must be a multiple of {multiple_of}",
+}
 
 _HEADER = re.compile(r"^\s*(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(#.*)?$")
 _ASSIGNMENT = re.compile(
@@ -50,10 +85,21 @@ def _problem(error: Any, model: type[BaseModel]) -> str:
         )
     if error["type"] == "missing":
         return f"{str(path[-1])!r} is missing"
-    message = str(error["msg"]).removeprefix("Value error, ")
-    if error["type"] == "value_error":
+    message = sentence(error)
+    if error["type"] == "value_error" or isinstance(error["input"], dict | list):
         return message
-    return f"{message}, not {error['input']!r}" if not isinstance(error["input"], dict | list) else message
+    return f"{error['input']!r} cannot be used: {message}"
+
+
+def sentence(error: Mapping[str, Any]) -> str:
+    """What one of pydantic's ``error``s says, by its type and its context; never with the value that was given."""
+    known = SENTENCES.get(error["type"])
+    if known is None:
+        return str(error["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    context = {name: str(value) for name, value in error.get("ctx", {}).items()}
+    # "'a', 'b' or 'c'": a list needs no word of any language
+    context["expected"] = context.get("expected", "").replace("' or '", "', '")
+    return known.format_map(context)
 
 
 def _readable(path: list[str | int]) -> list[str | int]:

@@ -56,7 +56,7 @@ class ExampleFailure:
     found: str
 
     def __str__(self) -> str:
-        return f"{self.example}: {self.what} should be {self.expected}, is {self.found}"
+        return f"in the example {self.example!r} {self.what} should be {self.expected}, is {self.found}"
 
 
 def load_checked(text: str, file: str = "", *, rules: Iterable[Considers] = ()) -> Policy:
@@ -64,7 +64,7 @@ def load_checked(text: str, file: str = "", *, rules: Iterable[Considers] = ()) 
     policy = load_policy(text, file, rules=rules)
     failures = check_examples(policy)
     if failures:
-        raise ConfigurationError("; ".join(str(failure) for failure in failures), path="example", file=file)
+        raise ConfigurationError("\n".join(str(failure) for failure in failures), path="example", file=file)
     return policy
 
 

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ValidationError
 from sqlalchemy import Connection
 from tomlkit.items import Table
 
+from hub.core.complaint import sentence
 from hub.core.example_check import load_checked
 from hub.core.records import Catalogue
 from hub.core.text import Language
@@ -253,8 +254,7 @@ async def refresh(services: Services) -> None:
 def settings_error(err: ValidationError) -> ConfigurationError:
     """The first fault of a form, in its field's name; never with the value, which may be a secret."""
     first = err.errors(include_url=False, include_input=False)[0]
-    message = str(first["msg"]).removeprefix("Value error, ")
-    return ConfigurationError(message, path=".".join(str(part) for part in first["loc"]))
+    return ConfigurationError(sentence(first), path=".".join(str(part) for part in first["loc"]))
 
 
 def _checked(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ BAD = [
     ("no TOML", "[project", 1, "", "no TOML"),
     ("an unknown part", "[projekt]\n", 1, "projekt", "did you mean project"),
     ("an unknown setting", "[deals]\npipline = 'Sales'\n", 2, "deals.pipline", "did you mean pipeline"),
-    ("an unknown choice", "[call_record]\non = 'company'\n", 2, "call_record.on", "'contact', 'deal' or 'none'"),
+    ("an unknown choice", "[call_record]\non = 'company'\n", 2, "call_record.on", "'contact', 'deal', 'none'"),
     ("a zone", "[project]\ntime_zone = 'Kyiv'\n", 2, "project.time_zone", "Europe/Kyiv"),
     ("a region", "[project]\nregion = 'Ukraine'\n", 2, "project.region", "pattern"),
     ("a duration", "[timing]\nsettle = '3 moons'\n", 2, "timing.settle", "minutes"),

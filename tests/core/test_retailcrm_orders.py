@@ -223,7 +223,8 @@ def test_x3_the_presets_own_examples_hold_and_tell_what_a_change_would_break() -
     assert check_examples(ORDERS) == []
     moved = policy("retailcrm-orders", replacing=[('stage = "cancel-other"        #', 'stage = "new" #')])
     assert [str(failure) for failure in check_examples(moved)] == [
-        "who calls the feedback number gets an order in cancelled: the new deal's stage should be cancel-other, is new"
+        "in the example 'who calls the feedback number gets an order in cancelled' the new deal's stage should be "
+        "cancel-other, is new"
     ]
     none = with_rules('[[rules]]\nname = "none"\ndeal = "none"\n')
     assert {(failure.what, failure.found) for failure in check_examples(none)} >= {("the new deal's stage", "no deal")}

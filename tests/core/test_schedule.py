@@ -221,6 +221,6 @@ expect = { responsible = "olena", nothing = true }
 def test_examples_in_the_policy_are_checked() -> None:
     """X3."""
     assert [str(failure) for failure in check_examples(policy("car-dealer", EXAMPLES))] == [
-        "wrong on purpose: the responsible should be olena, is ivan",
-        "wrong on purpose: nothing should be yes, is no",
+        "in the example 'wrong on purpose' the responsible should be olena, is ivan",
+        "in the example 'wrong on purpose' nothing should be yes, is no",
     ]
