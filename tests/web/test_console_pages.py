@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from hub.runtime import setup
 from hub.store import interactions, projects, users
@@ -74,6 +75,27 @@ async def test_a_sales_head_watches_the_journal_and_asks_why(stage: Scene, page:
     await expect(page.locator("main")).to_contain_text("Direction: must be “outgoing”, but it was “inbound”")
     card = page.get_by_role("link", name="open the card").first
     assert str(await card.get_attribute("href")).startswith(stage.crm_address)
+
+
+async def test_a_choice_made_before_the_script_is_there_counts(stage: Scene, page: Page) -> None:
+    """H12: on a slow line the page stands before its script does; going back brings no old choice in again."""
+    await stage.prepare()
+    await log_in(page, stage.address)
+    loads = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await loads.wait()
+        await route.continue_()
+
+    await page.route("**/console.js*", late)
+    await page.goto(f"{stage.address}/console/{PROJECT}/journal", wait_until="commit")
+    await page.select_option("#status", "answered")
+    assert "status=" not in page.url
+    loads.set()
+    await page.wait_for_url("**status=answered**")
+    await page.go_back()
+    await expect(page.locator("#status")).to_have_value("")
+    assert "status=answered" not in page.url
 
 
 async def test_what_the_crm_refused_is_replayed_with_one_button(stage: Scene, page: Page) -> None:

@@ -5,6 +5,10 @@ import { waitForWebhook } from "./waiting.js";
 
 for (const choice of document.querySelectorAll("select[data-submit]")) {
   choice.addEventListener("change", () => choice.form.requestSubmit());
+  // somebody may have chosen while this script was on its way; what a browser restores is no choice (autocomplete=off)
+  const [first] = choice.options;
+  const sent = [...choice.options].find((option) => option.defaultSelected) ?? first;
+  if (sent && choice.value !== sent.value) choice.form.requestSubmit();
 }
 
 for (const choice of document.querySelectorAll("select[data-go]")) {
