@@ -21,6 +21,7 @@ from hub.core.records import Contact, RecordKind, RecordRef
 from hub.core.remark import remark
 from hub.core.revise import StepState
 from hub.engine.projects import LiveProject
+from hub.errors import ConfigurationError
 from hub.language import translator
 from hub.ports import SinkCapabilities
 from hub.store import client_joins, clients, interactions, refused, schema, steps, work
@@ -192,7 +193,13 @@ class Partings:
     # --- undoing ------------------------------------------------------------------------------------------------
 
     def undo(self, conn: Connection, link: Link, now: datetime) -> Undoing:
-        """Undo ``link`` in the caller's transaction; the steps are sent by the running hub."""
+        """Undo ``link`` in the caller's transaction; the steps are sent by the running hub.
+
+        Raises ConfigurationError while an action of the client is on its way: what it does to a card, nobody would
+        take back.
+        """
+        if link.undone_at is None and not link.id.startswith("carry-"):
+            self._require_rest(conn, ClientId(link.kept), ClientId(link.joined))
         found = self.look(conn, link)
         if link.undone_at is not None:
             return found
@@ -210,6 +217,18 @@ class Partings:
                     actions.append((anchor, self._task(name, parting, link, anchor, now)))
             self._store(conn, name, actions, now)
         return replace(found, is_done=True)
+
+    def _require_rest(self, conn: Connection, kept: ClientId, joined: ClientId) -> None:
+        # who keeps them may have been joined to another since
+        holder = clients.get(conn, kept).id
+        client_joins.hold(conn, self._live.name, holder, joined)
+        for one in self._live.connections:
+            for step in steps.of_client(conn, holder, one.name):
+                if step.state.is_outstanding and step.action.kind != "notify":
+                    raise ConfigurationError(
+                        f"an action for this client is on its way to {one.name}: undo the join when it has ended",
+                        path=f"client {holder}",
+                    )
 
     def _anchor(self, conn: Connection, connection: str, parting: Parting, link: Link) -> InteractionId | None:
         """The interaction whose work the task belongs to."""

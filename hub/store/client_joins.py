@@ -17,7 +17,7 @@ from hub.store.messenger_schema import outgoing
 from hub.store.prepared import Prepared
 from hub.store.schema import client, client_join, client_key, due, interaction, step, work
 
-__all__ = ["Join", "foreign_keys", "join", "list_joins", "undo", "were_parted"]
+__all__ = ["Join", "foreign_keys", "hold", "join", "list_joins", "undo", "were_parted"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +77,12 @@ def join(conn: Connection, project: str, *, kept: ClientId, joined: ClientId, re
         values["called_by"] = codec.dump_json(callers)
     if values:
         conn.execute(update(client).where(client.c.id == kept).values(values))
+
+
+def hold(conn: Connection, project: str, *ids: ClientId) -> None:
+    """Until the transaction ends nothing comes in for these clients, and nothing is decided for them."""
+    locks.hold_arrivals(conn, project)
+    _hold(conn, *ids)
 
 
 def _hold(conn: Connection, *ids: ClientId) -> None:

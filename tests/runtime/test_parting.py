@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from hub.cli import app
 from hub.core.phone import Phone
 from hub.core.records import RecordKind, RecordRef
+from hub.errors import ConfigurationError
 from hub.ports import RawRequest
 from hub.runtime.parting import Link, Partings, Undoing
 from hub.store import clients, steps
@@ -248,3 +249,28 @@ def test_joins_are_listed_and_undone_by_one_command(
     assert json.loads(hub("undo", "--since", "1d", "--write", "--json"))["undone"][0]["undone"] is True
     assert json.loads(hub("undo", "--since", "1d", "--write", "--json"))["undone"] == []
     assert CliRunner().invoke(app, ["clients", "undo", "12345"]).exit_code == 2
+
+
+@pytest.mark.parametrize("is_applied", [False, True], ids=["not applied", "applied"])
+async def test_a_join_whose_own_change_is_on_its_way_is_undone_when_that_is_known(
+    tmp_path: Path, amocrm: tuple[Sandbox, str], is_applied: bool
+) -> None:
+    """X5, X12: else the number would reach the other's card after the parting, and stay there."""
+    slow = POLICY.replace('doubt_wait = "0.2 s"', 'doubt_wait = "2 s"').replace("4 s", "1 s")
+    async with world(tmp_path, *amocrm, policy=slow) as company:
+        store = company.hub.services.store
+        await form(company, phone=NUMBER, name="Anna")
+        await form(company, email=MAIL, name="Boris")
+        company.sandbox.fail_next("PATCH", "/api/v4/contacts", status=504, applied=is_applied)
+        last = asyncio.create_task(form(company, phone=NUMBER, email=MAIL))
+        outstanding = "SELECT count(*) FROM step WHERE kind = 'update_contact' AND state = 'in_doubt'"
+        await company.until(lambda: store.read_now(lambda conn: conn.exec_driver_sql(outstanding).scalar_one()) == 1)
+        [link] = [found for found in links(company) if found.joined]
+        with pytest.raises(ConfigurationError, match="on its way"):
+            await undo(company, link)
+        assert [found.undone_at for found in links(company) if found.joined] == [None]
+        await last
+        await over(company)
+        assert cards(company) == JOINED
+        assert (await undo(company, link)).is_done
+        assert cards(company) == [{NUMBER}, {MAIL}]
