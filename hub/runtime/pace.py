@@ -20,6 +20,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import IntEnum
+from functools import partial
 from typing import Any, Protocol
 
 import httpx
@@ -143,6 +144,8 @@ class Pacer:
     MARGIN = timedelta(milliseconds=20)
     #: a request that hangs has arrived by then, if it ever does
     LONGEST = timedelta(seconds=1)
+    #: longer than any time-out lets a request look for a connection
+    LEAVING = timedelta(minutes=1)
 
     def __init__(self, pace: Pace, clock: Clock, *, scope: str = "", shared: SharedPace | None = None) -> None:
         """``shared``: the window of ``scope`` in which other processes take places too (H9)."""
@@ -199,10 +202,24 @@ class Pacer:
         if self._telling:
             await asyncio.wait(self._telling, timeout=1)
 
+    def begun(self, place: Place) -> None:
+        """The request looks for its way out: a connection is made, and this process may stand still meanwhile.
+
+        Its place is held until it is `sent` or over, however long that takes.
+        """
+        self._hold(place, self.LEAVING)
+
     def sent(self, place: Place) -> None:
-        """The request leaves now: it may arrive at any moment until it is `answered`."""
-        place.free_at = self._clock.monotonic() + self.LONGEST.total_seconds() + self._window
+        """The request has left: it may arrive at any moment until it is `answered`."""
+        self._hold(place, self.LONGEST)
+        self._serve()
+
+    def _hold(self, place: Place, longest: timedelta) -> None:
+        place.free_at = self._clock.monotonic() + longest.total_seconds() + self._window
         place.is_under_way = True
+        # who was granted it was long in coming, and it was taken for free
+        if place not in self._places:
+            self._places.append(place)
 
     def answered(self, place: Place) -> None:
         """The request has certainly arrived, or never will."""
@@ -212,7 +229,8 @@ class Pacer:
         self.given_up(place)
 
     def given_up(self, place: Place) -> None:
-        """Nobody waits for the answer any more, but the request may still arrive: its place is held as it was."""
+        """Nobody waits for the answer any more, but the request may still arrive."""
+        place.free_at = min(place.free_at, self._clock.monotonic() + self.LONGEST.total_seconds() + self._window)
         place.is_under_way = False
         self._serve()
 
@@ -337,7 +355,8 @@ class PacedTransport(httpx.AsyncBaseTransport):
             async with self._until_closed():
                 place = await self.pacer.acquire()
                 self.pacer.guard()
-                self.pacer.sent(place)
+                self.pacer.begun(place)
+                request.extensions = {**request.extensions, "trace": partial(self._hear, place)}
                 is_sent = True
                 done = self.pacer.answered
                 try:
@@ -351,6 +370,11 @@ class PacedTransport(httpx.AsyncBaseTransport):
             if is_sent:
                 raise httpx.ReadError("the connection was closed before the answer came", request=request) from err
             raise httpx.ConnectError("the connection is closed", request=request) from err
+
+    async def _hear(self, place: Place, event: str, _: Any) -> None:
+        """What httpcore tells of a request on its way; the body is sent also where it is empty."""
+        if event.endswith(".send_request_body.complete"):
+            self.pacer.sent(place)
 
     @asynccontextmanager
     async def _until_closed(self) -> AsyncIterator[None]:

@@ -237,11 +237,38 @@ async def test_each_request_is_counted_where_it_was_caused() -> None:
     assert cost.requests == 2
 
 
+async def left(request: httpx.Request) -> None:
+    """What httpcore tells once all of a request is written."""
+    await request.extensions["trace"]("http11.send_request_body.complete", {})
+
+
+def test_a_request_that_finds_no_way_out_for_long_is_counted_when_it_leaves() -> None:
+    """X6: a slow connection, or a process that stood still, lets nobody leave beside those whose turn was before."""
+
+    async def check(clock: LoopClock) -> None:
+        arrived: list[float] = []
+
+        async def late(request: httpx.Request) -> httpx.Response:
+            await asyncio.sleep(3 if not arrived else 0)
+            await left(request)
+            arrived.append(clock.seconds)
+            return httpx.Response(204, request=request)
+
+        transport = PacedTransport(httpx.MockTransport(late), Pacer(Pace(requests=2), clock))
+        async with httpx.AsyncClient(transport=transport) as http:
+            await asyncio.gather(*(http.get("http://127.0.0.1/") for _ in range(6)))
+        assert len(arrived) == 6
+        assert most_in_a_window(arrived, 1.0) == 2
+
+    in_told_time(check)
+
+
 def test_a_request_that_hangs_holds_its_place_for_two_windows_at_most() -> None:
     """H4: a vendor that hangs slows its account, and does not stop it for as long as the time-out lasts."""
 
     async def check(clock: LoopClock) -> None:
         async def hang(request: httpx.Request) -> httpx.Response:
+            await left(request)
             await asyncio.sleep(60)
             raise AssertionError(request)
 
@@ -267,6 +294,7 @@ def test_a_request_that_nobody_waits_for_any_more_may_still_arrive() -> None:
         ways = iter((0.9, 0.0))
 
         async def arrive(request: httpx.Request) -> httpx.Response:
+            await left(request)
             asyncio.get_running_loop().call_later(next(ways), lambda: arrived.append(clock.seconds))
             await asyncio.sleep(2)
             return httpx.Response(204, request=request)
