@@ -241,10 +241,32 @@ class Hours:
     def _instants(self, day: date) -> tuple[tuple[datetime, datetime], ...]:
         known = self._known_days.get(day)
         if known is None:
-            known = tuple((self._instant(day, first), self._instant(day, last)) for first, last in self.times_on(day))
+            times = self.times_on(day)
+            if times and self._is_clock_set_on(day):
+                known = self._by_the_minute(day, times)
+            else:
+                known = tuple((self._instant(day, first), self._instant(day, last)) for first, last in times)
             if len(self._known_days) < _KNOWN_DAYS:
                 self._known_days[day] = known
         return known
+
+    def _is_clock_set_on(self, day: date) -> bool:
+        midnights = (datetime.combine(one, time(), tzinfo=self.zone) for one in (day, day + _A_DAY))
+        return len({midnight.utcoffset() for midnight in midnights}) > 1
+
+    def _by_the_minute(self, day: date, times: DayTimes) -> tuple[tuple[datetime, datetime], ...]:
+        """The working time of a day on which an hour is missing, or is there twice, as `is_open` sees it."""
+        found: list[tuple[datetime, datetime]] = []
+        # local days begin and end within a day and a half of the same day in UTC
+        at = datetime.combine(day, time(), tzinfo=UTC) - _A_DAY / 2 - timedelta(hours=3)
+        for _ in range(54 * 60):
+            local, after = at.astimezone(self.zone), at + _A_MINUTE
+            minute = local.hour * 60 + local.minute
+            if local.date() == day and any(first <= minute < last for first, last in times):
+                joins = bool(found) and found[-1][1] == at
+                found.append((found.pop()[0] if joins else at, after))
+            at = after
+        return tuple(found)
 
     @cached_property
     def _known_days(self) -> dict[date, tuple[tuple[datetime, datetime], ...]]:

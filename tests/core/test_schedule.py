@@ -74,6 +74,36 @@ def test_deadlines_in_working_time(since: datetime, minutes: int, due: datetime)
     assert OFFICE.after(since, timedelta(minutes=minutes)) == due
 
 
+@pytest.mark.parametrize(
+    ("zone", "day"),
+    [
+        ("Europe/Kyiv", "2026-03-29"),
+        ("Europe/Kyiv", "2026-10-25"),
+        ("Asia/Beirut", "2026-03-29"),
+        ("Asia/Beirut", "2026-10-25"),
+        ("America/Santiago", "2026-04-04"),
+        ("America/Santiago", "2026-09-06"),
+        ("Europe/Moscow", "2011-03-27"),
+        ("Europe/Moscow", "2014-10-26"),
+        ("Australia/Lord_Howe", "2026-04-05"),
+        ("Pacific/Apia", "2011-12-30"),
+        ("Europe/Kyiv", "2028-02-29"),
+        ("Europe/Kyiv", "2026-12-31"),
+    ],
+)
+def test_openings_and_deadlines_agree_with_the_clock_on_the_wall_on_the_day_it_is_set(zone: str, day: str) -> None:
+    """A4: local hours that are missing count for nothing, those that come twice count twice."""
+    night = ["00:00-00:45", "01:45-02:15", "02:30-03:30", "03:45-04:15", "23:30-24:00"]
+    hours = Schedule.model_validate({"hours": {"mon-sun": night}}).in_zone(zone)
+    start = datetime.fromisoformat(f"{day}T00:00+00:00") - timedelta(hours=18)
+    minutes = [start + timedelta(minutes=minute) for minute in range(75 * 60)]
+    working = [minute for minute in minutes if hours.is_open(minute)]
+    for at in minutes[: 50 * 60 : 15]:
+        ahead = [minute for minute in working if minute >= at]
+        assert hours.next_opening(at) == ahead[0], at
+        assert hours.after(at, timedelta(minutes=20)) == ahead[19] + timedelta(minutes=1), at
+
+
 def test_every_country_whose_holidays_are_known_may_be_named() -> None:
     """The short list is the library's own."""
     assert _countries() == frozenset(list_supported_countries())
