@@ -12,6 +12,7 @@ from hub.plugins import Plugins
 from hub.ports import ChannelConfig, Pace
 from hub.runtime.certificates import certificates
 from hub.runtime.pace import AT_ONCE, PacedTransport, Pacer, SharedPace
+from hub.runtime.vendor_client import VendorClient
 
 __all__ = ["ChannelClients"]
 
@@ -46,7 +47,7 @@ class ChannelClients:
             pacer.guard = self._guard
             self._pacers.append(pacer)
             transport = PacedTransport(httpx.AsyncHTTPTransport(verify=certificates(), limits=AT_ONCE), pacer)
-            self._clients[key] = httpx.AsyncClient(transport=transport, timeout=_TIMEOUT, follow_redirects=False)
+            self._clients[key] = VendorClient(transport=transport, timeout=_TIMEOUT, follow_redirects=False)
         return self._clients[key]
 
     async def close(self) -> None:

@@ -34,6 +34,7 @@ from hub.plugins import load_plugins
 from hub.ports import Changes, ConnectionContext, ConnectionState, Sink
 from hub.runtime.certificates import certificates
 from hub.runtime.import_http import ThreadTransport
+from hub.runtime.vendor_client import VendorClient
 from hub.runtime.vendor_clock import DatedTransport, VendorClock
 from hub.store.directory import AS_OF, Directory
 from hub.store.directory_file import KINDS
@@ -189,7 +190,7 @@ async def read_account(begin: Begin, parent: Parent, clock: Clock, state: Connec
     transport = PermittedTransport(dated, parent, clock)
     timeout = httpx.Timeout(begin.timeout, connect=min(10.0, begin.timeout))
     with Directory(begin.directory) as directory:
-        async with httpx.AsyncClient(transport=transport, timeout=timeout, follow_redirects=False) as http:
+        async with VendorClient(transport=transport, timeout=timeout, follow_redirects=False) as http:
             context = ConnectionContext(
                 project=begin.project,
                 name=begin.connection,

@@ -15,6 +15,7 @@ from hub.runtime.certificates import certificates
 from hub.runtime.pace import AT_ONCE, PacedTransport, Pacer
 from hub.runtime.resolve import Names
 from hub.runtime.services import Services
+from hub.runtime.vendor_client import VendorClient
 from hub.runtime.vendor_clock import DatedTransport, VendorClock
 
 __all__ = ["names_of", "open_account"]
@@ -41,7 +42,7 @@ def open_account(
     vendor_clock = VendorClock(f"{project.name}/{row.name}")
     outside = httpx.AsyncHTTPTransport(verify=certificates(), limits=AT_ONCE)
     transport = PacedTransport(DatedTransport(outside, services.clock, vendor_clock), pacer)
-    http = httpx.AsyncClient(
+    http = VendorClient(
         transport=transport,
         timeout=httpx.Timeout(connect=min(10.0, seconds), read=seconds, write=seconds, pool=seconds),
         follow_redirects=False,
