@@ -217,6 +217,37 @@ async def test_an_employee_who_is_unbound_meanwhile_does_not_make_a_second_task(
         assert found.get(StepState.WAITING.value, 0) == found.get(StepState.IN_DOUBT.value, 0) == 0
 
 
+@pytest.mark.parametrize(
+    ("path", "fault"),
+    [
+        (COMPLEX, {"kind": "slow", "delay": 0.6}),
+        ("/api/v4/tasks", {"kind": "status", "status": 504, "applied": True}),
+        ("/api/v4/tasks", {"kind": "status", "status": 504, "applied": False}),
+        ("/api/v4/contacts/notes", {"kind": "slow", "delay": 0.6}),
+    ],
+)
+async def test_a_later_record_of_a_call_whose_write_is_under_way_corrects_it_once(
+    tmp_path: Path, amocrm: tuple[Sandbox, str], path: str, fault: dict[str, Any]
+) -> None:
+    """A9, X5: told as missed, then as answered while that is being written: one record, nobody is asked to call back."""
+    missed = ANSWERED | {"disposition": "NO ANSWER", "billsec": "0", "connected_with": ""}
+    async with doubting(tmp_path, amocrm) as company:
+        company.sandbox.fail_next("POST", path, **fault)
+        await company.webhook("after", missed)
+        await company.until(lambda: bool(company.sandbox.stats()["faults"]))
+        await company.webhook("after", ANSWERED)
+
+        def talked() -> list[bool]:
+            return [task["is_completed"] for task in company.records()["tasks"]]
+
+        await company.until(lambda: company.unread() == 0 and bool(talked()) and all(talked()))
+        await company.settled(1)
+        records = company.records()
+        assert [len(records[kind]) for kind in ("contacts", "leads")] == [1, 1]
+        assert len({task["text"] for task in records["tasks"]}) == len(records["tasks"])
+        assert len(company.calls()) == 1
+
+
 async def test_clients_who_turn_out_to_be_one_finish_what_is_under_way(
     tmp_path: Path, amocrm: tuple[Sandbox, str]
 ) -> None:
