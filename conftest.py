@@ -7,6 +7,7 @@ import os
 import ssl
 import sys
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
@@ -30,14 +31,26 @@ settings.load_profile("hub")
 # what commands say is asserted in English, whatever the machine speaks
 os.environ["HUB_LANGUAGE"] = "en"
 
-#: folders whose files take long, the longest first: who runs them beside others must not come to them last
-SLOW = ("tests/end_to_end", "tests/testing", "tests/runtime", "tests/browser", "tests/web", "tests/store")
+#: files that take long, the longest first: who runs them beside others must not come to them last
+SLOW = (
+    "tests/end_to_end/*",
+    "tests/testing/*",
+    "tests/runtime/*",
+    "plugins/*_conformance.py",
+    "tests/browser/*",
+    "tests/web/*",
+    "tests/store/*",
+)
+
+
+@cache
+def _rank(file: str) -> int:
+    return next((rank for rank, pattern in enumerate(SLOW) if fnmatchcase(file, pattern)), len(SLOW))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put `SLOW` folders first; within them all stays as it was."""
-    ranks = {folder: rank for rank, folder in enumerate(SLOW)}
-    items.sort(key=lambda item: ranks.get(item.nodeid.partition("::")[0].rpartition("/")[0], len(SLOW)))
+    """Put `SLOW` files first; otherwise all stays as it was."""
+    items.sort(key=lambda item: _rank(item.nodeid.partition("::")[0]))
 
 
 @pytest.hookimpl(trylast=True)
