@@ -229,7 +229,7 @@ async def test_an_employee_who_is_unbound_meanwhile_does_not_make_a_second_task(
 async def test_a_later_record_of_a_call_whose_write_is_under_way_corrects_it_once(
     tmp_path: Path, amocrm: tuple[Sandbox, str], path: str, fault: dict[str, Any]
 ) -> None:
-    """A9, X5: told as missed, then as answered while that is being written: one record, nobody is asked to call back."""
+    """A9, X5: told as missed, then as answered while that is being written: one record, no call-back is left."""
     missed = ANSWERED | {"disposition": "NO ANSWER", "billsec": "0", "connected_with": ""}
     async with doubting(tmp_path, amocrm) as company:
         company.sandbox.fail_next("POST", path, **fault)

@@ -6,6 +6,9 @@ import asyncio
 import json
 import os
 import sqlite3
+import subprocess
+import sys
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
@@ -110,6 +113,43 @@ def test_a_backup_that_was_killed_leaves_the_last_whole_one(tmp_path: Path, type
     assert f"{names[nth - 1]}.part" in os.listdir(target)
     assert typed("backup", str(target)).exit_code == 0
     assert sorted(os.listdir(target)) == sorted(names)
+
+
+@pytest.mark.postgres
+def test_a_dump_that_outlives_its_killed_command_is_not_written_over(
+    tmp_path: Path, typed: Typed, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``pg_dump`` goes on when the command is killed: two that write one file spoil it."""
+    programs, pipe = tmp_path / "programs", tmp_path / "pipe"
+    programs.mkdir()
+    os.mkfifo(pipe)
+    pg_dump = programs / "pg_dump"
+    # it ends when somebody writes into the pipe
+    pg_dump.write_text(
+        f'#!/bin/sh\nfor last in "$@"; do :; done\necho begun > {tmp_path}/begun\nread -r line < {pipe}\n'
+    )
+    pg_dump.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("HUB_DATABASE_URL", postgres_url)
+    command = [sys.executable, "-m", "hub", "backup", str(tmp_path / "copies")]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+        end = time.monotonic() + 60
+        while not (tmp_path / "begun").exists():
+            assert time.monotonic() < end
+            assert running.poll() is None
+            time.sleep(0.05)
+        running.kill()
+    try:
+        again = typed("backup", str(tmp_path / "copies"))
+        assert (again.exit_code, "another backup" in again.output) == (2, True), again.output
+    finally:
+        pipe.write_text("end\n")
+    pg_dump.write_text("#!/bin/sh\nexit 0\n")
+    end = time.monotonic() + 30
+    while typed("backup", str(tmp_path / "copies")).exit_code:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert os.listdir(tmp_path / "copies") == ["hub.dump"]
 
 
 def test_a_backup_holds_the_truth_wherever_it_lies(
