@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+from sqlalchemy import Connection
 
 from hub.compose import Hub
 from hub.demo import traffic
@@ -17,6 +18,7 @@ from hub.demo.amocrm_stage import AmoCrmStage, crm_sandbox
 from hub.demo.project import CHANNEL, PROJECT, connect, demo_policy, make_project
 from hub.settings import Settings
 from hub.store import projects, work
+from hub.store.engine import driver_connection
 from hub.web.app import build_app
 from hub.web.server import serve_forever
 
@@ -44,12 +46,10 @@ class Live:
 
     async def finished(self, count: int, *, every: float = 0.002) -> None:
         """Wait until so many interactions are finished, asking ``every`` so many seconds."""
-        store, clock = self.hub.services.store, self.hub.services.clock
+        store = self.hub.services.store
         while True:
             # a look at one row, while any interaction waits: to count them all would be a part of what is measured
-            if await store.read(
-                lambda conn: work.count_undecided(conn, PROJECT, CRM, clock.now(), most=1), is_short=True
-            ):
+            if await store.read(_is_any_left, is_short=True):
                 await asyncio.sleep(every)
                 continue
             states = await store.read(lambda conn: work.count_states(conn, PROJECT), is_short=True)
@@ -58,6 +58,12 @@ class Live:
             if states.get((CRM, "attention"), 0):
                 raise RuntimeError("an interaction needs attention: the measurement means nothing")
             await asyncio.sleep(every)
+
+
+def _is_any_left(conn: Connection) -> bool:
+    driver = driver_connection(conn)
+    assert driver is not None
+    return driver.execute("SELECT 1 FROM work WHERE state IN ('open', 'writing') LIMIT 1").fetchone() is not None
 
 
 @asynccontextmanager

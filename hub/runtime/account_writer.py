@@ -248,7 +248,8 @@ class AccountWriter:
         """
         account = (self.account.project, self.account.name)
         waiting = steps.waiting(conn, *account, now)
-        states = steps.states(conn, *account, {key for step in waiting for key in step.needs})
+        states = {step.key: step.state for step in waiting}
+        states |= steps.states(conn, *account, {key for step in waiting for key in step.needs} - states.keys())
         has_doubts = bool(steps.due_doubts(conn, *account, now, limit=1))
         undecided = work.count_undecided(conn, *account, now)
         return waiting, states, steps.next_moment(conn, *account, now), has_doubts, undecided
@@ -273,8 +274,7 @@ class AccountWriter:
                     await self._store.write(lambda conn: self._charge(conn, batch, cost))
 
     def _charge(self, conn: Connection, batch: Batch, cost: Cost) -> None:
-        ids = [step.interaction_id for step in batch.steps]
-        work.charge(conn, ids, self.account.name, cost.requests)
+        work.charge(conn, [step.interaction_id for step in batch.steps], self.account.name, cost.requests)
 
     async def _send(self, batch: Batch, cost: Cost) -> None:
         account = self.account

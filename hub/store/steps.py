@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Integer, LargeBinary, Text, and_, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Integer, LargeBinary, Text, and_, bindparam, func, select, type_coerce, update
 
 from hub.core.interaction import ClientId, InteractionId
 from hub.core.plan import Action, StepKey
@@ -20,6 +20,7 @@ from hub.core.remark import joined, remark
 from hub.core.revise import StepState, needs
 from hub.core.slots import by_slots
 from hub.store import codec
+from hub.store.instant import moment
 from hub.store.prepared import Prepared
 from hub.store.schema import Moment, step, work
 from hub.store.work import IS_OUTSTANDING, WorkState
@@ -86,7 +87,11 @@ _NAMES = (
     "id project connection key interaction_id client_id action class position state needs hub_id attempts doubt_checks"
     " not_before batch_id created_at sent_at ended_at record_kind record_id note"
 )
-_COLUMNS = tuple(step.c[name] for name in _NAMES.split())
+#: instants as numbers: of rows that `_step` has read before none is made
+_COLUMNS = tuple(
+    type_coerce(step.c[name], Integer) if isinstance(step.c[name].type, Moment) else step.c[name]
+    for name in _NAMES.split()
+)
 
 #: the writer looks at what waits again and again; actions never change, so the same bytes are read once
 _STATE_OF = {state.value: state for state in StepState}
@@ -113,18 +118,18 @@ def _step(row: tuple[Any, ...]) -> Step:
         hub_id=hub_id,
         attempts=attempts,
         doubt_checks=doubt_checks,
-        not_before=not_before,
+        not_before=None if not_before is None else moment(not_before),
         batch_id=batch_id,
-        created_at=created_at,
-        sent_at=sent_at,
-        ended_at=ended_at,
+        created_at=moment(created_at),
+        sent_at=None if sent_at is None else moment(sent_at),
+        ended_at=None if ended_at is None else moment(ended_at),
         record=RecordRef(kind=RecordKind(kind), id=record_id) if record_id else None,
         note=note,
     )
 
 
 _INSERT = Prepared(
-    insert(step).inline(),
+    step.insert().inline(),
     columns=(
         "project",
         "connection",
