@@ -139,12 +139,15 @@ def test_a_dump_that_outlives_its_killed_command_is_not_written_over(
             assert running.poll() is None
             time.sleep(0.05)
         running.kill()
+    # the next one would end at once
+    pg_dump.unlink()
+    pg_dump.write_text("#!/bin/sh\nexit 0\n")
+    pg_dump.chmod(0o755)
     try:
         again = typed("backup", str(tmp_path / "copies"))
         assert (again.exit_code, "another backup" in again.output) == (2, True), again.output
     finally:
         pipe.write_text("end\n")
-    pg_dump.write_text("#!/bin/sh\nexit 0\n")
     end = time.monotonic() + 30
     while typed("backup", str(tmp_path / "copies")).exit_code:
         assert time.monotonic() < end
