@@ -234,7 +234,8 @@ class Projects:
             employee_id = EmployeeId(employee.id)
             names[employee_id] = employee.name
             user_id = users.get(employee_id)
-            if user_id is None or (user_id in by_id and not by_id[user_id].is_active):
+            # a user whom the CRM's list names no more is deleted; where no list was read yet, nobody is
+            if user_id is None or (by_id and (user_id not in by_id or not by_id[user_id].is_active)):
                 inactive.add(employee_id)
         bound: dict[tuple[str, str], str] = {
             (found.kind, found.name): found.value

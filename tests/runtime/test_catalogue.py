@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hub_amocrm.sandbox import Sandbox
 
 from hub.core.records import Catalogue, CrmUser, Pipeline, Stage, UserId
 from hub.runtime.catalogue import CatalogueRefresh, check_binding
-from hub.store import bindings
+from hub.store import bindings, projects
 from hub.store.bindings import Binding, BindingKind
 from tests.runtime.connected import CRM, PROJECT, Connected, connected
 
@@ -66,6 +67,25 @@ async def test_a_deactivated_user_is_told_once_and_no_longer_responsible(
         sandbox.person("activate_user", user_id=8800102)
         assert await refresh.refresh() == []
         assert [body["name"] for body in company.events("binding.found")] == ["oleg"]
+
+
+async def test_a_user_who_was_deleted_in_the_crm_is_no_longer_responsible_until_they_are_back(
+    tmp_path: Path, amocrm: tuple[Sandbox, str]
+) -> None:
+    """R2, A13: the CRM's list does not name them at all; nobody is rung there, and no task is given to them."""
+    amocrm[0].switch(limit_per_second=None)
+    async with connected(tmp_path, *amocrm) as company:
+        services, whole = company.hub.services, company.account.names.catalogue
+        without = replace(whole, users=tuple(user for user in whole.users if user.id != "8800102"))
+        for catalogue, is_gone in ((without, True), (whole, False), (replace(whole, users=()), False)):
+            now = services.clock.now()
+            await services.store.write(
+                lambda conn, found=catalogue, now=now: projects.set_catalogue(conn, PROJECT, CRM, found, now)  # type: ignore[misc]
+            )
+            await services.projects.reload()
+            connection = services.projects.get(PROJECT).connection(CRM)
+            assert connection is not None
+            assert ("oleg" in connection.inactive) is is_gone
 
 
 async def test_a_pipeline_that_vanished_is_an_alarm(tmp_path: Path, amocrm: tuple[Sandbox, str]) -> None:
