@@ -175,6 +175,15 @@ def resolve(
             stage = names.stage(pipeline, "")
         return pipeline.id, stage.id if stage else None
 
+    def move(pipeline_name: str, stage_name: str) -> tuple[str | None, str | None]:
+        # a deal that somebody works on is not put back to a beginning because its next stage is gone
+        pipeline = names.pipeline(pipeline_name)
+        stage = None if pipeline is None else names.stage(pipeline, stage_name)
+        if pipeline is None or stage is None:
+            missing.append(remark("stays", pipeline=pipeline_name, name=stage_name))
+            return None, None
+        return pipeline.id, stage.id
+
     write: Write
     match action:
         case CreateContact():
@@ -219,7 +228,13 @@ def resolve(
             # where there is no inbox to leave, the deal stands in its stage already, or where a person moved it
             has_inbox = any(pipeline.has_unsorted for pipeline in names.catalogue.pipelines)
             is_moved = has_inbox if action.accepts else bool(action.pipeline or action.stage)
-            pipeline_id, stage_id = place(action.pipeline, action.stage) if is_moved else (None, None)
+            if not is_moved:
+                pipeline_id, stage_id = None, None
+            elif action.accepts:
+                # it leaves the inbox in any case: the first stage is better than none
+                pipeline_id, stage_id = place(action.pipeline, action.stage)
+            else:
+                pipeline_id, stage_id = move(action.pipeline, action.stage)
             write = Write(
                 key=key,
                 action=action,

@@ -74,6 +74,24 @@ def test_a_place_that_vanished_is_a_sentence_not_a_crash(
     assert len(missing) == complaints
 
 
+@pytest.mark.parametrize(
+    ("pipeline", "stage", "ids"),
+    [
+        ("Sales", "Won", ("10", "142")),
+        ("Gone", "Won", (None, None)),
+        ("Sales", "Gone", (None, None)),
+    ],
+)
+def test_a_deal_whose_next_stage_vanished_stays_where_it_is(
+    pipeline: str, stage: str, ids: tuple[str | None, str | None]
+) -> None:
+    on = RecordRef(kind=RecordKind.DEAL, id="9")
+    action = UpdateDeal(key=KEY, deal=on, pipeline=pipeline, stage=stage, reason=WHY)
+    write, missing = resolve(KEY, action, hub_id="h", names=NAMES, made={})
+    assert (write.pipeline_id, write.stage_id) == ids
+    assert missing == (() if ids[0] else (remark("stays", pipeline=pipeline, name=stage),))
+
+
 def test_fields_are_found_by_name_or_code_and_left_out_if_they_are_gone() -> None:
     wanted = {"source": "google", "SRC": "ads", "Nowhere": "x", "Source": ""}
     write, missing = resolve(KEY, deal(fields=wanted), hub_id="h", names=NAMES, made={})
