@@ -158,12 +158,13 @@ class Connections:
     async def _begin(self, project: LiveProject, connection: LiveConnection, fingerprint: tuple[object, ...]) -> None:
         key = (project.name, connection.name)
         is_own = self._is_own(project.name)
-        on_health = self._health_changed if is_own else lambda *_: None
+        told = partial(self._health_changed, settings=connection.row.settings)
+        on_health = told if is_own else lambda *_: None
         try:
             account = open_account(self._services, project, connection, on_health=on_health)
         except ConfigurationError as err:
             if is_own:
-                self._health_changed(*key, Health.MISCONFIGURED, str(err))
+                told(*key, Health.MISCONFIGURED, str(err))
             return
         if is_own:
             await self._begin_own(project, account, fingerprint)
@@ -389,8 +390,10 @@ class Connections:
         live = self._services.projects.find(project)
         return live is not None and live.is_writing and project not in self._giving
 
-    def _health_changed(self, project: str, connection: str, health: Health, reason: str) -> None:
-        """Store it, show it, and let the writer look."""
+    def _health_changed(
+        self, project: str, connection: str, health: Health, reason: str, *, settings: Mapping[str, Any]
+    ) -> None:
+        """Store it, show it, and let the writer look. ``settings``: with which the account was opened."""
         now = self._clock.now()
         key = (project, connection)
         self._health[key] = (health, reason)
@@ -398,7 +401,11 @@ class Connections:
         def store(conn: Connection) -> None:
             # as it is now: a write that another process made wait is run again, perhaps behind the next one
             newest, why = self._health[key]
-            changed = projects.set_status(conn, project, connection, Status(newest.value), now=now, reason=why)
+            status, cipher = Status(newest.value), self._services.cipher
+            # what an answer to the former credentials says is nothing to those that a person gave meanwhile
+            changed = projects.set_status(
+                conn, project, connection, status, now=now, reason=why, opened_with=(cipher, settings)
+            )
             if changed:
                 body = {"connection": connection, "health": newest.value, "reason": why}
                 events.append(conn, project=project, kind="connection", body=body, now=now)

@@ -373,11 +373,28 @@ def remove_connection(conn: Connection, project: str, name: str) -> None:
     conn.execute(delete(connection).where(connection.c.project == project, connection.c.name == name))
 
 
-def set_status(conn: Connection, project: str, name: str, status: Status, *, now: datetime, reason: str = "") -> bool:
-    """Say how the connection is; True if that is a change, so that a vendor going away is one line in the log."""
+def set_status(
+    conn: Connection,
+    project: str,
+    name: str,
+    status: Status,
+    *,
+    now: datetime,
+    reason: str = "",
+    opened_with: tuple[Cipher, Mapping[str, Any]] | None = None,
+) -> bool:
+    """Say how the connection is; True if that is a change, so that a vendor going away is one line in the log.
+
+    ``opened_with``: it is so with these settings; if it has others by now, nothing is said.
+    """
     before = conn.execute(
         select(connection.c.status).where(connection.c.project == project, connection.c.name == name).with_for_update()
     ).scalar()
+    if opened_with is not None:
+        cipher, settings = opened_with
+        found = find_connection(conn, cipher, project, name)
+        if found is None or found.settings != settings:
+            return False
     values: dict[str, Any] = {"status": status.value, "status_reason": reason}
     if before != status.value:
         values["status_at"] = now

@@ -47,9 +47,9 @@ async def delayed(hub: Hub, seed: int, *, longest: float = 0.6) -> AsyncIterator
     delays = Delays(chance=random.Random(seed), longest=longest)
     fold, fold_own, write, read = Account.fold, Account.fold_own, Store.write, Store.read
 
-    async def late_fold(self: Account, *told: Any) -> None:
+    async def late_fold(self: Account, *told: Any, **how: Any) -> None:
         await delays.pass_some()
-        await fold(self, *told)
+        await fold(self, *told, **how)
 
     async def late_fold_own(self: Account, *told: Any) -> None:
         await delays.pass_some(0.7)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hub_amocrm.sandbox import Sandbox
@@ -129,11 +130,11 @@ async def test_a_revision_waits_until_the_directory_knows_what_was_made(
     """H3: on a loaded machine more is told of a call before the directory has heard of its contact."""
     heard = asyncio.Event()
 
-    def held(fold: Callable[[Account, Changes, datetime], Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-        async def late(account: Account, changes: Changes, at: datetime) -> None:
+    def held(fold: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+        async def late(account: Account, changes: Changes, at: datetime, **how: Any) -> None:
             if changes.contacts:
                 await heard.wait()
-            await fold(account, changes, at)
+            await fold(account, changes, at, **how)
 
         return late
 

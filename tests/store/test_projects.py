@@ -137,6 +137,25 @@ def test_a_status_is_told_once_when_it_changes(filled: Store, now: datetime) -> 
     assert told == [True, False, True]
 
 
+def test_what_an_answer_to_former_credentials_says_is_not_told_of_new_ones(filled: Store, now: datetime) -> None:
+    """H4: who connects the account anew has the last word, though requests with the old token end later."""
+
+    def told(conn: Connection) -> Status:
+        projects.set_status(
+            conn, "auto", "amo", Status.NEEDS_CREDENTIALS, now=now, reason="401", opened_with=(CIPHER, SETTINGS)
+        )
+        found = projects.find_connection(conn, CIPHER, "auto", "amo")
+        assert found is not None
+        return found.status
+
+    filled.write_now(lambda conn: projects.set_status(conn, "auto", "amo", Status.READY, now=now))
+    assert filled.write_now(told) is Status.NEEDS_CREDENTIALS
+    fresh = {**SETTINGS, "token": "another"}
+    filled.write_now(lambda conn: projects.change_connection(conn, CIPHER, "auto", "amo", fresh))
+    filled.write_now(lambda conn: projects.set_status(conn, "auto", "amo", Status.READY, now=now))
+    assert filled.write_now(told) is Status.READY
+
+
 def test_catalogue_feed_and_import_are_kept(filled: Store, now: datetime) -> None:
     def fn(conn: Connection) -> None:
         projects.set_catalogue(conn, "auto", "amo", Catalogue(account_id="7"), now)
