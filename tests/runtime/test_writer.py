@@ -342,9 +342,10 @@ async def test_a_popup_passes_an_import(
         ahead.clear()
         await company.webhook("after", call(1))
         await company.until(lambda: requests(company, "POST /api/v2/events") == 1)
-        # those of the same moment at most; behind the import it would be all that waited
+        # those of the same moment, and what leaves until a busy loop has let it hear of its turn; behind the import it
+        # would be all that waited
         least, most = min(waited for waited, _ in ahead), max(left for _, left in ahead)
-        assert most <= 3 * pacer.pace.requests < least, ahead
+        assert 4 * most < least, ahead
         for task in imports:
             task.cancel()
         await asyncio.gather(*imports, return_exceptions=True)
