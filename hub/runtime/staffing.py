@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import httpx
 import tomlkit
 
 from hub.core.match import Listed, Matching, Pair, match, new_id
@@ -15,6 +14,7 @@ from hub.errors import ConfigurationError, HubError, VendorError
 from hub.ports import ListsEmployees
 from hub.runtime import setup
 from hub.runtime.services import Services
+from hub.runtime.vendor_client import VendorClient
 from hub.store import bindings
 from hub.store.bindings import Binding, BindingKind
 
@@ -164,7 +164,7 @@ async def list_staff(services: Services, project: str, channel: str) -> list[Lis
     source = services.plugins.source(config.source)
     if not isinstance(source, ListsEmployees):
         return []
-    async with httpx.AsyncClient(timeout=20.0, follow_redirects=False) as http:
+    async with VendorClient(timeout=20.0, follow_redirects=False) as http:
         found = await source.list_employees(config, http)
     return [
         Listed(

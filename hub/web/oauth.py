@@ -27,6 +27,7 @@ from hub.errors import AccessError, ConfigurationError, NeedsCredentials, Stale,
 from hub.ports import ConnectionContext, HasOAuth, HearsDisconnect, OAuthGrant, Sink
 from hub.runtime.plain_settings import plain_settings
 from hub.runtime.services import Services
+from hub.runtime.vendor_client import VendorClient
 from hub.store import projects
 from hub.store.projects import Status
 from hub.web.headers import problem
@@ -220,7 +221,7 @@ async def _context(
     """What the exchange needs; the connection may be off, and then nothing of it runs yet."""
     public = services.settings.public_url
     row, policy = connection.row, project.policy
-    async with httpx.AsyncClient(timeout=httpx.Timeout(10.0, connect=5.0), follow_redirects=False) as http:
+    async with VendorClient(timeout=httpx.Timeout(10.0, connect=5.0), follow_redirects=False) as http:
         yield ConnectionContext(
             project=project.name,
             name=row.name,
