@@ -14,6 +14,7 @@ from hub.core.assign import assign
 from hub.core.card import make_contact, make_deal
 from hub.core.facts import establish
 from hub.core.interaction import ClientId, Interaction
+from hub.core.making import Making
 from hub.core.outcome import Outcome, TaskWish
 from hub.core.plan import (
     Action,
@@ -28,7 +29,7 @@ from hub.core.plan import (
     UpdateDeal,
     UpdateTask,
 )
-from hub.core.planning import Making, make_tasks
+from hub.core.planning import make_tasks
 from hub.core.records import Contact, Deal, EmployeeId, Task
 from hub.core.revise import BY_HAND
 from hub.core.rota import NO_TURNS

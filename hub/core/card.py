@@ -11,7 +11,7 @@ from hub.core.records import Catalogue, Company, Contact, EmployeeId, RecordKind
 
 if TYPE_CHECKING:
     from hub.core.facts import Facts
-    from hub.core.planning import Making
+    from hub.core.making import Making
 
 __all__ = ["make_contact", "make_deal"]
 

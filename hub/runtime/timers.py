@@ -24,7 +24,8 @@ from hub.core.remark import remark
 from hub.core.revise import StepState
 from hub.core.snapshot import History, Snapshot
 from hub.core.tasks import parse_task_key
-from hub.core.waiting import dismiss, dismissed, remind, waits_since
+from hub.core.unanswered import dismiss, remind
+from hub.core.waiting import dismissed, waits_since
 from hub.engine.projects import LiveConnection, LiveProject, Projects
 from hub.engine.snapshots import is_imported
 from hub.ports import RawRequest

@@ -17,7 +17,8 @@ from hub.core.records import Contact, EmployeeId
 from hub.core.right import Right, Whose, may
 from hub.core.rota import Rota
 from hub.core.snapshot import Snapshot
-from hub.core.waiting import answers, asks, dismiss, remind
+from hub.core.unanswered import dismiss, remind
+from hub.core.waiting import answers, asks
 from hub.testing.builders import (
     CLIENT,
     COLLEAGUE,
