@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,13 +20,17 @@ from hub.core.policy import Policy
 from hub.engine.projects import LiveProject
 from hub.errors import ConfigurationError
 from hub.language import translator
-from hub.ports import AnswersForwarding
+from hub.ports import AnswersForwarding, ForwardingQuestion
+from hub.runtime.answer import StoryAnswer, story_answer
 from hub.runtime.ingest import Arrived, store_parsed
+from hub.runtime.person import names_of_project
 from hub.runtime.replay import offline_advance
 from hub.runtime.services import Services
 from hub.runtime.story import Story, load_story, story_json
 from hub.runtime.telling import story_text
 from hub.store.work import Lane
+from hub.web.forwarding import Forwarding
+from hub.web.metrics import Counts
 
 __all__ = ["try_call"]
 
@@ -73,7 +78,8 @@ def try_call(
                 say("Then: hub explain {id}", id=arrived.stored.id)
             return
         bring_directory(services, live)
-        story = _tried(services, live, store)
+        answers = asyncio.run(_told(services, live, channel, fragment))
+        story = replace(_tried(services, live, store), answers=answers)
         if as_json:
             print_json(story_json(story))
         else:
@@ -115,6 +121,17 @@ def _channel(services: Services, live: LiveProject) -> str:
         name for name, channel in live.channels.items() if isinstance(known.get(channel.source), AnswersForwarding)
     ]
     return next(iter((*rings, *live.channels)))
+
+
+async def _told(services: Services, live: LiveProject, channel: str, call: CallFragment) -> tuple[StoryAnswer, ...]:
+    """What the telephony would be told if it asked now whom to ring (R2); empty for a channel that never asks."""
+    asked = live.channels[channel]
+    if not isinstance(services.plugins.sources.get(asked.source), AnswersForwarding):
+        return ()
+    [caller] = call.client.phones
+    question = ForwardingQuestion(caller=caller, line=call.line)
+    row = await Forwarding(services, Counts()).try_question(live, asked, question)
+    return (story_answer(row, names_of_project(live)),)
 
 
 def _destination(employee: Employee) -> Destination:

@@ -396,7 +396,8 @@ def _lines(story: Story, t: Translator) -> Iterator[str]:
             yield f"  {t(key, who=leg.who, talk=t.duration(leg.talk_seconds))}"
     for answer in story.answers:
         yield ""
-        yield t("story.forwarding")
+        is_trial = any(chapter.is_trial for chapter in story.chapters)
+        yield t("story.forwarding_now") if is_trial else t("story.forwarding")
         yield from _answer_lines(answer, t)
     for chapter in story.chapters:
         yield ""

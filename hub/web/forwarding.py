@@ -140,6 +140,21 @@ class Forwarding:
         # counting and telling the story come later, many at once: together they cost as much as the look-up
         self.journal.add((project, channel.name, question, told, services.clock.monotonic() - began, now))
 
+    async def try_question(
+        self, project: LiveProject, channel: ChannelConfig, question: ForwardingQuestion
+    ) -> ForwardingEntry:
+        """The row that the journal would get if ``question`` came now, of what the hub knows; nothing is kept of it.
+
+        The CRM is not asked. The project has a policy.
+        """
+        began, now, policy = self._monotonic(), self._now(), project.policy
+        assert policy is not None
+        told = self._decide(project, policy, question.caller, now)
+        if told.lacks_history and question.caller is not None:
+            history = await self._remembered(project.row.name, question.caller)
+            told = self._decide(project, policy, question.caller, now, history)
+        return entry_of((project, channel.name, question, told, self._monotonic() - began, now))
+
     def at_once(
         self, method: str, url: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes
     ) -> tuple[bytes, bytes] | None:
