@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel
 from rich.markup import escape
-from rich.prompt import Confirm, Prompt
 from rich.table import Table
 
+from hub.commands.asking import ask, ask_settings, is_wanted
 from hub.commands.context import console, fail, opened, say, speaker
-from hub.errors import ConfigurationError, HubError, VendorError
+from hub.errors import ConfigurationError, HubError
 from hub.ports import HasOAuth
 from hub.runtime import setup, staffing
 from hub.runtime.services import Services
@@ -56,12 +56,8 @@ def _title(number: int, text: str, **values: object) -> None:
     console.print(f"[bold cyan]{number}[/bold cyan] [bold]{escape(speaker().phrase(text, **values))}[/bold]")
 
 
-def _ask(question: str, **options: Any) -> str:
-    return str(Prompt.ask(escape(speaker().phrase(question)), console=console, **options))
-
-
-def _is_wanted(question: str, *, default: bool, **values: object) -> bool:
-    return Confirm.ask(escape(speaker().phrase(question, **values)), default=default, console=console)
+def _refused(err: ConfigurationError) -> None:
+    console.print(speaker().theirs(str(err)), style="red", markup=False)
 
 
 async def _administrator(services: Services) -> None:
@@ -71,9 +67,9 @@ async def _administrator(services: Services) -> None:
         return
     token = setup.first_token(services.cipher)
     while True:
-        login = _ask("Login", default="admin")
-        password = _ask("Password (at least 10 characters)", password=True)
-        language = _ask("Language of the console", choices=["ru", "uk", "en"], default=speaker().language)
+        login = ask("Login", default="admin")
+        password = ask("Password (at least 10 characters)", password=True)
+        language = ask("Language of the console", choices=["ru", "uk", "en"], default=speaker().language)
         try:
             await setup.create_administrator(
                 services,
@@ -83,7 +79,7 @@ async def _administrator(services: Services) -> None:
                 language=language,  # type: ignore[arg-type]  # one of the choices
             )
         except ConfigurationError as err:
-            console.print(speaker().theirs(str(err)), style="red", markup=False)
+            _refused(err)
             continue
         return
 
@@ -103,97 +99,161 @@ async def _project(services: Services) -> str:
     known = [project.name for project in services.projects.all()]
     if known:
         say("Projects: {names}", style="dim", names=", ".join(known))
-        if len(known) == 1 and not _is_wanted("Make another one?", default=False):
+        if len(known) == 1 and not is_wanted("Make another one?", default=False):
             return known[0]
-        name = _ask("Which one, or a new name", default=known[0])
+        name = ask("Which one, or a new name", default=known[0])
         if name in known:
             return name
     else:
-        name = _ask("Name, for addresses (letters, digits, -)", default="main")
+        name = ask("Name, for addresses (letters, digits, -)", default="main")
     presets = setup.list_presets()
     for preset in presets:
         console.print(f"    {preset.name:18} {preset.title}", highlight=False)
     say("    Read one whole: hub policy preset NAME", style="dim")
-    live = await setup.create_project(
-        services,
-        name=name,
-        title=_ask("Company", default=name),
-        preset=_ask("Preset", choices=[preset.name for preset in presets]),
-        language=_ask(  # type: ignore[arg-type]  # one of the choices
-            "Language of texts in the CRM", choices=["ru", "uk", "en"], default="ru"
-        ),
-        region=_ask("Country of numbers typed without one", default="UA"),
-        time_zone=_ask("Time zone", default="Europe/Kyiv"),
-        author="setup",
-    )
-    return live.name
+    while True:
+        try:
+            live = await setup.create_project(
+                services,
+                name=name,
+                title=ask("Company", default=name),
+                preset=ask("Preset", choices=[preset.name for preset in presets]),
+                language=ask(  # type: ignore[arg-type]  # one of the choices
+                    "Language of texts in the CRM", choices=["ru", "uk", "en"], default="ru"
+                ),
+                region=ask("Country of numbers typed without one", default="UA"),
+                time_zone=ask("Time zone", default="Europe/Kyiv"),
+                author="setup",
+            )
+        except ConfigurationError as err:
+            _refused(err)
+            if err.path == "name":
+                name = ask("Name, for addresses (letters, digits, -)", default="main")
+            continue
+        return live.name
 
 
 async def _crms(services: Services, project: str) -> list[str]:
-    """The connections to go on with: all there are, and the one that is added now."""
+    """The connections to go on with: all that we were let into, the one that is added now among them."""
     _title(4, "The CRM")
-    live = services.projects.get(project)
-    for connection in live.connections:
+    known = services.projects.get(project).connections
+    for connection in known:
         console.print(f"{connection.name}: {connection.row.status.value} {connection.row.status_reason}", style="dim")
-    known = [connection.name for connection in live.connections]
-    if known and not _is_wanted("Connect another one?", default=False):
-        return known
+    for connection in known:
+        name = connection.name
+        if is_wanted("Change the settings of {name}?", default=False, name=name):
+            await _change_crm(services, project, name)
+            await _connect(services, project, name)
+        elif not connection.row.catalogue and is_wanted("Connect {name} now?", default=True, name=name):
+            await _connect(services, project, name)
+    if not known or is_wanted("Connect another one?", default=False):
+        await _add_crm(services, project)
+    return [found.name for found in services.projects.get(project).connections if found.row.catalogue]
+
+
+async def _add_crm(services: Services, project: str) -> None:
     sinks = sorted(services.plugins.sinks)
     if not sinks:
         say("No CRM plugin is installed.", style="red")
-        return known
-    sink_name = _ask("Which", choices=sinks, default=sinks[0])
+        return
+    sink_name = ask("Which", choices=sinks, default=sinks[0])
     sink = services.plugins.sink(sink_name)
-    values = _ask_settings(sink.settings_model)
-    row = await setup.add_connection(services, project, name=sink_name, sink=sink_name, values=values)
-    if isinstance(sink, HasOAuth) and not any("token" in name for name in values):
+    name = _free_name(sink_name, [found.name for found in services.projects.get(project).connections])
+
+    async def add(values: Mapping[str, Any]) -> None:
+        await setup.add_connection(services, project, name=name, sink=sink_name, values=values)
+
+    values = await _stored(sink.settings_model, {}, add)
+    if isinstance(sink, HasOAuth) and not any(value for field, value in values.items() if "token" in field):
         base = services.settings.public_url
         say("Redirect address to copy: {address}", address=f"{base}/oauth/{sink_name}/callback")
         say("Then start the hub and press 'connect' at {address}", address=f"{base}/setup/{project}")
-        return [*known, row.name]
-    try:
-        connected = await setup.connect(services, project, row.name)
-    except VendorError as err:
-        say("{problem}", lead="The CRM does not let us in:", style="red", problem=speaker().theirs(str(err)))
-        return known
+        return
+    await _connect(services, project, name)
+
+
+async def _connect(services: Services, project: str, name: str) -> None:
+    """Look into the account; while it does not let us in, its settings can be changed."""
+    while True:
+        try:
+            connected = await setup.connect(services, project, name)
+            break
+        except HubError as err:
+            say("{problem}", lead="The CRM does not let us in:", style="red", problem=speaker().theirs(str(err)))
+        if not is_wanted("Change its settings and try again?", default=True):
+            return
+        await _change_crm(services, project, name)
     catalogue = connected.catalogue
     users = len(catalogue.users)
     say("{account}: {users} users", lead="Connected", style="green", account=catalogue.account_name, users=users)
     for warning in catalogue.warnings:
         say("{said}", lead="note", style="yellow", said=speaker().theirs(warning))
-    return [*known, row.name]
 
 
-def _ask_settings(model: type[BaseModel]) -> dict[str, Any]:
-    """Ask for what has no useful default; Enter leaves a value out."""
-    values: dict[str, Any] = {}
-    for name, field in model.model_fields.items():
-        default = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
-        if not field.is_required() and (default != "" or (field.description or "").startswith("Filled in")):
+async def _change_crm(services: Services, project: str, name: str) -> None:
+    row = next(found.row for found in services.projects.get(project).connections if found.name == name)
+
+    async def change(values: Mapping[str, Any]) -> None:
+        await setup.change_connection(services, project, name, values)
+
+    await _stored(services.plugins.sink(row.sink).settings_model, row.settings, change)
+
+
+async def _stored(
+    model: type[BaseModel], before: Mapping[str, Any], store: Callable[[Mapping[str, Any]], Awaitable[None]]
+) -> Mapping[str, Any]:
+    """The settings that a person gave and ``store`` took; what it refuses is asked for again."""
+    values, error = before, None
+    while True:
+        values = ask_settings(model, values, error=error)
+        try:
+            await store(values)
+        except ConfigurationError as err:
+            error = err
             continue
-        is_secret = field.annotation is SecretStr
-        title, note = (escape(speaker().theirs(text or "")) for text in (field.title or name, field.description))
-        console.print(f"{title}  [dim]{note}[/dim]")
-        text = _ask("  ", default="", password=is_secret, show_default=False)
-        if text:
-            values[name] = text
-    return values
+        return values
+
+
+def _free_name(wanted: str, taken: Sequence[str]) -> str:
+    """``wanted``, or what a person calls a second one."""
+    name = wanted
+    while name in taken:
+        try:
+            name = setup.name_of(ask("Name, for addresses (letters, digits, -)", default=f"{wanted}-2"), "name")
+        except ConfigurationError as err:
+            _refused(err)
+    return name
 
 
 async def _channels(services: Services, project: str) -> list[str]:
     """The channels to go on with: all there are, and the one that is added now."""
     _title(5, "The channel")
     known = list(services.projects.get(project).channels)
-    if known and not _is_wanted("There is {names}. Add another one?", default=False, names=", ".join(known)):
+    for name in known:
+        if is_wanted("Change the settings of {name}?", default=False, name=name):
+            await _change_channel(services, project, name)
+    if known and not is_wanted("There is {names}. Add another one?", default=False, names=", ".join(known)):
         return known
     sources = sorted(services.plugins.sources)
     if not sources:
         say("No channel plugin is installed.", style="red")
         return known
-    source_name = _ask("Which", choices=sources, default=sources[0])
-    values = _ask_settings(services.plugins.source(source_name).settings_model)
-    row = await setup.add_channel(services, project, name=source_name, source=source_name, values=values)
-    return [*known, row.name]
+    source_name = ask("Which", choices=sources, default=sources[0])
+    name = _free_name(source_name, known)
+
+    async def add(values: Mapping[str, Any]) -> None:
+        await setup.add_channel(services, project, name=name, source=source_name, values=values)
+
+    await _stored(services.plugins.source(source_name).settings_model, {}, add)
+    return [*known, name]
+
+
+async def _change_channel(services: Services, project: str, name: str) -> None:
+    found = await setup.find_channel(services, project, name)
+
+    async def change(values: Mapping[str, Any]) -> None:
+        await setup.change_channel(services, project, name, values)
+
+    await _stored(services.plugins.source(found.source).settings_model, found.settings, change)
 
 
 async def _names(services: Services, project: str, connection: str) -> None:
@@ -209,7 +269,7 @@ async def _names(services: Services, project: str, connection: str) -> None:
         if not options:
             continue
         say("  the CRM has: {names}", style="dim", names=", ".join(options))
-        chosen = _ask("  take", default="", show_default=False)
+        chosen = ask("  take", default="", show_default=False)
         if chosen in options:
             await staffing.bind(services, project, connection, {(one.kind, one.key): options[chosen]})
 
@@ -220,12 +280,16 @@ async def _people(services: Services, project: str, connection: str) -> None:
         matching = await staffing.match_staff(services, project, connection)
     except HubError as err:
         say("{problem}", lead="The channel could not be asked:", style="yellow", problem=speaker().theirs(str(err)))
-        console.print("Add [[employees]] blocks to the policy by hand: hub policy export, edit, hub policy import.")
+        say("Change the channel's settings, or add [[employees]] blocks to the policy by hand:")
+        say("    hub policy export, edit, hub policy import")
         return
+    if not matching.pairs and not matching.unmatched:
+        say("The channel lists no employees.")
     table = Table(*map(speaker().phrase, ("in the channel", "CRM user", "matched by")))
     for pair in matching.pairs:
         table.add_row(pair.listed.name, pair.user.name, speaker()(f"by.{pair.by}"))
-    console.print(table)
+    if matching.pairs:
+        console.print(table)
     for listed in matching.unmatched:
         who = f"{listed.name} {listed.email}"
         say("{who}", lead="nobody in the CRM:", style="yellow", who=who)
@@ -233,10 +297,10 @@ async def _people(services: Services, project: str, connection: str) -> None:
         say("nobody in the channel: {who}", style="dim", who=f"{user.name} {user.email}")
     if not matching.pairs:
         return
-    if _is_wanted("Write these pairs into the policy?", default=True):
+    if is_wanted("Write these pairs into the policy?", default=True):
         by_name: Mapping[str, str] = {pair.user.name: pair.user.id for pair in matching.pairs}
         say("The senior gets what nobody else owns: {names}", style="dim", names=", ".join(by_name))
-        senior = _ask("Senior", default="", show_default=False)
+        senior = ask("Senior", default="", show_default=False)
         count = await staffing.write_staff(
             services, project, connection, matching.pairs, author="setup", senior=by_name.get(senior, "")
         )

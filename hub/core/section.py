@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
+from phonenumbers import SUPPORTED_REGIONS
 from pydantic import Field as ModelField
 from pydantic import field_validator
 
@@ -60,6 +61,15 @@ class Project(Part):
     @classmethod
     def _zone_is_known(cls, value: str) -> str:
         zone_of(value)
+        return value
+
+    @field_validator("region")
+    @classmethod
+    def _region_has_numbers(cls, value: str) -> str:
+        if value not in SUPPORTED_REGIONS:
+            raise ValueError(
+                f"{value!r} is no country with telephone numbers; write it as UA (ISO 3166; Britain is GB)"
+            )
         return value
 
 

@@ -53,6 +53,7 @@ __all__ = [
     "first_token",
     "hints",
     "list_presets",
+    "name_of",
     "needs_administrator",
     "publish",
     "session_of",
@@ -264,7 +265,8 @@ def _checked(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any
         raise settings_error(err) from None
 
 
-def _name_of(text: str, kind: str) -> str:
+def name_of(text: str, kind: str) -> str:
+    """The name of a connection or channel that ``text`` gives. Raises ConfigurationError at ``kind``."""
     name = text.strip().lower()
     if not _NAME.fullmatch(name):
         raise ConfigurationError("a name is letters a to z, digits, - and _", path=kind)
@@ -275,7 +277,7 @@ async def add_connection(
     services: Services, project: str, *, name: str, sink: str, values: Mapping[str, Any]
 ) -> CrmConnection:
     """A CRM account of the project; it stays off until `connect` went through."""
-    name, settings = _name_of(name, "name"), _checked(services.plugins.sink(sink).settings_model, values)
+    name, settings = name_of(name, "name"), _checked(services.plugins.sink(sink).settings_model, values)
     now = services.clock.now()
     made = await services.store.write(
         lambda conn: projects.add_connection(
@@ -350,7 +352,7 @@ async def add_channel(
     services: Services, project: str, *, name: str, source: str, values: Mapping[str, Any]
 ) -> Channel:
     """A channel with addresses of its own."""
-    name, settings = _name_of(name, "name"), _checked(services.plugins.source(source).settings_model, values)
+    name, settings = name_of(name, "name"), _checked(services.plugins.source(source).settings_model, values)
     now = services.clock.now()
     made = await services.store.write(
         lambda conn: projects.add_channel(

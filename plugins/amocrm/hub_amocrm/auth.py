@@ -109,14 +109,20 @@ class Credentials(httpx.Auth):
         return self._settings.long_lived_token.get_secret_value()
 
     async def address(self) -> str:
-        """Where the account lives, without a trailing slash. Raises NeedsCredentials if not connected."""
-        if self._long_lived:
-            if not self._settings.address:
-                raise NeedsCredentials("a long-lived token needs the account address in the settings")
-            return self._settings.address
-        tokens = await self._current()
-        has_moved = tokens.configured == self._settings.address
-        return tokens.address if has_moved or not self._settings.address else self._settings.address
+        """Where the account lives, without a trailing slash.
+
+        Raises NeedsCredentials if it is not connected, or tokens may not be sent to what a person typed.
+        """
+        typed = self._settings.address
+        if not self._long_lived:
+            tokens = await self._current()
+            if not typed or tokens.configured == typed:
+                return tokens.address
+        elif not typed:
+            raise NeedsCredentials("a long-lived token needs the account address in the settings")
+        if not self._settings.allows(typed):
+            raise NeedsCredentials("the account's address is not amoCRM's: the token is not sent there")
+        return typed
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Send with the token; after a 401, or a sign of a renamed account, put that right and send once more."""

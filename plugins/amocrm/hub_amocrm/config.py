@@ -161,6 +161,11 @@ class AmoCrmSettings(BaseModel):
             return self.is_loopback_allowed
         return any(name.endswith(suffix) and name != suffix.lstrip(".") for suffix in self.allowed_hosts)
 
+    def allows(self, address: str) -> bool:
+        """Whether tokens may be sent to ``address``: the vendor's domains over TLS, or this machine if allowed."""
+        parts = urlsplit(address)
+        return self.allows_host(parts.netloc) and (parts.scheme == "https" or is_loopback(address))
+
     def address_of(self, host: str) -> str:
         """The address of an account's ``host`` as the vendor names it."""
         return f"http://{host}" if is_loopback(host) else f"https://{host}"

@@ -229,6 +229,24 @@ async def test_a_long_lived_token_needs_no_refresh_and_ends_for_good(office: Any
     await again.session.catalogue()
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://nordtea.amocrm.ru",
+        "https://nordtea.amocrm.ru.example",
+        "https://amocrm.ru",
+        "https://nordtea.amocrm.ru@example.com",
+        "http://10.0.0.1",
+        "http://127.0.0.1:9",
+    ],
+)
+async def test_a_typed_address_that_is_not_the_vendors_gets_no_token(office: Any, address: str) -> None:
+    """H8: neither a stranger's host, nor the vendor's without TLS, nor this machine unless it is allowed."""
+    strange = office.with_settings(address=address, is_loopback_allowed=False)
+    with pytest.raises(NeedsCredentials, match="is not amoCRM's"):
+        await strange.session.connect()
+
+
 async def test_without_a_connection_nothing_is_sent(browser: Browser) -> None:
     session = browser.office.sink.open(browser.office.context)
     browser.sandbox.reset_stats()
