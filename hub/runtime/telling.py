@@ -481,7 +481,10 @@ def _chapter(chapter: Chapter, story: Story, t: Translator) -> Iterator[str]:
             yield f"    {action_text(found, t, story.zone, chapter.names)}"
             continue
         said = t(f"step.{found.state.value}") if found.state else t("step.none")
-        link = f" {found.card_url}" if found.card_url else ""
+        record = (
+            f" {t.or_else(f'record.{found.record.kind}', found.record.kind)} {found.record.id}" if found.record else ""
+        )
+        link = f" {found.card_url}" if found.card_url else record
         note = f": {note_text(found.note, t, chapter.names)}" if found.note else ""
         yield f"    {action_text(found, t, story.zone, chapter.names)} [{said}{note}]{link}"
     for warning in chapter.warnings:

@@ -92,6 +92,7 @@ async def test_a_story_tells_facts_candidates_winner_actions_answers_and_cost(tm
             assert [answer.age for answer in story.answers] == [timedelta(seconds=2)]
             assert len(story.received) == 1
             _told_in_every_language(story)
+            _tells_the_records(story)
             _tells_every_crm(story, chapter)
             assert orjson.loads(orjson.dumps(story_json(story)))["chapters"][0]["winner"]["name"] == "Z1"
 
@@ -112,6 +113,21 @@ def _told_in_every_language(story: Story) -> None:
         # nothing is left in the words of the code
         assert "reason." not in text
         assert "{" not in text
+
+
+def _tells_the_records(story: Story) -> None:
+    """X1: what the CRM made of each action: its card, or, for a command that has no account open, the record's id."""
+    t = translator("en")
+    text = story_text(story, t)
+    done = [found for chapter in story.chapters for found in chapter.actions if found.record]
+    assert done
+    assert all(f"[done] {found.card_url}" in text for found in done if found.card_url)
+    closed = [
+        replace(one, actions=tuple(replace(found, card_url="") for found in one.actions)) for one in story.chapters
+    ]
+    text = story_text(replace(story, chapters=tuple(closed)), t)
+    records = [found.record for found in done if found.record]
+    assert all(f"[done] {t(f'record.{one.kind}')} {one.id}" in text for one in records)
 
 
 def _tells_every_crm(story: Story, chapter: Chapter) -> None:
