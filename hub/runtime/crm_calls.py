@@ -113,12 +113,15 @@ class CrmCalls:
     def send(self, project: LiveProject, raises: Sequence[Raise]) -> None:
         """Ask the CRMs, now."""
         room = max(0, MOST - len(self._tasks))
-        if len(raises) > room and not self._is_behind:
-            log.warning(
-                "more calls ring than the CRMs take popups: some are left out until they keep up",
-                extra={"action": "popup.not_raised"},
-            )
-        self._is_behind = len(raises) > room
+        if len(raises) > room:
+            if not self._is_behind:
+                log.warning(
+                    "more calls ring than the CRMs take popups: some are left out until they keep up",
+                    extra={"action": "popup.not_raised"},
+                )
+            self._is_behind = True
+        elif not self._tasks:
+            self._is_behind = False
         for one in raises[:room]:
             task = asyncio.create_task(self._send(project.name, one), name=f"popup {one.connection}")
             self._tasks.add(task)
