@@ -69,6 +69,10 @@ def first_problem(err: ValidationError, model: type[BaseModel]) -> tuple[list[st
     """Where in ``model`` the first problem of ``err`` is, and what to say of it."""
     problems = err.errors()
     first = problems[0]
+    if first["type"] == "missing":
+        # what is mistyped is why something is missing beside it
+        beside = (one for one in problems if one["loc"][:-1] == first["loc"][:-1])
+        first = next((one for one in beside if one["type"] == "extra_forbidden"), first)
     path = _readable([part for part in first["loc"] if isinstance(part, str | int)])
     said = _problem(first, model)
     return path, f"{said} (and {len(problems) - 1} more)" if len(problems) > 1 else said

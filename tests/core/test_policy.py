@@ -35,6 +35,8 @@ BAD = [
     ("no TOML", "[project", 1, "", "no TOML"),
     ("an unknown part", "[projekt]\n", 1, "projekt", "did you mean project"),
     ("an unknown setting", "[deals]\npipline = 'Sales'\n", 2, "deals.pipline", "did you mean pipeline"),
+    ("a mistyped setting that is needed", "[[employees]]\nid = 'olena'\nnaem = 'Olena'\n", 3, "employees.0.naem",
+     "did you mean name"),
     ("an unknown choice", "[call_record]\non = 'company'\n", 2, "call_record.on", "'contact', 'deal', 'none'"),
     ("a zone", "[project]\ntime_zone = 'Kyiv'\n", 2, "project.time_zone", "Europe/Kyiv"),
     ("a region", "[project]\nregion = 'Ukraine'\n", 2, "project.region", "pattern"),
