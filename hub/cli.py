@@ -22,6 +22,7 @@ from hub.commands import widget as widget_command
 from hub.commands.context import JsonOption, LanguageOption, ProjectOption, quietly
 from hub.core.interaction import Disposition
 from hub.language import as_language
+from hub.logs import tell_plainly
 
 __all__ = ["app", "main"]
 
@@ -300,6 +301,7 @@ def backup(
 
 def main() -> None:
     """The entry point of the ``hub`` command."""
+    tell_plainly()
     app()
 
 

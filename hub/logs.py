@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 
 from hub.settings import Settings
 
-__all__ = ["MaskingFilter", "set_up_logs"]
+__all__ = ["MaskingFilter", "set_up_logs", "tell_plainly"]
 
 #: runs of digits that may be somebody's phone number; ids of records are shorter or carry letters
-_NUMBER = re.compile(r"(?<![\w.-])\+?\d{9,15}(?![\w.])")
+_NUMBER = re.compile(r"(?<![\w.-])\+?\d{9,15}(?!\w|\.\w)")
 #: secrets stand at the end of these addresses
-_ADDRESS = re.compile(r"(/(?:hooks|forward|forms|crm)/[^\s/]+/[^\s/]+/)[^\s?\"']+")
+_ADDRESS = re.compile(r"(/(?:(?:hooks|forward|crm)/[^\s/]+|forms)/[^\s/]+/)[^\s?\"']+")
 
 
 def mask(text: str) -> str:
@@ -55,6 +55,21 @@ class _PlainFormatter(logging.Formatter):
 
     def formatException(self, ei: object) -> str:
         return mask(super().formatException(ei))  # type: ignore[arg-type]  # passed on as it came
+
+
+class _SentenceFormatter(logging.Formatter):
+    """For whoever typed a command: the sentence alone; where it came from stands in a hub's log."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return record.getMessage()
+
+
+def tell_plainly() -> None:
+    """Tell warnings of a command, which keeps no log, on standard error: masked, and without a traceback."""
+    handler = logging.lastResort
+    assert handler is not None
+    handler.setFormatter(_SentenceFormatter())
+    handler.addFilter(MaskingFilter())
 
 
 def set_up_logs(settings: Settings) -> None:

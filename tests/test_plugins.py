@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import random
+import subprocess
+import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -109,3 +113,26 @@ def test_the_installed_plugins_register_by_their_entry_points() -> None:
     assert {"ringostat"} <= set(plugins.sources)
     assert {"amocrm"} <= set(plugins.sinks)
     assert ("hub", "register_rules: announce_new_records") in plugins.trace
+
+
+def test_check_names_a_broken_plugin_in_one_line(nursery: Path) -> None:
+    """H1, H11: as a person types it; no traceback, and the exit status says that something is to be mended."""
+    folder = nursery / "crm_hub_broken-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: crm-hub-broken\nVersion: 1.0\n", "utf-8")
+    (folder / "entry_points.txt").write_text("[hub]\nbroken = hub_broken\n", "utf-8")
+    (nursery / "hub_broken.py").write_text("import no_such_module\n", "utf-8")
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(nursery), *filter(None, [os.environ.get("PYTHONPATH")])]),
+        "HUB_ENVIRONMENT": "development",
+        "HUB_DATA_DIRECTORY": str(nursery / "var"),
+    }
+    command = [sys.executable, "-m", "hub", "check", "--offline", "--json"]
+    checked = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert checked.returncode == 1, checked.stderr
+    lines = {line["what"]: line for line in json.loads(checked.stdout)}
+    assert lines["plugin broken"]["text"] == "ModuleNotFoundError: No module named 'no_such_module'"
+    assert not lines["plugin broken"]["is_ok"]
+    assert lines["plugin ringostat"]["is_ok"]
+    assert checked.stderr == "plugin broken does not work: ModuleNotFoundError: No module named 'no_such_module'\n"

@@ -86,7 +86,14 @@ def test_mask_hides_numbers_and_addresses() -> None:
     from hub.logs import mask
 
     assert mask("call of +380501112233 ended") == "call of +380***33 ended"
+    assert mask("call of +380501112233.") == "call of +380***33."
+    assert (
+        mask("call ua0_-1795158235.4412146, pbx 1795158235.4412146")
+        == "call ua0_-1795158235.4412146, pbx 1795158235.4412146"
+    )
     assert mask("GET /hooks/demo/ringostat/5ec2e7 200") == "GET /hooks/demo/ringostat/*** 200"
+    assert mask("POST /crm/demo/amocrm/5ec2e7 200") == "POST /crm/demo/amocrm/*** 200"
+    assert mask("POST /forms/demo/5ec2e7?name=x 200") == "POST /forms/demo/***?name=x 200"
 
 
 def test_traffic_of_a_seed_is_the_same_everywhere(tmp_path: Path) -> None:
