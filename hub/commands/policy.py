@@ -16,6 +16,7 @@ from hub.commands.context import (
     JsonOption,
     ProjectOption,
     console,
+    errors,
     fail,
     opened,
     print_json,
@@ -41,6 +42,7 @@ app = typer.Typer(help="The policy: versions, checks, differences.", no_args_is_
 FileArgument = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A policy in TOML.")]
 #: an exported file says on its first line which version it is
 _MARK = "# version "
+_SAME = "Version {version} of {project} says exactly this already: nothing is published."
 
 
 @app.command(name="import")
@@ -61,6 +63,10 @@ def import_file(
         text = read_policy(file)
         name = the_project(services, project)
         policy = load_checked(text, str(file), rules=services.plugins.rules.values())
+        head = services.store.read_now(lambda conn: policies.head(conn, name))
+        if head is not None and _unmarked(head.text) == _unmarked(text):
+            say(_SAME, version=head.version, project=name)
+            return
         if since:
             _rehearse(services, name, policy, file, since)
         base = based_on if based_on is not None else _base_of(text)
@@ -94,8 +100,7 @@ def export(
         found = services.store.read_now(read)
         if found is None:
             raise fail(f"{name} has no policy yet")
-        text = found.text if not found.text.startswith(_MARK) else found.text.split("\n", 1)[1]
-        sys.stdout.write(f"{_MARK}{found.version} of {name}\n{text}")
+        sys.stdout.write(f"{_MARK}{found.version} of {name}\n{_unmarked(found.text)}")
 
 
 @app.command()
@@ -182,7 +187,11 @@ def diff(before: int, after: int, project: ProjectOption = "") -> None:
     """What changed between two versions."""
     with opened() as services:
         name = the_project(services, project)
-        sys.stdout.write(services.store.read_now(lambda conn: policies.diff(conn, name, before, after)))
+        found = services.store.read_now(lambda conn: policies.diff(conn, name, before, after))
+        if not found:
+            # not where a program looks for differences
+            errors.print(speaker().phrase("They do not differ."), highlight=False)
+        sys.stdout.write(found)
 
 
 @app.command()
@@ -196,18 +205,22 @@ def rollback(
         name = the_project(services, project)
         now = services.clock.now()
 
-        def back(conn: Connection) -> policies.PolicyVersion:
+        def back(conn: Connection) -> policies.PolicyVersion | None:
             head = policies.head(conn, name)
             if head is None:
                 raise ConfigurationError("there is no policy yet", path=f"project {name}")
+            if head.text == policies.get(conn, name, to).text:
+                say(_SAME, version=head.version, project=name)
+                return None
             # what was fine then may name a field or a plugin's rule that is gone
             load_checked(policies.get(conn, name, to).text, f"version {to}", rules=services.plugins.rules.values())
             return policies.rollback(
                 conn, name, to=to, author=getpass.getuser(), based_on=head.version, now=now, reason=reason
             )
 
-        version = services.store.write_now(back).version
-        say("Version {version} is published: the text of version {to}.", version=version, to=to)
+        made = services.store.write_now(back)
+        if made is not None:
+            say("Version {version} is published: the text of version {to}.", version=made.version, to=to)
 
 
 def _rehearse(services: Services, project: str, policy: Policy, file: Path, since: str) -> None:
@@ -216,6 +229,10 @@ def _rehearse(services: Services, project: str, policy: Policy, file: Path, sinc
 
     show(services, services.projects.get(project), policy, period(services, policy, since), file, policy.language)
     typer.confirm(speaker().phrase("Publish it?"), abort=True)
+
+
+def _unmarked(text: str) -> str:
+    return text.split("\n", 1)[1] if text.startswith(_MARK) and "\n" in text else text
 
 
 def _base_of(text: str) -> int | None:

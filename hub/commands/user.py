@@ -24,7 +24,10 @@ def add(
         Literal["admin", "head"], typer.Option(help="Heads look and settle what waits; administrators set up.")
     ] = "head",
     language: Annotated[Literal["ru", "uk", "en"], typer.Option(help="Of the console.")] = "en",
-    project: Annotated[list[str] | None, typer.Option(help="Only these projects; left out: all.")] = None,
+    project: Annotated[
+        list[str] | None,
+        typer.Option(metavar="<str>", help="Only these projects, each with its own --project; left out: all."),
+    ] = None,
     password: Annotated[
         str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True, envvar="HUB_NEW_PASSWORD")
     ] = "",

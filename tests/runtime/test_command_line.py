@@ -79,13 +79,45 @@ JSON: dict[str, tuple[Sequence[str], int]] = {
     "widget check": (["COPY"], 2),
     "widget link": ([], 2),
 }
-#: proven by the day that it plays: tests/end_to_end/test_day.py
+#: commands that serve until they are stopped, or ask: tests/end_to_end/test_day.py, tests/runtime/test_run_command.py,
+#: tests/end_to_end/test_setup_command.py
 ELSEWHERE = {"demo"}
+WHILE_IT_LASTS = {"run", "setup"}
+
+#: what else a person types, in this order on one hub, how it ends, and a piece of what is said
+BY_HAND: Sequence[tuple[str, Sequence[str], int, str]] = (
+    ("policy preset", ["zoho-standard"], 0, 'region = "UA"'),
+    ("policy preset", ["zoho"], 2, "there is no preset 'zoho'"),
+    ("policy schema", [], 0, '"$schema"'),
+    ("policy import", ["FILE", "--based-on", "1", "--reason", "the new matrix"], 0, "Version 2"),
+    ("policy import", ["FILE", "--based-on", "1"], 0, "Version 2 of auto says exactly this already"),
+    ("policy import", ["OTHER", "--based-on", "1"], 2, "the policy changed meanwhile (now version 2"),
+    ("policy export", [], 0, "# version 2 of auto"),
+    ("policy export", ["7"], 2, "there is no version 7"),
+    ("policy diff", ["1", "2"], 0, "+"),
+    ("policy diff", ["2", "2"], 0, ""),
+    ("policy rollback", ["1", "--reason", "back again"], 0, "Version 3"),
+    ("policy rollback", ["1"], 0, "Version 3 of auto says exactly this already"),
+    ("plugin new", ["parrot", "--kind", "source", "--directory", "FOLDER/parrot"], 0, "parrot"),
+    ("plugin new", ["Parrot!", "--kind", "source", "--directory", "FOLDER/other"], 2, "Parrot!"),
+    ("user add", ["olha", "--role", "admin", "--password", "correct horse battery"], 0, "olha"),
+    ("user add", ["olha", "--role", "admin", "--password", "correct horse battery"], 2, "olha"),
+    ("user remove", ["olha"], 0, "olha"),
+    ("user remove", ["olha"], 2, "olha"),
+    ("backup", ["FOLDER/copies"], 0, "FOLDER/copies"),
+    ("backup", ["FILE"], 2, "FILE"),
+)
 
 
 def test_the_table_names_every_command_that_programs_read() -> None:
     with_json = {" ".join(path) for path, _, found in ALL if any("--json" in one.opts for one in found.params)}
     assert with_json == set(JSON) | ELSEWHERE
+
+
+def test_the_tables_name_every_command() -> None:
+    """U3: nothing can be typed that no test has typed."""
+    every = {" ".join(path) for path, _, found in ALL if not isinstance(found, TyperGroup)}
+    assert every == set(JSON) | {command for command, *_ in BY_HAND} | ELSEWHERE | WHILE_IT_LASTS
 
 
 @pytest.fixture
@@ -135,3 +167,22 @@ def test_a_program_reads_one_document_and_nothing_else(
     else:
         assert status
         assert result.stderr
+
+
+def test_what_a_person_types_does_what_it_says_or_says_why_not(
+    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """U3, H11: each command that is for people alone, once as meant and once wrongly."""
+    monkeypatch.setenv("HUB_ENVIRONMENT", "development")
+    monkeypatch.setenv("HUB_DATA_DIRECTORY", str(tmp_path / "var"))
+    (tmp_path / "policy.toml").write_text(preset("zoho-standard"), encoding="utf-8")
+    (tmp_path / "other.toml").write_text(preset("jivo-shop"), encoding="utf-8")
+    places = {"FOLDER": str(tmp_path), "FILE": str(tmp_path / "policy.toml"), "OTHER": str(tmp_path / "other.toml")}
+    for command, typed, status, piece in BY_HAND:
+        words = list(typed)
+        for name, place in places.items():
+            words, piece = [word.replace(name, place) for word in words], piece.replace(name, place)
+        result = CliRunner().invoke(app, [*command.split(), *words])
+        assert result.exit_code == status, (command, words, result.output, result.exception)
+        told = result.stderr if status else result.stdout
+        assert piece in " ".join(told.split()), (command, words, told)

@@ -77,6 +77,10 @@ def test_a_policy_is_published_whole_or_not_at_all(services: Services, typed: Ty
     assert typed("policy", "import", str(file), "--reason", "first").exit_code == 0
     file.write_text(typed("policy", "export").output.replace('due = "10 minutes"', 'due = "5 minutes"'), "utf-8")
     assert typed("policy", "import", str(file), "--reason", "sooner").exit_code == 0
+    again = typed("policy", "import", str(file))
+    assert (again.exit_code, head(services)) == (0, 2)
+    assert "says exactly this already" in again.output
+    file.write_text(file.read_text("utf-8").replace('due = "5 minutes"', 'due = "7 minutes"'), "utf-8")
     stale = typed("policy", "import", str(file))
     assert stale.exit_code == 2
     assert "version 2 by" in stale.output
