@@ -27,7 +27,7 @@ from sqlalchemy import Connection
 from hub.clock import Clock
 from hub.errors import Banned, HubError, NeedsCredentials, Stale, Throttled, Unavailable, VendorError
 from hub.runtime.account import Account
-from hub.runtime.import_child import FATES
+from hub.runtime.import_child import FATES, give_way
 from hub.runtime.pace import Place, Urgency, urgency
 from hub.runtime.plain_settings import plain_settings
 from hub.store import events, projects
@@ -249,6 +249,9 @@ class Importer:
             limit=_LINE_LIMIT,
             start_new_session=True,
         )
+        if child.returncode is None:
+            # by itself it could only say so after half a second of a processor, when all that it needs is loaded
+            give_way(child.pid)
         before = self._requests
         self._unstored = 0
         try:
