@@ -9,13 +9,12 @@ process is measured alone, with the server's processor time beside it.
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 from bench.forwarding import CALL, HOOK
 from bench.generator import Spec
+from bench.importing import beside_import
 from bench.measure import FIRST_NUMBER, Served, compare, cpus, generate, machine, make_company, quiet_json, served
 from bench.postgres import postgres
 from bench.usage import processor_seconds, tree
@@ -48,13 +47,9 @@ def main() -> None:
         make_company(directory, NUMBERS)
         with served(directory) as process:
             idle = _latency(process, 2 if quick else 10)
-            importing = subprocess.Popen([sys.executable, "-m", "bench.importing", str(directory / "directory.db")])
-            try:
+            with beside_import(directory):
                 print("while an import runs:")
                 loaded = _latency(process, 5 if quick else 20)
-            finally:
-                importing.terminate()
-                importing.wait()
     print(f"measured on {machine()}")
     print(
         quiet_json(
