@@ -23,6 +23,7 @@ from hub.engine.lanes import Lanes
 from hub.engine.projects import Projects
 from hub.engine.schedule import Scheduler
 from hub.errors import ConfigurationError, LeaseLost
+from hub.language import read_texts
 from hub.plugins import load_plugins
 from hub.runtime.channel_client import ChannelClients
 from hub.runtime.composing import Composer
@@ -41,7 +42,7 @@ from hub.runtime.silence import SilenceAlarm
 from hub.runtime.spool import Spool
 from hub.runtime.subscriptions import Subscriptions
 from hub.runtime.timers import Timers
-from hub.settings import Settings
+from hub.settings import Settings, spoken_language
 from hub.store import cluster, events
 from hub.store import spool as spool_file
 from hub.store.connection_state import ConnectionStates
@@ -353,6 +354,7 @@ class Hub:
         for region in {project.policy.project.region for project in self.services.projects.all() if project.policy}:
             # the patterns of a region are one piece, which a thread shares with the loop
             await asyncio.to_thread(parse_phone, "", region)
+        await asyncio.to_thread(read_texts, spoken_language())
 
     async def _notice_forever(self) -> None:
         """Take over what the console or another process changed: projects, channels, connections, replays."""

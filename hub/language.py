@@ -11,7 +11,7 @@ import io
 import re
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.metadata import entry_points
 from importlib.resources import files
 from importlib.util import find_spec
@@ -26,7 +26,7 @@ from babel.support import Translations
 
 from hub.core.text import Language
 
-__all__ = ["LANGUAGES", "LANGUAGE_NAMES", "Translator", "as_language", "keys_of", "translator"]
+__all__ = ["LANGUAGES", "LANGUAGE_NAMES", "Translator", "as_language", "keys_of", "read_texts", "translator"]
 
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 #: each language in its own words, for the switch
@@ -52,7 +52,11 @@ class Translator:
     def __init__(self, language: Language) -> None:
         self.language = language
         self._locale = Locale.parse(_LOCALES[language])
-        self._texts = _catalogue(language)
+
+    @cached_property
+    def _texts(self) -> Translations:
+        # when the first is wanted: the line that a hub says at its start needs none of them
+        return _catalogue(self.language)
 
     def __call__(self, key: str, /, **values: object) -> str:
         """The text of ``key`` with its places filled; a place without a value stays empty."""
@@ -143,6 +147,11 @@ class Translator:
 def translator(language: Language) -> Translator:
     """The translator of ``language``; made once."""
     return Translator(language)
+
+
+def read_texts(language: Language) -> None:
+    """Read what pages say in ``language`` before one is asked for: some 40 ms of a processor, once."""
+    _catalogue(language)
 
 
 @lru_cache

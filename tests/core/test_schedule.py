@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
+from pathlib import Path
+from zoneinfo import TZPATH, ZoneInfo, available_timezones
 
 import pytest
 from holidays import list_supported_countries
@@ -16,7 +17,7 @@ from hub.core.forwarding import Holder, HolderDeal, answer
 from hub.core.phone import Phone
 from hub.core.plan import Notify, UpdateTask
 from hub.core.records import EmployeeId
-from hub.core.schedule import Schedule, _countries
+from hub.core.schedule import Schedule, _countries, zone_of
 from hub.core.snapshot import History
 from hub.testing.builders import (
     CLIENT,
@@ -102,6 +103,20 @@ def test_openings_and_deadlines_agree_with_the_clock_on_the_wall_on_the_day_it_i
         ahead = [minute for minute in working if minute >= at]
         assert hours.next_opening(at) == ahead[0], at
         assert hours.after(at, timedelta(minutes=20)) == ahead[19] + timedelta(minutes=1), at
+
+
+def test_every_zone_of_the_machine_is_known_and_nothing_else_that_lies_beside_them() -> None:
+    """X11: what is no zone is refused by its name, whatever lies in the folders where the zones are."""
+    known = available_timezones()
+    beside = {str(path.relative_to(root)) for root in TZPATH for path in Path(root).rglob("*")}
+    odd = {"", ".", "../UTC", "/etc/localtime", "Europe", "Europe/", "Europe.Kyiv", "Europe/Kiyv", "UTC\0", "U" * 5000}
+    refused = set()
+    for name in known | beside | odd:
+        try:
+            assert zone_of(name).key == name
+        except ValueError:
+            refused.add(name)
+    assert refused == (beside | odd) - known
 
 
 def test_every_country_whose_holidays_are_known_may_be_named() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +11,24 @@ import pytest
 from typer.testing import CliRunner
 
 from hub.cli import app
+
+#: what the command line does at its start, up to the first thing it says
+START = """
+import sys, hub.cli
+from hub.commands.context import say
+from hub.language import _catalogue
+say("The hub serves on {address} (console: /console/)", address="http://127.0.0.1")
+print(_catalogue.cache_info().currsize, *sys.modules)
+"""
+
+
+def test_a_start_reads_nothing_that_only_other_commands_and_pages_need() -> None:
+    """DESIGN 11: ready in two seconds; the texts of pages alone are a twentieth of a second."""
+    done = subprocess.run([sys.executable, "-c", START], capture_output=True, text=True, check=True, timeout=60)
+    catalogues, *modules = done.stdout.splitlines()[-1].split()
+    assert catalogues == "0"
+    needless = ("hub.demo", "hub.testing", "hub.widget_archive", "hub.scaffold")
+    assert [name for name in modules if name.startswith(needless)] == []
 
 
 def test_a_database_that_cannot_be_reached_is_one_sentence_and_an_exit_status(

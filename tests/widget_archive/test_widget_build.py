@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import hub
 from hub.cli import app
-from hub.commands import widget as command
+from hub.commands import widget_archive as command
 from hub.errors import ConfigurationError
 from hub.widget_archive import RULES, pack_tree, packing, read_archive
 from hub.widget_archive.drawing import render_png
