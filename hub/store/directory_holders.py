@@ -63,11 +63,12 @@ def find_holders(
     rows: list[_Told] = driver.execute(_TOLD, (account, phone)).fetchall()
     if not rows:
         return (), None
-    id, _, oldest, responsible, deal, *_ = rows[0]
+    first = rows[0]
+    oldest = first[2]
     if oldest is not None:
-        if deal is None:
+        if first[4] is None:
             if len(rows) == 1:
-                return (Holder(id=id, responsible=whose(responsible)),), oldest
+                return (Holder(id=first[0], responsible=whose(first[3])),), oldest
         elif (found := _told(rows, whose)) is not None:
             return found
     return read_holders(driver, account, phone, whose)

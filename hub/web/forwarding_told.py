@@ -21,7 +21,7 @@ from hub.store.forwarding_log import ForwardingEntry
 __all__ = ["Answered", "Lately", "Told", "entry_of"]
 
 _NO_HISTORY = History()
-_SECOND = timedelta(seconds=1)
+_SECOND, _MICROSECOND = timedelta(seconds=1), timedelta(microseconds=1)
 #: whose the record and whose its deal is
 _Owners: TypeAlias = tuple[EmployeeId | None, EmployeeId | None]
 
@@ -111,8 +111,8 @@ def entry_of(answered: Answered) -> ForwardingEntry:
         asked_at=asked_at,
         destination=found.destination,
         employee=found.employee or "",
-        took=timedelta(seconds=took),
-        age=None if told.age is None else timedelta(microseconds=told.age),
+        took=timedelta(0, took),
+        age=None if told.age is None else told.age * _MICROSECOND,
         explanation=explanation,
     )
 

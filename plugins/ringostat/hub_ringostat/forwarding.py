@@ -6,7 +6,7 @@ before it did not tell.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -105,7 +105,7 @@ def _read_usual(body: bytes, channel: ChannelConfig, settings: RingostatSettings
         caller=_phone(found, shape.callers, channel),
         uuid=found[shape.own] if shape.own else "",
         call_id=found[shape.call] if shape.call else "",
-        line=_phone(found, shape.lines, channel),
+        line=_phone(found, shape.lines, channel, _parse_line),
         parameters=found,
     )
 
@@ -195,12 +195,21 @@ def _first(found: Mapping[str, str], names: tuple[str, ...]) -> str:
     return ""
 
 
-def _phone(found: Mapping[str, str], names: tuple[str, ...], channel: ChannelConfig) -> Phone | None:
+#: remembered, since a company has few lines
+_parse_line = lru_cache(maxsize=1024)(parse_phone)
+
+
+def _phone(
+    found: Mapping[str, str],
+    names: tuple[str, ...],
+    channel: ChannelConfig,
+    parse: Callable[..., Phone | None] = parse_phone,
+) -> Phone | None:
     for name in names:
         if not (value := found.get(name)):
             continue
         if value.isdecimal():
-            phone = parse_phone(value, channel.region, eight_is_seven=channel.eight_is_seven)
+            phone = parse(value, channel.region, eight_is_seven=channel.eight_is_seven)
         else:
             phone = parse_party(value, channel).phone
         if phone:
