@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 from rich.markup import escape
@@ -49,6 +50,8 @@ async def _steps(services: Services) -> None:
     say("try a call without writing: hub test-call NUMBER --answered-by EMPLOYEE")
     if services.projects.get(project).row.mode != "live":
         say("it only watches yet (shadow); switch to live in the console when you trust it")
+    for channel in channels:
+        await _first_webhook(services, project, channel)
 
 
 def _title(number: int, text: str, **values: object) -> None:
@@ -324,3 +327,19 @@ async def _copy(services: Services, project: str, channel: str) -> None:
             console.print(f"    {hint.value}", highlight=False, markup=False)
         if hint.note:
             console.print(f"    {speaker().theirs(hint.note)}", style="dim", markup=False)
+
+
+async def _first_webhook(services: Services, project: str, channel: str) -> None:
+    """Wait for what the vendor sends, as the page does, if that is wanted: a hub must run meanwhile."""
+    _title(9, "The first webhook of {channel}", channel=channel)
+    last = await setup.last_webhook(services, project, channel)
+    if last is None:
+        if not is_wanted("Wait here until it comes? 'hub run' must run in another terminal", default=False):
+            return
+        say("Waiting for the first webhook; Ctrl+C ends this.", style="dim")
+        while last is None:
+            await asyncio.sleep(1)
+            last = await setup.last_webhook(services, project, channel)
+    t, policy = speaker(), services.projects.get(project).policy
+    at = t.moment(last.request.received_at, policy.zone if policy else ZoneInfo("UTC"))
+    say("It arrived: {at}", lead="ok  ", style="green", at=at)

@@ -32,8 +32,9 @@ from hub.ports import SetupHint, SinkSession, Source
 from hub.runtime.opening import open_account
 from hub.runtime.plain_settings import plain_settings
 from hub.runtime.services import Services
-from hub.store import locks, policies, projects, users
+from hub.store import inbox, locks, policies, projects, users
 from hub.store.crypto import Cipher, hash_password
+from hub.store.inbox import InboxStatus, Received
 from hub.store.policies import PolicyVersion
 from hub.store.projects import Channel, CrmConnection, Status
 from hub.store.users import User
@@ -52,6 +53,7 @@ __all__ = [
     "create_project",
     "first_token",
     "hints",
+    "last_webhook",
     "list_presets",
     "name_of",
     "needs_administrator",
@@ -377,6 +379,13 @@ async def find_channel(services: Services, project: str, name: str) -> Channel:
     if found is None:
         raise ConfigurationError("there is no such channel", path=f"channel {project}/{name}")
     return found
+
+
+async def last_webhook(services: Services, project: str, name: str) -> Received | None:
+    """The newest request that came through the channel ``name``; None while it waits for its first."""
+    every = tuple(InboxStatus)
+    found = await services.store.read(lambda conn: inbox.list_received(conn, project=project, statuses=every, limit=50))
+    return next((item for item in found if item.channel == name and item.kind == "hook"), None)
 
 
 def hints(services: Services, project: str, name: str, *, hook_url: str, forward_url: str) -> list[SetupHint]:

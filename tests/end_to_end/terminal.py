@@ -9,7 +9,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 __all__ = ["Typed", "type_at"]
@@ -30,11 +30,17 @@ class Typed:
     unasked: tuple[tuple[str, str], ...]
 
 
-def type_at(words: Sequence[str], environment: Mapping[str, str], answers: Sequence[tuple[str, str]]) -> Typed:
+def type_at(
+    words: Sequence[str],
+    environment: Mapping[str, str],
+    answers: Sequence[tuple[str, str]],
+    *,
+    asked: Callable[[str], None] = lambda question: None,
+) -> Typed:
     """Run ``hub`` with ``words`` at a terminal of its own.
 
     ``answers``: a piece of a question, or of the line above it, and what is typed; each is typed once, in this order
-    where several fit. To any other question Enter is pressed.
+    where several fit. To any other question Enter is pressed. ``asked`` is told each question before it is answered.
     """
     terminal, far_end = pty.openpty()
     command = subprocess.Popen(
@@ -63,6 +69,7 @@ def type_at(words: Sequence[str], environment: Mapping[str, str], answers: Seque
                 continue
             question = "\n".join(text[answered:].splitlines()[-2:])
             answered = len(text)
+            asked(question)
             fitting = next((one for one in left if one[0] in question), None)
             if fitting is not None:
                 left.remove(fitting)

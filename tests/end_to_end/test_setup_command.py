@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from hub_amocrm.sandbox import Sandbox
 from hub_ringostat import sandbox as telephony
 
 from hub.compose import build_services
+from hub.runtime import setup
 from hub.settings import Settings
 from hub.store import users
 from hub.store.projects import Status
 from tests.end_to_end.terminal import Typed, type_at
+from tests.end_to_end.test_crash import running
 
 STAFF = (
     telephony.Employee(id="1101", name="I. Belova", email="irina@nordtea.example", login="examplecom_irina"),
@@ -29,14 +34,20 @@ def ringostat() -> Iterator[str]:
         yield address
 
 
-def _go_through(data: Path, answers: list[tuple[str, str]], language: str = "en") -> Typed:
+def _go_through(
+    data: Path,
+    answers: list[tuple[str, str]],
+    language: str = "en",
+    *,
+    asked: Callable[[str], None] = lambda question: None,
+) -> Typed:
     environment = {
         "HUB_DATA_DIRECTORY": str(data),
         "HUB_ENVIRONMENT": "development",
         "HUB_PUBLIC_URL": "https://hub.example.com",
         "HUB_LANGUAGE": language,
     }
-    return type_at(["setup"], environment, answers)
+    return type_at(["setup"], environment, answers, asked=asked)
 
 
 def test_from_nothing_to_the_addresses_to_copy_with_a_mistake_in_each_step(
@@ -130,3 +141,38 @@ def test_a_crm_that_is_away_can_be_left_for_later(tmp_path: Path) -> None:
     assert again.status == 0, again.text
     assert "Connect amocrm now?" in again.text
     assert again.unasked == ()
+
+
+def test_it_waits_for_the_first_webhook_where_that_is_wanted(tmp_path: Path, ringostat: str) -> None:
+    """H12: the set-up at the terminal sees the first webhook come in through a hub that runs beside it."""
+    settings = Settings(environment="development", data_directory=tmp_path)
+    services = build_services(settings)
+    try:
+        asyncio.run(
+            setup.create_project(
+                services, name="nordtea", title="Nord Tea", preset="zoho-standard", language="ru", region="UA",
+                time_zone="Europe/Kyiv", author="test",
+            )
+        )  # fmt: skip
+        values = {"project_id": "55555", "auth_key": "sandbox-auth-key", "api_base": ringostat}
+        asyncio.run(setup.add_channel(services, "nordtea", name="ringostat", source="ringostat", values=values))
+        token = setup.first_token(services.cipher)
+        asyncio.run(
+            setup.create_administrator(services, token=token, login="admin", password="long enough", language="en")
+        )
+        row = asyncio.run(setup.find_channel(services, "nordtea", "ringostat"))
+    finally:
+        services.close()
+    environment = {"HUB_DATA_DIRECTORY": str(tmp_path), "HUB_ENVIRONMENT": "development"}
+    with running({**os.environ, **environment}) as (_, port):
+
+        def call(question: str) -> None:
+            if "Wait here" in question:
+                address = f"http://127.0.0.1:{port}/hooks/nordtea/ringostat/{row.secret}?moment=after"
+                assert httpx.post(address, json={"uniqueid": "1"}, trust_env=False).is_success
+
+        gone = _go_through(tmp_path, [("Wait here", "y")], asked=call)
+    assert gone.status == 0, gone.text
+    assert gone.unasked == ()
+    assert "Waiting for the first webhook" in gone.text
+    assert "It arrived: " in gone.text

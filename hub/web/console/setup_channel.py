@@ -10,8 +10,7 @@ from starlette.responses import JSONResponse, Response
 from hub.errors import ConfigurationError
 from hub.ports import SetupHint
 from hub.runtime import setup
-from hub.store import inbox
-from hub.store.inbox import InboxStatus, Received
+from hub.store.inbox import Received
 from hub.store.projects import Channel
 from hub.web.console.form import fields_of, values_of
 from hub.web.console.page import Choice, page
@@ -121,19 +120,13 @@ async def addresses(visit: Visit) -> Response:
 async def waiting(visit: Visit) -> Response:
     """GET /setup/{project}/channels/{channel}/waiting: lights up when the first webhook arrives"""
     live, services, row = visit.project, visit.services, await _channel(visit)
-    model = Waiting(stages=tuple(await stages_of(services, live)), channel=row, last=await _last(visit, row))
+    last = await setup.last_webhook(services, row.project, row.name)
+    model = Waiting(stages=tuple(await stages_of(services, live)), channel=row, last=last)
     return page("setup/waiting.html", await visit.frame("setup"), model)
-
-
-async def _last(visit: Visit, row: Channel) -> Received | None:
-    every = tuple(InboxStatus)
-    found = await visit.services.store.read(
-        lambda conn: inbox.list_received(conn, project=row.project, statuses=every, limit=50)
-    )
-    return next((item for item in found if item.channel == row.name and item.kind == "hook"), None)
 
 
 async def seen(visit: Visit) -> Response:
     """GET /setup/{project}/channels/{channel}/seen: asked by the waiting page"""
     row = await _channel(visit)
-    return JSONResponse({"is_seen": await _last(visit, row) is not None})
+    last = await setup.last_webhook(visit.services, row.project, row.name)
+    return JSONResponse({"is_seen": last is not None})
