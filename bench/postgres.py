@@ -19,9 +19,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psycopg
+if TYPE_CHECKING:
+    import psycopg
 
 __all__ = ["Server", "postgres"]
 
@@ -61,6 +62,9 @@ class Server:
 
     def connect(self, name: str = "postgres") -> psycopg.Connection[Any]:
         """A connection past the hub, in autocommit."""
+        # who measures on SQLite needs no extra
+        import psycopg
+
         return psycopg.connect(
             host="127.0.0.1", port=self._port, user=USER, password=PASSWORD, dbname=name, autocommit=True
         )
@@ -113,6 +117,8 @@ def postgres() -> Iterator[Server]:
 
 
 def _await(server: Server, keeper: subprocess.Popen[bytes]) -> None:
+    import psycopg
+
     end = time.monotonic() + PATIENCE
     while True:
         try:
