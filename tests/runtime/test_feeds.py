@@ -185,7 +185,11 @@ async def test_the_feed_goes_on_from_its_cursor_after_a_restart(tmp_path: Path, 
         assert row is not None
         assert row.feed_cursor
         assert row.feed_at == company.account.complete_until[RecordKind.CONTACT].at
-        assert company.account.directory.as_of(PROJECT, CRM) == row.feed_at
+        # ahead by the poll that was ended between the directory and the cursor: it is read once more
+        as_of = company.account.directory.as_of(PROJECT, CRM)
+        assert as_of is not None
+        assert row.feed_at is not None
+        assert as_of >= row.feed_at
 
 
 async def test_a_crm_that_is_down_is_waited_for_and_caught_up_with(tmp_path: Path, amocrm: tuple[Sandbox, str]) -> None:
