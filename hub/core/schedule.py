@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import field_validator
 
+from hub.core.holiday import countries, public_holidays
 from hub.core.part import Part
 
 __all__ = ["ALWAYS", "DayTimes", "Hours", "Schedule", "parse_times", "zone_of"]
@@ -124,7 +125,7 @@ class Schedule(Part):
     @field_validator("holidays")
     @classmethod
     def _country_is_known(cls, value: str) -> str:
-        if value and value not in _countries():
+        if value and value not in countries():
             raise ValueError(f"{value!r}: no public holidays are known for it; write a country as UA (ISO 3166)")
         return value
 
@@ -163,22 +164,6 @@ def _without(stretches: DayTimes, pauses: DayTimes) -> DayTimes:
     return tuple(left)
 
 
-@lru_cache(512)
-def _holidays(country: str, year: int) -> frozenset[date]:
-    import holidays
-
-    return frozenset(holidays.country_holidays(country, years=year))
-
-
-@lru_cache(1)
-def _countries() -> frozenset[str]:
-    """As ``holidays.list_supported_countries`` tells them; that one imports all countries for it."""
-    # a tenth of a second that a hub without public holidays need not wait for
-    from holidays.registry import COUNTRIES
-
-    return frozenset(code for names in COUNTRIES.values() for code in names[1:] if code.isupper())
-
-
 @dataclass(frozen=True, kw_only=True)
 class Hours:
     """A schedule in its time zone. An empty `week` is never open."""
@@ -193,7 +178,7 @@ class Hours:
         found = self.special.get(day)
         if found is not None:
             return found
-        if self.country and day in _holidays(self.country, day.year):
+        if self.country and day in public_holidays(self.country, day.year):
             return ()
         return self.week[day.weekday()]
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from zoneinfo import TZPATH, ZoneInfo, available_timezones
 
 import pytest
-from holidays import list_supported_countries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +16,7 @@ from hub.core.forwarding import Holder, HolderDeal, answer
 from hub.core.phone import Phone
 from hub.core.plan import Notify, UpdateTask
 from hub.core.records import EmployeeId
-from hub.core.schedule import Schedule, _countries, zone_of
+from hub.core.schedule import Schedule, zone_of
 from hub.core.snapshot import History
 from hub.testing.builders import (
     CLIENT,
@@ -117,11 +116,6 @@ def test_every_zone_of_the_machine_is_known_and_nothing_else_that_lies_beside_th
         except ValueError:
             refused.add(name)
     assert refused == (beside | odd) - known
-
-
-def test_every_country_whose_holidays_are_known_may_be_named() -> None:
-    """The short list is the library's own."""
-    assert _countries() == frozenset(list_supported_countries())
 
 
 def test_public_holidays_of_the_country_are_closed() -> None:
