@@ -23,7 +23,7 @@ class Fault:
 
     =========== ====================================================================================
     throttle    the vendor's answer to a client that asks too often, nothing applied
-    status      ``status`` is answered; ``applied`` says whether the request took effect
+    status      ``status`` is answered after ``delay`` seconds; ``applied`` says whether the request took effect
     slow        answered after ``delay`` seconds more
     hang        never answered; ``applied`` says whether it took effect
     disconnect  the connection is cut; ``applied`` says whether it took effect before that

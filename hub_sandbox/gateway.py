@@ -212,6 +212,7 @@ class Gateway(ABC, Generic[A, R]):
         if fault.applied:
             apply()
         if fault.kind == "status":
+            await asyncio.sleep(fault.delay)
             return self.broken(fault.status)
         return Silence.CUT if fault.kind == "disconnect" else Silence.HELD
 

@@ -22,6 +22,7 @@ from hub.core.plan import (
     CreateContact,
     CreateDeal,
     CreateTask,
+    NewRecord,
     Plan,
     Reason,
     StepKey,
@@ -30,14 +31,14 @@ from hub.core.plan import (
     UpdateTask,
 )
 from hub.core.planning import make_tasks
-from hub.core.records import Contact, Deal, EmployeeId, Task
+from hub.core.records import Contact, Deal, EmployeeId, RecordKind, Task
 from hub.core.revise import BY_HAND
 from hub.core.rota import NO_TURNS
 from hub.core.tasks import parse_task_key
 from hub.core.verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from hub.core.policy import Policy
     from hub.core.snapshot import Snapshot
@@ -52,6 +53,7 @@ __all__ = [
     "personal_key",
     "read_personal_key",
     "reschedule",
+    "reworded",
     "take",
 ]
 
@@ -200,6 +202,31 @@ def joined_to(plan: Plan, making: Sequence[StepKey]) -> Plan:
     }
     actions = tuple(replace(action, key=keys.get(action.key, action.key)) for action in plan.actions)
     return replace(plan, actions=actions, due=due)
+
+
+def reworded(
+    plan: Plan,
+    left: Collection[str],
+    client: ClientId,
+    employee: EmployeeId,
+    request: str,
+    *,
+    text: str,
+    due: datetime | None,
+) -> tuple[UpdateTask, ...]:
+    """What ``employee`` said of those tasks of ``plan`` that have ``left`` (keys) in the hub's own words: it follows as
+    soon as the task is there."""
+    return tuple(
+        UpdateTask(
+            key=personal_key(client, employee, request, "move", action.key),
+            task=NewRecord(kind=RecordKind.TASK, key=action.key),
+            text=text or None,
+            due_at=due,
+            reason=_because(employee, request),
+        )
+        for action in plan.actions
+        if action.key in left and (text or due)
+    )
 
 
 def complete(client: ClientId, employee: EmployeeId, request: str, task: Task, result: str = "") -> CompleteTask:

@@ -33,7 +33,7 @@ from hub.runtime.client_records import ClientRecords, Reader, records_of_card, r
 from hub.runtime.pace import Urgency, urgency
 from hub.runtime.services import Services
 from hub.store import dues, events, interactions, locks, steps, work
-from hub.store.deeds import anchor_of, making, may_be_taken, personal_steps
+from hub.store.deeds import anchor_of, has_left, making, may_be_taken, personal_steps
 from hub.store.dues import Due
 from hub.store.holdings import employee_of
 from hub.store.popups import CARD
@@ -172,6 +172,8 @@ class Acting:
             plan = by_hand.joined_to(plan, [one.key for one in self._making(conn, records)])
             is_open = {task.id for task in records.snapshot.tasks if task.is_open}
             known = steps.by_keys(conn, self.live.name, self.connection.name, {one.key for one in plan.actions})
+            left = [key for key, one in known.items() if has_left(one)]
+            words = by_hand.reworded(plan, left, id, self.employee, self.request, text=text, due=due)
             again = frozenset(
                 key
                 for key, one in known.items()
@@ -179,7 +181,7 @@ class Acting:
                 and (one.record is None or one.record.id not in is_open)
                 and one.action.reason.values.get("request") != self.request
             )
-            return _Wish(said="task", actions=plan.actions, due=plan.due, again=again)
+            return _Wish(said="task", actions=(*plan.actions, *words), due=plan.due, again=again)
 
         return await self._act(client, interaction, "take", wish)
 

@@ -9,13 +9,13 @@ from sqlalchemy import Connection, or_, select
 
 from hub.core.interaction import ClientId, InteractionId
 from hub.core.plan import StepKey
-from hub.core.revise import BY_HAND, StepState
+from hub.core.revise import BY_HAND, ON_THE_WAY, StepState
 from hub.store import steps
 from hub.store.schema import client, interaction, step, work
 from hub.store.steps import Step
 from hub.store.work import WorkState
 
-__all__ = ["anchor_of", "making", "may_be_taken", "personal_steps"]
+__all__ = ["anchor_of", "has_left", "making", "may_be_taken", "personal_steps"]
 
 
 def personal_steps(conn: Connection, clients: Collection[ClientId], project: str, connection: str) -> list[Step]:
@@ -58,6 +58,11 @@ def making(
 def may_be_taken(made: Step) -> bool:
     """Whether a person may still have it their way: it has not left, and nobody else's wish is behind it."""
     return made.state is StepState.WAITING and made.action.reason.code != BY_HAND
+
+
+def has_left(made: Step) -> bool:
+    """Whether it is on its way, or may be, as the hub wanted it."""
+    return made.state in ON_THE_WAY and made.action.reason.code != BY_HAND
 
 
 def anchor_of(

@@ -98,17 +98,24 @@ async def test_what_the_hub_is_about_to_make_is_not_made_by_hand_beside_it(
             assert (at.only("contacts")["name"], at.only("contacts")["responsible_user_id"]) == ("Мария", ANNA)
 
 
+@pytest.mark.parametrize("delay", [0.0, 0.8], ids=["waits", "is on its way"])
 async def test_a_call_back_that_the_hub_is_about_to_make_is_not_made_by_hand_beside_it(
-    tmp_path: Path, amocrm: tuple[Sandbox, str]
+    tmp_path: Path, amocrm: tuple[Sandbox, str], delay: float
 ) -> None:
-    """U1, A3: one open call-back for one employee and client, however late the CRM is."""
+    """U1, A3: one open call-back for one employee and client, however late the CRM is, in the person's own words."""
     async with desk(tmp_path, amocrm, HASTY, patience=0.5) as at:
-        at.company.sandbox.fail_next("POST", "/api/v4/tasks", status=503, count=10_000)
+        at.company.sandbox.fail_next("POST", "/api/v4/tasks", status=503, count=10_000, delay=delay)
         await at.company.webhook("after", MISSED_LEG)
         call = await ring_again(at, 3)
         services = at.company.hub.services
-        wanted = select(schema.step.c.key).where(schema.step.c.kind == "create_task")
-        [key] = services.store.read_now(lambda conn: conn.execute(wanted).scalars().all())
+        wanted = select(schema.step.c.key, schema.step.c.state).where(schema.step.c.kind == "create_task")
+
+        def step() -> tuple[str, str]:
+            [found] = services.store.read_now(lambda conn: conn.execute(wanted).all())
+            return found.key, found.state
+
+        await at.company.until(lambda: step()[1] == ("sent" if delay else "waiting"))
+        key, _ = step()
         assignee = {"irina": 8800101, "oleg": 8800102, "anna": ANNA}[key.split("/")[3]]
         done = await at.page(assignee).post(f"/clients/{call.client_id}/task", request(text="Вернуть звонок"))
         assert done.json()["state"] == "waiting", done.text
