@@ -1,4 +1,4 @@
-"""A lane that cannot be decided gives its interaction up and goes on (H4)."""
+"""A lane that cannot be decided gives its interaction up and goes on (H4); a paused one waits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hub_amocrm.sandbox import Sandbox
 from sqlalchemy import select, update
 
 from hub.core.remark import remarks
-from hub.store import schema, work
+from hub.store import projects, schema, work
 from tests.end_to_end.world import CRM, PROJECT, preset, world
 from tests.runtime.test_replay import ANSWERED, MISSED, OLEG, call, over, replay
 
@@ -42,3 +42,32 @@ async def test_what_cannot_be_decided_needs_attention_and_the_next_one_goes_on(
         await over(company)
         assert len(company.calls()) == 2
         assert store.read_now(lambda conn: work.get(conn, id, CRM)).state is work.WorkState.FINISHED  # type: ignore[union-attr]
+
+
+async def test_a_paused_project_takes_calls_in_and_writes_each_once_when_it_goes_on(
+    tmp_path: Path, amocrm: tuple[Sandbox, str]
+) -> None:
+    """H3, H12: neither what waits to be sent nor what comes meanwhile reaches the CRM, and nothing of it is lost."""
+    async with world(tmp_path, *amocrm, policy=preset("car-dealer")) as company:
+        services = company.hub.services
+
+        async def pause(is_paused: bool) -> None:
+            await services.store.write(lambda conn: projects.change_project(conn, PROJECT, is_paused=is_paused))
+            await services.projects.reload()
+            services.changed()
+
+        # the first call's deal waits for the vendor's patience when the project is paused
+        company.sandbox.fail_next("POST", "/api/v4/leads/complex", kind="throttle")
+        await company.webhook("after", call(1, 1, 1, ANSWERED, OLEG))
+        await company.until(lambda: bool(company.sandbox.stats()["faults"]))
+        await pause(True)
+        await company.webhook("after", call(2, 2, 2, ANSWERED, OLEG))
+        await company.until(lambda: company.unread() == 0)
+        # what is asked for the set-up keeps to the vendor's patience too: once it is through, the deal could have gone
+        await services.accounts[PROJECT, CRM].session.catalogue()
+        await company.quiet()
+        assert (company.records()["leads"], company.calls()) == ([], [])
+        await pause(False)
+        await company.settled(2)
+        assert [len(company.records()[kind]) for kind in ("contacts", "leads", "tasks")] == [2, 2, 2]
+        assert len(company.calls()) == 2
