@@ -19,6 +19,7 @@ from hub.testing import (
     source_merging,
     source_messenger,
     source_sharing,
+    source_subscribing,
     source_vendor,
 )
 from hub.testing.check import Check
@@ -29,7 +30,7 @@ from hub.testing.source_bench import SourceBench
 
 __all__ = ["Trial", "stage_of", "trials"]
 
-_SOURCE = (source_checks, source_merging, source_vendor, source_messenger, source_sharing)
+_SOURCE = (source_checks, source_merging, source_vendor, source_messenger, source_sharing, source_subscribing)
 _SINK = (crm_writing, crm_errors, crm_damage, crm_feeds, crm_reading, crm_access)
 
 

@@ -104,6 +104,10 @@ class SourceStage:
     unanswered: Callable[[], Mapping[str, int]] | None = None
     #: for `FramesChats`: what the sandbox was asked to frame so far, each opening as a text
     framed: Callable[[], Sequence[str]] | None = None
+    #: for `SubscribesWebhooks`: where the sandbox sends its webhooks now, "" = nowhere, as it begins; and what lets it
+    #: send them to another system
+    subscription: Callable[[], str] | None = None
+    subscribe_other: Callable[[str], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

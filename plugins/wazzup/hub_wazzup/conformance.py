@@ -83,6 +83,8 @@ async def _open() -> AsyncIterator[SourceStage]:
                 shared=lambda: _shared(sandbox),
                 unanswered=lambda: _unanswered(sandbox),
                 framed=lambda: [json.dumps(question) for question in sandbox.api.framed],
+                subscription=lambda: account.subscription.uri,
+                subscribe_other=lambda address: _give_away(sandbox, address),
             )
         await asyncio.sleep(0)
 
@@ -104,6 +106,12 @@ def _unanswered(sandbox: Sandbox) -> dict[str, int]:
         if contact is not None:
             found[contact["responsibleUserId"]] += chat.unanswered
     return found
+
+
+def _give_away(sandbox: Sandbox, address: str) -> None:
+    """Another system has the webhooks."""
+    subscription = sandbox.account.subscription
+    subscription.uri, subscription.messages_and_statuses = address, True
 
 
 def _order(sandbox: Sandbox, fault: Fault) -> None:
