@@ -25,7 +25,7 @@ from hub_amocrm.client import AmoCrmClient
 from hub_amocrm.config import AmoCrmSettings
 from hub_amocrm.feed import Feed, Position
 from hub_amocrm.mapping import CLOSED
-from hub_amocrm.reading import Collected, Found, Listed, Records, to_changes
+from hub_amocrm.reading import DEEPEST, Collected, Found, Listed, Records, to_changes
 
 __all__ = ["Import"]
 
@@ -134,14 +134,17 @@ class Import:
         can_narrow = self.records.has_filters and collection != "tasks"
         oldest: int | None = None
         is_last = False
-        before: list[Found] = []
+        before: tuple[Found, ...] | None = None
         while not is_last and not (can_narrow and place.page > self.settings.page_window):
             page = await self.records.lister(collection)([*self._params(collection, "desc"), ("page", str(place.page))])
-            is_last = not page.has_more or not page.items
-            if page.items and list(page.items) == before:
+            is_last = not page.has_more
+            if page.items == before or place.page > DEEPEST:
                 raise _repeating(collection)
-            before = list(page.items)
-            if page.items:
+            before = page.items
+            if not page.items:
+                # an empty page with a further one behind it is no end: what stands there would be lost
+                place.page += 1
+            else:
                 changed = [item.updated_at for item in page.items if item.updated_at] or [oldest or 0]
                 place.newest = max(place.newest, *changed) if place.page == 1 else place.newest
                 oldest = min(changed)

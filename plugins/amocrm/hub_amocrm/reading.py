@@ -18,7 +18,7 @@ from hub_amocrm.config import AmoCrmSettings
 from hub_amocrm.mapping import Reader, emails, field_texts
 from hub_amocrm.wire import Card
 
-__all__ = ["COLLECTIONS", "Collected", "Found", "Listed", "Records", "Sweep", "chunks", "to_changes"]
+__all__ = ["COLLECTIONS", "DEEPEST", "Collected", "Found", "Listed", "Records", "Sweep", "chunks", "to_changes"]
 
 Listed: TypeAlias = Literal["contacts", "companies", "leads", "tasks"]
 Found: TypeAlias = wire.Contact | wire.Company | wire.Lead | wire.Task
@@ -35,7 +35,7 @@ _DELETIONS: dict[Listed, str] = {
     "tasks": "task_deleted",
 }
 #: no account has so many pages: a list that still goes on is a bug of the vendor's
-_DEEPEST = 1_000_000
+DEEPEST = 1_000_000
 #: repeated readings before a busy account is taken as it is; the next poll tells the rest
 _MOST_ROUNDS = 5
 ItemT = TypeVar("ItemT")
@@ -254,7 +254,7 @@ class Records:
         """
         low, high, step = known, empty, 1
         while high is None:
-            if low > _DEEPEST:
+            if low > DEEPEST:
                 raise Unavailable(f"amoCRM's list of {collection} has no end", operation=f"GET {collection}")
             if await self.page(collection, params, low + step):
                 low, step = low + step, step * 2
@@ -296,13 +296,18 @@ class Records:
     async def pages(
         self, lister: Callable[[Params], Awaitable[Page[ModelT]]], params: Params, first: int = 1
     ) -> AsyncIterator[tuple[ModelT, ...]]:
-        """Page after page; stops at an empty one and at one that repeats its predecessor (a vendor's bug)."""
-        number, last = first, ()  # type: int, tuple[ModelT, ...]
+        """Page after page, past one that is empty, as long as amoCRM says that there is more.
+
+        Raises Unavailable for a list that goes round in circles (a vendor's bug): what stands further on is unknown,
+        and whoever looks whether a lost write arrived would believe that it did not (X5).
+        """
+        number, last = first, None  # type: int, tuple[ModelT, ...] | None
         while True:
             page = await lister([*params, ("page", str(number))])
-            if not page.items or page.items == last:
-                return
-            yield page.items
+            if page.items == last or number > DEEPEST:
+                raise Unavailable("amoCRM tells the same page again instead of the next one", operation="GET pages")
+            if page.items:
+                yield page.items
             if not page.has_more:
                 return
             number, last = number + 1, page.items

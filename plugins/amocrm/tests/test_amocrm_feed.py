@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -273,6 +274,30 @@ async def test_an_import_costs_little_more_than_its_pages(office: Any) -> None:
     assert len(office.asked()) <= 1.15 * minimum, (len(office.asked()), minimum)
 
 
+class Hollow(httpx.AsyncBaseTransport):
+    """The sandbox, but for an empty page with a further one behind it between a list's first page and its second."""
+
+    def __init__(self) -> None:
+        self._inner = httpx.AsyncHTTPTransport()
+        self.emptied = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        number, path = int(request.url.params.get("page", 1)), request.url.path
+        if path not in ("/api/v4/leads", "/api/v4/contacts") or number == 1:
+            return await self._inner.handle_async_request(request)
+        if number == 2:
+            self.emptied += 1
+            word = path.rsplit("/", 1)[-1]
+            told = {"_page": 2, "_links": {"next": {"href": f"{request.url}"}}, "_embedded": {word: []}}
+            return httpx.Response(200, json=told, request=request)
+        url = request.url.copy_set_param("page", number - 1)
+        moved = httpx.Request(request.method, url, headers=request.headers, stream=request.stream)
+        return await self._inner.handle_async_request(moved)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
 # --- barrier, read, search ----------------------------------------------------------------------------------------
 
 
@@ -366,3 +391,21 @@ async def test_search_finds_by_a_further_field_and_compares_it_itself(office: An
     seen = await office.session.search(Identity(fields={"ИНН": "7701234567", "token": ""}))
     assert [found.id for found in seen.contacts] == [str(contact)]
     assert [found.id for found in seen.companies] == [str(company)]
+
+
+async def test_an_empty_page_that_promises_more_ends_no_list(office: Any) -> None:
+    """H6, X5: an import would lose what stands behind it, and a barrier take it for the end of what there is."""
+    fill(office, 14, 7)
+    small = office.with_settings(page_size=5)
+    begun = datetime.now(UTC) - timedelta(hours=1)
+    wire = Hollow()
+    async with httpx.AsyncClient(transport=wire, trust_env=False) as http:
+        context = replace(small.context, http=http)
+        session = small.sink.open(context)
+        known = Directory()
+        await known.fold(replace(small, session=session), session.import_all(""))
+        shown = await session.barrier({RecordKind.CONTACT}, begun)
+    for kind in (RecordKind.CONTACT, RecordKind.DEAL):
+        assert known.names(kind) == truth(office, kind)
+    assert {one.id for one in shown.contacts} == set(truth(office, RecordKind.CONTACT))
+    assert wire.emptied

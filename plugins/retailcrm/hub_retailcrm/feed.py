@@ -15,7 +15,7 @@ from hub_retailcrm import wire
 from hub_retailcrm.client import RetailCrmClient
 from hub_retailcrm.config import RetailCrmSettings
 from hub_retailcrm.moment import to_floor
-from hub_retailcrm.reading import Collected, Listed, Records, refs_of, subject
+from hub_retailcrm.reading import Collected, Listed, Records, refs_of, repeating, subject
 
 __all__ = ["Feed", "News", "Position"]
 
@@ -155,14 +155,16 @@ class Feed:
 
     async def _entries(self, word: Listed, params: Sequence[tuple[str, str]]) -> AsyncIterator[wire.Change]:
         """Entries oldest first. It is asked again with the last id as ``sinceId``, never by page number (5), until a
-        page is not full; one that brings nothing newer ends it (a vendor's bug)."""
+        page is not full. Raises Unavailable for a full one that brings nothing newer (a vendor's bug)."""
         limit, last = ("limit", str(self.settings.page_size)), -1
         while True:
             page = await self.client.history(word, [*params, limit])
             fresh = sorted((change for change in page.items if change.id > last), key=lambda change: change.id)
             for change in fresh:
                 yield change
-            if not fresh or page.size < self.settings.page_size:
+            if page.size < self.settings.page_size:
                 return
+            if not fresh:
+                raise repeating()
             last = fresh[-1].id
             params = [("filter[sinceId]", str(last))]

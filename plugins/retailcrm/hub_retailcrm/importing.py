@@ -19,7 +19,7 @@ from hub_retailcrm import wire
 from hub_retailcrm.client import Params
 from hub_retailcrm.config import RetailCrmSettings
 from hub_retailcrm.feed import Feed, Position
-from hub_retailcrm.reading import Collected, Found, Listed, Records
+from hub_retailcrm.reading import Collected, Found, Listed, Records, repeating
 
 __all__ = ["Import"]
 
@@ -95,8 +95,10 @@ class Import:
             while place.page <= pages:
                 page = await self.records.lister(phase.word)([*self._params(phase), ("page", str(place.page))])
                 lost = max(0, (place.total or 0) - page.total)
-                if not page.size or (page.items == last and not lost):
+                if not page.size:
                     break
+                if page.items and page.items == last and not lost:
+                    raise repeating()
                 pages, last, place.total = page.pages, page.items, page.total
                 place.noticed += lost
                 place.page = max(1, place.page + 1 if not lost else place.page - ceil(lost / self.settings.page_size))

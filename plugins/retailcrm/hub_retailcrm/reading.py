@@ -19,7 +19,7 @@ from hub_retailcrm.config import RetailCrmSettings
 from hub_retailcrm.mapping import Reader
 from hub_retailcrm.problem import LacksRight
 
-__all__ = ["HISTORIES", "KINDS", "LISTS", "Collected", "Found", "Listed", "Records", "chunks", "refs_of"]
+__all__ = ["HISTORIES", "KINDS", "LISTS", "Collected", "Found", "Listed", "Records", "chunks", "refs_of", "repeating"]
 
 #: RetailCRM's words for what the hub reads; also the first part of their paths
 Listed: TypeAlias = Literal["customers", "customers-corporate", "orders", "tasks"]
@@ -155,12 +155,18 @@ class Records:
         return found.changes(self.reader, deleted=asked)
 
     async def all(self, lister: Callable[[Params], Awaitable[Page[ModelT]]], params: Params) -> AsyncIterator[ModelT]:
-        """Every record of a list; stops at an empty page and at one that repeats its predecessor (a vendor's bug)."""
+        """Every record of a list, up to an empty page.
+
+        Raises Unavailable for a page that repeats its predecessor (a vendor's bug): what stands further on is unknown,
+        and whoever looks whether a lost write arrived would believe that it did not (X5).
+        """
         number, last = 1, ()  # type: int, tuple[ModelT, ...]
         while True:
             page = await lister([*params, ("page", str(number))])
-            if not page.size or page.items == last:
+            if not page.size:
                 return
+            if page.items and page.items == last:
+                raise repeating()
             for item in page.items:
                 yield item
             if number >= page.pages:
@@ -223,3 +229,8 @@ class Records:
         """All orders of a customer."""
         params = [("filter[customerId]", str(customer_id)), ("limit", "100")]
         found.add("orders", [one async for one in self.all(self.client.orders, params)])
+
+
+def repeating() -> Unavailable:
+    """The same page again: no endless reading on a bug of the vendor's, nor a part that is taken for the whole."""
+    return Unavailable("RetailCRM tells the same page again instead of the next one", operation="GET pages")

@@ -13,7 +13,7 @@ from hub_zoho.body import Bodies
 from hub_zoho.client import Item, ZohoClient
 from hub_zoho.config import ZohoSettings
 from hub_zoho.mapping import COMPLETED, LEADS, marks_in, module_of
-from hub_zoho.reading import MOST_PAGES, Records
+from hub_zoho.reading import MOST_PAGES, Records, repeating
 from hub_zoho.wire import Row
 from hub_zoho.writing import ref_of, request_group
 
@@ -120,6 +120,8 @@ class Doubt:
         while True:
             place = ("page_token", token) if number > MOST_PAGES else ("page", str(number))
             page = await self.client.related(module, record_id, "Notes", [*fields, place])
+            if page.rows and page.rows == tuple(found[-len(page.rows) :]):
+                raise repeating("Notes")
             found += page.rows
             number, token = number + 1, page.next_token
             if not page.rows or not page.has_more or (number > MOST_PAGES and not token):

@@ -16,7 +16,7 @@ from hub_zoho.mapping import COMPLETED, LEADS, Reader, module_of, refs_of
 from hub_zoho.profile import Profile
 from hub_zoho.wire import Row
 
-__all__ = ["MODULES_OF", "MOST_PAGES", "Records", "chunks", "quoted"]
+__all__ = ["MODULES_OF", "MOST_PAGES", "Records", "chunks", "quoted", "repeating"]
 
 #: where records of a kind live
 MODULES_OF: dict[RecordKind, tuple[str, ...]] = {
@@ -103,8 +103,10 @@ class Records:
         has_news, rounds = False, 0
         while True:
             page = await self._changed_page(module, mark, number, token)
-            if not page.rows or page.rows == last_page:
-                return  # a page that repeats its predecessor would go on for ever
+            if not page.rows:
+                return
+            if page.rows == last_page:
+                raise repeating(module)
             last_page = page.rows
             # what nobody can read the time of is taken: to leave it out would be to say that it is not there
             fresh = tuple(row for row in page.rows if (row.changed_at or mark) >= mark and _state(row) not in seen)
@@ -254,6 +256,11 @@ class Records:
                 async for rows in self.query("Tasks", "id", where):
                     hits += [row.id for row in rows]
         return await self.by_id("Tasks", hits)
+
+
+def repeating(module: str) -> Unavailable:
+    """The same page again: no endless reading on a bug of the vendor's, nor a part that is taken for the whole (X5)."""
+    return Unavailable(f"Zoho tells the same page of {module} again instead of the next one", operation=module)
 
 
 def _state(row: Row) -> tuple[str, int]:
