@@ -63,7 +63,7 @@ class Gathering:
         lacks, but only as long as there are full ones.
         """
         left = self._left.get(batch.kind)
-        return int(len(batch.units) < size and left is not None and now - left < self.LONGEST)
+        return int(len(batch.units) < size and left is not None and _is_within(now - left, self.LONGEST))
 
     def until(self, batch: Batch, *, size: int, coming: int, is_scarce: bool, now: datetime) -> datetime | None:
         """Until when ``batch`` waits for more to join it; None if it goes now.
@@ -73,11 +73,16 @@ class Gathering:
         if len(batch.units) >= size or batch.urgency <= Urgency.POPUP:
             return None
         begun, left = self._begun.get(batch.kind), self._left.get(batch.kind)
-        if begun is not None and now - begun < self.ANSWER:
+        if begun is not None and _is_within(now - begun, self.ANSWER):
             until = begun + self.ANSWER
-        elif is_scarce and left is not None and now - left < self.REST and coming * 2 > len(batch.units):
+        elif is_scarce and left is not None and _is_within(now - left, self.REST) and coming * 2 > len(batch.units):
             until = left + self.REST
         else:
             return None
         self.is_on = True
         return until
+
+
+def _is_within(passed: timedelta, longest: timedelta) -> bool:
+    """Whether less than ``longest`` has passed; nobody waits until a clock that was set back is there again."""
+    return timedelta() <= passed < longest

@@ -132,3 +132,13 @@ def test_what_waits_for_a_record_that_is_not_made_yet_is_coming() -> None:
     pair = [replace(note(4), action=contact, needs=()), replace(note(5), action=deal, needs=(contact.key,))]
     # the deal goes in one request with its contact, not in one of its own
     assert not_ready([first, second, third, *pair], states) == {Unit(step=first).kind: 2}
+
+
+def test_a_clock_that_was_set_back_makes_nobody_wait_until_it_is_there_again() -> None:
+    """H4: by the wall clock the last request left in the future; what waits for more would wait for an hour."""
+    gathering, batch = Gathering(), notes(20)
+    gathering.left(batch.kind, NOW + timedelta(hours=1))
+    assert gathering.until(batch, size=SIZE, coming=60, is_scarce=True, now=NOW) is None
+    assert gathering.turn(batch, size=SIZE, now=NOW) == 0
+    gathering.answered(batch.kind)
+    assert gathering.until(batch, size=SIZE, coming=60, is_scarce=True, now=NOW) is None
