@@ -297,8 +297,7 @@ class Acting:
             raise Impossible("held_back")
         found = await self.services.store.write(store)
         if found.effect != Changes():
-            now = self.services.clock.now()
-            await self.services.directory.fold_async(self.live.name, self.connection.name, found.effect, now)
+            await self._tell(found.effect)
         self.services.changed()
         self.services.live.wake()
         return found
@@ -456,10 +455,13 @@ class Acting:
         effect = stored.effect
         touched = (*(one.ref for one in effect.contacts), *(one.ref for one in effect.deals))
         if touched:
-            now = self.services.clock.now()
-            await self.services.directory.fold_async(
-                self.live.name, self.connection.name, Changes(touched=touched), now
-            )
+            await self._tell(Changes(touched=touched))
+
+    async def _tell(self, changes: Changes) -> None:
+        """Let the directory know, dated by the CRM's clock: what is dated ahead of it hides what the CRM tells next."""
+        place, now = (self.live.name, self.connection.name), self.services.clock.now()
+        told_at = account.vendor_clock.theirs(now) if (account := self.services.accounts.get(place)) else now
+        await self.services.directory.fold_async(*place, changes, now, told_at=told_at)
 
     def _done(self, stored: _Stored, found: Collection[steps.Step], state: State, *, note: str = "") -> Done:
         records = stored.records

@@ -411,7 +411,7 @@ class Forwarding:
         except VendorError as err:
             account.failed(err)
             raise
-        await self._services.directory.fold_async(project.name, connection.name, changes, asked_at)
+        await account.fold(changes, asked_at)
 
 
 @lru_cache(maxsize=1024)

@@ -9,8 +9,10 @@ import pytest
 from hub_amocrm.sandbox import Sandbox
 
 from hub.clock import SystemClock
+from hub.core.records import RecordKind, RecordRef, crm_user
 from tests.end_to_end.test_doubt import COMPLEX, once, policy
 from tests.end_to_end.test_spine import ANSWERED
+from tests.end_to_end.test_widget import ANNA, HEADS, OLEG, client_of, desk, request
 from tests.end_to_end.world import CRM, PROJECT, world
 
 
@@ -56,3 +58,27 @@ async def test_a_clock_that_is_ahead_hides_no_contact_that_a_person_made_just_no
         await company.settled(1)
         (contact,) = company.records()["contacts"]
         assert contact["name"] == "Made by hand"
+
+
+async def test_a_clock_that_is_ahead_hides_nothing_that_people_do_after_a_button(
+    tmp_path: Path, amocrm: tuple[Sandbox, str]
+) -> None:
+    """U1, H6: a button is dated by the CRM's clock; dated by ours, what the CRM tells next would count as older."""
+    clock = WrongClock(timedelta(minutes=10))
+    async with desk(tmp_path, amocrm, HEADS, clock=clock) as at:
+        await at.company.webhook("after", ANSWERED)
+        await at.company.settled(1)
+        client = await client_of(at, ANNA)
+        assert (await at.page(ANNA).post(f"/clients/{client}/take", request())).json()["state"] == "done"
+        for kind in ("contacts", "leads"):
+            at.company.sandbox.person("change_responsible", entity=kind, id=at.only(kind)["id"], user_id=OLEG)
+        directory = at.company.hub.services.directory
+        refs = [
+            RecordRef(kind=kind, id=str(at.only(word)["id"]))
+            for kind, word in ((RecordKind.CONTACT, "contacts"), (RecordKind.DEAL, "leads"))
+        ]
+
+        def responsibles() -> set[object]:
+            return {getattr(directory.get(PROJECT, CRM, one), "responsible", None) for one in refs}
+
+        await at.company.until(lambda: responsibles() == {crm_user(str(OLEG))}, seconds=30)

@@ -18,6 +18,7 @@ from hub_amocrm.sandbox import Sandbox
 from hub_ringostat import sandbox as ringostat
 from hub_ringostat.sandbox.telephony import Employee
 
+from hub.clock import Clock
 from hub.runtime import acting
 from hub.store import interactions, projects
 from hub.web.app import build_app
@@ -57,14 +58,19 @@ class Desk:
 
 @asynccontextmanager
 async def desk(
-    tmp_path: Path, amocrm: tuple[Sandbox, str], policy: str = POLICY, *, patience: float = 60
+    tmp_path: Path,
+    amocrm: tuple[Sandbox, str],
+    policy: str = POLICY,
+    *,
+    patience: float = 60,
+    clock: Clock | None = None,
 ) -> AsyncIterator[Desk]:
     """``patience``: seconds that an answer waits for the CRM; a slow machine must not make "waiting" of a "done"."""
     integration = amocrm[0].integration
     keys = {"client_id": integration.client_id, "client_secret": integration.client_secret}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(acting, "PATIENCE", timedelta(seconds=patience))
-        async with world(tmp_path, *amocrm, policy=policy, account=keys, public_url=HUB) as company:
+        async with world(tmp_path, *amocrm, policy=policy, account=keys, public_url=HUB, clock=clock) as company:
             services = company.hub.services
             found: asyncio.Future[int] = asyncio.get_running_loop().create_future()
             server = asyncio.create_task(serve_forever(build_app(services), "127.0.0.1", 0, ready=found.set_result))
