@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-__all__ = ["Clock", "FakeClock", "Moment", "SystemClock"]
+__all__ = ["Clock", "FakeClock", "Stamp", "SystemClock"]
 
 
 class Clock(Protocol):
@@ -23,7 +23,7 @@ class Clock(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class Stamp:
     """What time it was, and how long ago that is, whatever the wall clock is set to since."""
 
     at: datetime
@@ -31,7 +31,7 @@ class Moment:
     tick: float
 
     @classmethod
-    def of(cls, clock: Clock, at: datetime | None = None) -> Moment:
+    def of(cls, clock: Clock, at: datetime | None = None) -> Stamp:
         """Now, or ``at``, which is not later."""
         now, tick = clock.now(), clock.monotonic()
         return cls(now, tick) if at is None else cls(at, tick - max(0.0, (now - at).total_seconds()))

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import httpx
 
-from hub.clock import Clock, Moment
+from hub.clock import Clock, Stamp
 from hub.core.records import RecordKind
 from hub.errors import Banned, NeedsCredentials, Unavailable, VendorError
 from hub.ports import Changes, ConnectionContext, SinkCapabilities, SinkSession
@@ -84,7 +84,7 @@ class Account:
     #: how many steps and decisions that are no bulk waited when its writer last looked; no more than a hundred of these
     backlog: int = 0
     #: up to when each kind of record is known to be complete
-    complete_until: dict[RecordKind, Moment] = field(default_factory=dict)
+    complete_until: dict[RecordKind, Stamp] = field(default_factory=dict)
     #: nothing is asked any more: the hub ends, the settings changed, or another process has it
     is_closed: bool = False
     #: set when a stopped account may go on
@@ -98,7 +98,7 @@ class Account:
         told_at = self.vendor_clock.theirs(seen_at)
         await self.directory.fold_async(self.project, self.name, changes, seen_at, told_at=told_at, marks=marks)
 
-    def is_complete(self, kinds: Iterable[RecordKind], until: Moment) -> None:
+    def is_complete(self, kinds: Iterable[RecordKind], until: Stamp) -> None:
         """Everything of ``kinds`` that the CRM held at ``until`` is in the directory."""
         for kind in kinds:
             known = self.complete_until.get(kind)

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from hub.clock import Clock, Moment
+from hub.clock import Clock, Stamp
 from hub.core.interaction import InteractionId
 from hub.core.plan import Action, CreateContact, CreateDeal, CreateTask
 from hub.core.records import RecordKind, RecordRef
@@ -81,9 +81,9 @@ class Barrier:
         self._view, self._life, self._overlap = view, life, overlap
         self._lock = asyncio.Lock()
         #: when the last reading of each kind began
-        self._began: dict[RecordKind, Moment] = {}
+        self._began: dict[RecordKind, Stamp] = {}
         #: interactions whose decision was compared with a reading, and when that reading began
-        self._passed: dict[InteractionId, Moment] = {}
+        self._passed: dict[InteractionId, Stamp] = {}
         #: interactions whose request came to nothing, and when: only a reading begun after that counts for them
         self._failed: dict[InteractionId, datetime] = {}
         #: readings that were begun before anybody asked for them, and how many requests they took
@@ -173,11 +173,11 @@ class Barrier:
             kinds |= {kind for step in found for kind in required(step.action)}
         return fresh, frozenset(kinds) & self._account.capabilities.barrier_kinds
 
-    async def _read(self, kinds: Iterable[RecordKind], newest: datetime) -> Moment:
+    async def _read(self, kinds: Iterable[RecordKind], newest: datetime) -> Stamp:
         """Read the kinds whose last reading began before ``newest`` or is too old; when the oldest one began."""
         kinds = set(kinds)
         async with self._lock:
-            now = Moment.of(self._clock)
+            now = Stamp.of(self._clock)
             missing = {kind for kind in kinds if self._is_old(self._began.get(kind), newest, now)}
             if missing:
                 account = self._account
@@ -191,7 +191,7 @@ class Barrier:
                 account.is_complete(missing, now)
         return min((self._began[kind] for kind in kinds), default=now, key=lambda moment: moment.tick)
 
-    def _is_old(self, began: Moment | None, newest: datetime, now: Moment) -> bool:
+    def _is_old(self, began: Stamp | None, newest: datetime, now: Stamp) -> bool:
         """Whether a reading begun then says nothing of ``newest``, by the wall clock or by the time that has passed.
 
         By both: if the clock was set in between, one of them is wrong.
@@ -201,7 +201,7 @@ class Barrier:
         age = began.age(self._clock)
         return age > self._life or age > now.at - newest + _JITTER
 
-    def _complete_until(self, kind: RecordKind, now: Moment) -> datetime:
+    def _complete_until(self, kind: RecordKind, now: Stamp) -> datetime:
         """Up to when the directory knows all of ``kind``, by the clock as it is set now."""
         account = self._account
         if (known := account.complete_until.get(kind)) is not None:

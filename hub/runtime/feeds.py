@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from hub.clock import Clock, Moment
+from hub.clock import Clock, Stamp
 from hub.core.records import RecordKind, RecordRef
 from hub.errors import AccessError, PayloadError, Throttled, VendorError
 from hub.ports import Changes, Sink
@@ -272,7 +272,7 @@ class Feed:
         await self._store.write(
             lambda conn: projects.set_feed(conn, account.project, account.name, cursor=cursor, as_of=as_of)
         )
-        account.is_complete(_KINDS, Moment.of(self._clock, as_of))
+        account.is_complete(_KINDS, Stamp.of(self._clock, as_of))
 
     async def _read_touched(self, path: Path) -> None:
         """Read everything again that waits for it, many records in a request. Raises VendorError."""

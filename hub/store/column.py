@@ -9,10 +9,10 @@ from sqlalchemy import BigInteger, Column, Dialect, Integer, LargeBinary, MetaDa
 
 from hub.store.instant import microseconds, moment
 
-__all__ = ["Id", "Moment", "metadata", "request_columns"]
+__all__ = ["Id", "UtcTime", "metadata", "request_columns"]
 
 
-class Moment(TypeDecorator[datetime]):
+class UtcTime(TypeDecorator[datetime]):
     """An aware instant, stored as microseconds since 1970 UTC."""
 
     impl = BigInteger
@@ -42,7 +42,7 @@ def request_columns() -> tuple[Column[Any], ...]:
         #: the channel or, for kind crm, the connection
         Column("channel", Text, nullable=False),
         Column("kind", Text, nullable=False),
-        Column("received_at", Moment, nullable=False),
+        Column("received_at", UtcTime, nullable=False),
         Column("method", Text, nullable=False, default="POST"),
         Column("query", LargeBinary, nullable=False, default=b""),
         Column("headers", LargeBinary, nullable=False, default=b"[]"),

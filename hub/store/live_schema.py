@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Index, Integer, LargeBinary, Table, Text
 
-from hub.store.schema import Id, Moment, metadata
+from hub.store.schema import Id, UtcTime, metadata
 
 __all__ = ["TABLES", "popup", "popup_preference", "presence"]
 
@@ -23,7 +23,7 @@ popup = Table(
     Column("dismissed", LargeBinary, nullable=False, default=b"[]"),
     #: the last event that told of it
     Column("event_id", Id, nullable=False),
-    Column("updated_at", Moment, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
     Index("popup_event", "project", "event_id"),
     Index("popup_updated", "updated_at"),
     Index("popup_client", "project", "client_id", "event_id"),
@@ -37,7 +37,7 @@ popup_preference = Table(
     Column("employee", Text, primary_key=True),
     #: JSON of `hub.core.popup.Preferences`
     Column("body", LargeBinary, nullable=False),
-    Column("updated_at", Moment, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
 )
 
 #: employees with an open tab, by the process that serves it; a row that is not renewed means nothing
@@ -48,7 +48,7 @@ presence = Table(
     Column("connection", Text, primary_key=True),
     Column("employee", Text, primary_key=True),
     Column("process", Text, primary_key=True),
-    Column("until", Moment, nullable=False),
+    Column("until", UtcTime, nullable=False),
     Index("presence_process", "process"),
 )
 

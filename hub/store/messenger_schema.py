@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Index, Integer, LargeBinary, Table, Text
 
-from hub.store.schema import Id, Moment, metadata
+from hub.store.schema import Id, UtcTime, metadata
 
 __all__ = ["outgoing", "shared", "waiting"]
 
@@ -27,10 +27,10 @@ outgoing = Table(
     Column("delivery", Text, nullable=False, default=""),
     Column("external_id", Text, nullable=False, default=""),
     Column("attempts", Integer, nullable=False, default=0),
-    Column("not_before", Moment),
-    Column("created_at", Moment, nullable=False),
-    Column("sent_at", Moment),
-    Column("ended_at", Moment),
+    Column("not_before", UtcTime),
+    Column("created_at", UtcTime, nullable=False),
+    Column("sent_at", UtcTime),
+    Column("ended_at", UtcTime),
     Column("note", Text, nullable=False, default=""),
     Index("outgoing_waiting", "project", "channel", "state", "sequence"),
     Index("outgoing_client", "client_id", "sequence"),
@@ -54,7 +54,7 @@ shared = Table(
     Column("record", Text, nullable=False, default=""),
     #: why the vendor refused it
     Column("problem", Text, nullable=False, default=""),
-    Column("at", Moment, nullable=False),
+    Column("at", UtcTime, nullable=False),
     Index("shared_record", "project", "channel", "record"),
 )
 
@@ -67,7 +67,7 @@ waiting = Table(
     #: the first interaction that nobody answered
     Column("interaction_id", Text, nullable=False),
     Column("channel", Text, nullable=False),
-    Column("since", Moment, nullable=False),
+    Column("since", UtcTime, nullable=False),
     #: whose client it is
     Column("employee", Text),
     Index("waiting_project", "project", "employee"),

@@ -17,7 +17,7 @@ from sqlalchemy.sql.type_api import TypeEngine
 
 from hub.errors import ConfigurationError
 from hub.store import events
-from hub.store.column import Moment
+from hub.store.column import UtcTime
 from hub.store.engine import Store, driver_connection
 from hub.store.migrations import TABLES
 
@@ -141,7 +141,7 @@ def _tables() -> list[Table]:
 
 
 def _as_it_lies(kind: TypeEngine[Any]) -> TypeEngine[Any]:
-    return BigInteger() if isinstance(kind, Moment) else kind
+    return BigInteger() if isinstance(kind, UtcTime) else kind
 
 
 def _pages(conn: Connection, table: Table) -> Iterator[Sequence[Sequence[Any]]]:

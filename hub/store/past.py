@@ -25,7 +25,7 @@ from hub.core.records import EmployeeId, RecordKind, RecordRef
 from hub.core.snapshot import Snapshot
 from hub.store import codec
 from hub.store.prepared import Prepared
-from hub.store.schema import Moment, decision, fragment, interaction, step
+from hub.store.schema import UtcTime, decision, fragment, interaction, step
 
 __all__ = ["Period", "Stored", "find_period", "read_slice", "turns_before", "undecided"]
 
@@ -337,8 +337,8 @@ _UNDECIDED = Prepared(
     .select_from(interaction)
     .where(
         interaction.c.project == bindparam("of_project"),
-        interaction.c.started_at >= bindparam("since", type_=Moment),
-        interaction.c.started_at < bindparam("until", type_=Moment),
+        interaction.c.started_at >= bindparam("since", type_=UtcTime),
+        interaction.c.started_at < bindparam("until", type_=UtcTime),
         ~select(decision.c.id).where(decision.c.interaction_id == interaction.c.id).exists(),
     )
 )

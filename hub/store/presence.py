@@ -12,7 +12,7 @@ from hub.core.records import EmployeeId
 from hub.store.dialect import insert_or
 from hub.store.live_schema import presence
 from hub.store.prepared import Prepared
-from hub.store.schema import Moment
+from hub.store.schema import UtcTime
 
 #: project, connection, employee
 Tab: TypeAlias = tuple[str, str, EmployeeId]
@@ -59,7 +59,7 @@ def renew(conn: Connection, process: str, tabs: Collection[Tab], *, now: datetim
 
 _PRESENT = Prepared(
     select(presence.c.connection, presence.c.employee).where(
-        presence.c.project == bindparam("of_project"), presence.c.until >= bindparam("now", type_=Moment)
+        presence.c.project == bindparam("of_project"), presence.c.until >= bindparam("now", type_=UtcTime)
     )
 )
 

@@ -15,7 +15,7 @@ from hub.errors import ConfigurationError
 from hub.store import codec, locks
 from hub.store.crypto import Cipher, new_secret
 from hub.store.prepared import Prepared
-from hub.store.schema import Moment, channel, connection, project
+from hub.store.schema import UtcTime, channel, connection, project
 
 __all__ = [
     "Channel",
@@ -265,8 +265,8 @@ _TOUCH_CHANNEL = Prepared(
     update(channel)
     .where(channel.c.project == bindparam("of_project"), channel.c.name == bindparam("by_name"))
     .values(
-        first_seen_at=func.coalesce(channel.c.first_seen_at, bindparam("at", type_=Moment)),
-        last_seen_at=bindparam("at", type_=Moment),
+        first_seen_at=func.coalesce(channel.c.first_seen_at, bindparam("at", type_=UtcTime)),
+        last_seen_at=bindparam("at", type_=UtcTime),
     )
 )
 

@@ -1,6 +1,6 @@
 """The tables of ``hub.db``, the truth. One schema for SQLite and PostgreSQL.
 
-Instants are stored as whole microseconds since 1970 UTC (`Moment`), so that both engines order and compare them
+Instants are stored as whole microseconds since 1970 UTC (`UtcTime`), so that both engines order and compare them
 alike. JSON is stored as bytes made by `hub.store.codec`. ``directory.db`` has its own tables (`hub.store.directory`).
 """
 
@@ -19,11 +19,11 @@ from sqlalchemy import (
     text,
 )
 
-from hub.store.column import Id, Moment, metadata, request_columns
+from hub.store.column import Id, UtcTime, metadata, request_columns
 
 __all__ = [
     "Id",
-    "Moment",
+    "UtcTime",
     "binding",
     "channel",
     "client",
@@ -55,7 +55,7 @@ migration = Table(
     "migration",
     metadata,
     Column("name", Text, primary_key=True),
-    Column("applied_at", Moment, nullable=False),
+    Column("applied_at", UtcTime, nullable=False),
 )
 
 project = Table(
@@ -69,7 +69,7 @@ project = Table(
     Column("is_paused", Boolean, nullable=False, default=False),
     #: file | console: who may change the policy
     Column("managed", Text, nullable=False, default="file"),
-    Column("created_at", Moment, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
 )
 
 policy_version = Table(
@@ -81,7 +81,7 @@ policy_version = Table(
     Column("author", Text, nullable=False),
     Column("reason", Text, nullable=False, default=""),
     Column("based_on", Integer),
-    Column("published_at", Moment, nullable=False),
+    Column("published_at", UtcTime, nullable=False),
 )
 
 channel = Table(
@@ -95,9 +95,9 @@ channel = Table(
     #: what the address of the channel's webhooks ends in; encrypted, and its keyed hash for looking it up
     Column("secret", LargeBinary, nullable=False),
     Column("secret_hash", Text, nullable=False, unique=True),
-    Column("created_at", Moment, nullable=False),
-    Column("first_seen_at", Moment),
-    Column("last_seen_at", Moment),
+    Column("created_at", UtcTime, nullable=False),
+    Column("first_seen_at", UtcTime),
+    Column("last_seen_at", UtcTime),
     #: where reading the vendor's own log goes on (X7)
     Column("cursor", Text, nullable=False, default=""),
 )
@@ -117,17 +117,17 @@ connection = Table(
     #: ready | retrying | needs_credentials | misconfigured | banned | off
     Column("status", Text, nullable=False, default="off"),
     Column("status_reason", Text, nullable=False, default=""),
-    Column("status_at", Moment),
+    Column("status_at", UtcTime),
     #: JSON of `Catalogue`
     Column("catalogue", LargeBinary),
-    Column("catalogue_at", Moment),
+    Column("catalogue_at", UtcTime),
     #: where the feed and the import go on
     Column("feed_cursor", Text, nullable=False, default=""),
-    Column("feed_at", Moment),
+    Column("feed_at", UtcTime),
     Column("import_cursor", Text, nullable=False, default=""),
     Column("import_progress", Integer, nullable=False, default=0),
-    Column("imported_at", Moment),
-    Column("created_at", Moment, nullable=False),
+    Column("imported_at", UtcTime),
+    Column("created_at", UtcTime, nullable=False),
 )
 
 binding = Table(
@@ -142,7 +142,7 @@ binding = Table(
     #: the CRM's id; "" while nothing fits
     Column("value", Text, nullable=False),
     Column("is_manual", Boolean, nullable=False, default=False),
-    Column("checked_at", Moment),
+    Column("checked_at", UtcTime),
     #: a sentence when the name vanished from the CRM
     Column("problem", Text, nullable=False, default=""),
 )
@@ -161,7 +161,7 @@ inbox = Table(
     Column("field", Text, nullable=False, default=""),
     Column("note", Text, nullable=False, default=""),
     Column("interaction_id", Text),
-    Column("read_at", Moment),
+    Column("read_at", UtcTime),
     #: where a process has a spool: what it called the request, so that it is stored once however often it is brought
     Column("spool_id", Text),
     Index("inbox_new", "status", "id"),
@@ -183,10 +183,10 @@ client = Table(
     Column("name", Text, nullable=False, default=""),
     #: the employee who last talked to the client, over all channels
     Column("last_talked", Text),
-    Column("last_talked_at", Moment),
+    Column("last_talked_at", UtcTime),
     #: JSON list: employees whose outgoing call has reached the client (A15)
     Column("called_by", LargeBinary, nullable=False, default=b"[]"),
-    Column("created_at", Moment, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
     Index("client_project", "project"),
     Index("client_merged", "merged_into", sqlite_where=_IS_MERGED, postgresql_where=_IS_MERGED),
 )
@@ -199,7 +199,7 @@ client_key = Table(
     Column("kind", Text, primary_key=True),
     Column("value", Text, primary_key=True),
     Column("client_id", Text, nullable=False),
-    Column("created_at", Moment, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
     Index("client_key_client", "client_id"),
 )
 
@@ -213,8 +213,8 @@ client_join = Table(
     Column("reason", Text, nullable=False),
     #: JSON: keys and interactions that moved
     Column("moved", LargeBinary, nullable=False),
-    Column("at", Moment, nullable=False),
-    Column("undone_at", Moment),
+    Column("at", UtcTime, nullable=False),
+    Column("undone_at", UtcTime),
     Index("client_join_kept", "kept"),
     Index("client_join_joined", "joined"),
 )
@@ -228,7 +228,7 @@ refused_value = Table(
     #: the CRM's id of the contact
     Column("record_id", Text, primary_key=True),
     Column("value", Text, primary_key=True),
-    Column("at", Moment, nullable=False),
+    Column("at", UtcTime, nullable=False),
 )
 
 interaction = Table(
@@ -242,13 +242,13 @@ interaction = Table(
     Column("external_id", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("client_id", Text, nullable=False),
-    Column("started_at", Moment, nullable=False),
-    Column("received_at", Moment, nullable=False),
+    Column("started_at", UtcTime, nullable=False),
+    Column("received_at", UtcTime, nullable=False),
     #: JSON of the interaction as it is known now
     Column("body", LargeBinary, nullable=False),
     Column("revision", Integer, nullable=False, default=1),
     #: when it may be decided; None while the channel has not declared it final (DESIGN 2.3)
-    Column("decide_at", Moment),
+    Column("decide_at", UtcTime),
     UniqueConstraint("project", "channel", "external_id"),
     Index("interaction_client", "client_id", "sequence"),
     Index("interaction_started", "project", "started_at"),
@@ -263,7 +263,7 @@ fragment = Table(
     Column("digest", Text, primary_key=True),
     Column("inbox_id", Id),
     Column("body", LargeBinary, nullable=False),
-    Column("received_at", Moment, nullable=False),
+    Column("received_at", UtcTime, nullable=False),
 )
 
 _IS_OPEN = text("state = 'open'")
@@ -283,7 +283,7 @@ work = Table(
     Column("note", Text, nullable=False, default=""),
     #: digest of the snapshot that was decided on, so that a barrier can tell whether it still holds
     Column("seen", Text, nullable=False, default=""),
-    Column("updated_at", Moment, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
     #: requests that the CRM was asked for this interaction, in thousandths (batches are shared)
     Column("cost", Integer, nullable=False, default=0),
     #: 1 fresh, 2 replayed alone, 3 replayed with many others (`hub.runtime.pace.Urgency`)
@@ -320,7 +320,7 @@ decision = Table(
     Column("project", Text, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("policy_version", Integer, nullable=False),
-    Column("decided_at", Moment, nullable=False),
+    Column("decided_at", UtcTime, nullable=False),
     #: zstd of the JSON
     Column("snapshot", LargeBinary, nullable=False),
     Column("plan", LargeBinary, nullable=False),
@@ -357,11 +357,11 @@ step = Table(
     Column("hub_id", Text, nullable=False),
     Column("attempts", Integer, nullable=False, default=0),
     Column("doubt_checks", Integer, nullable=False, default=0),
-    Column("not_before", Moment),
+    Column("not_before", UtcTime),
     Column("batch_id", Text),
-    Column("created_at", Moment, nullable=False),
-    Column("sent_at", Moment),
-    Column("ended_at", Moment),
+    Column("created_at", UtcTime, nullable=False),
+    Column("sent_at", UtcTime),
+    Column("ended_at", UtcTime),
     #: the record that it made or changed
     Column("record_kind", Text),
     Column("record_id", Text),
@@ -401,7 +401,7 @@ due = Table(
     Column("project", Text, primary_key=True),
     Column("client_id", Text, primary_key=True),
     Column("key", Text, primary_key=True),
-    Column("at", Moment, nullable=False),
+    Column("at", UtcTime, nullable=False),
     Column("body", LargeBinary, nullable=False, default=b"{}"),
     Index("due_at", "at"),
 )
@@ -414,10 +414,10 @@ timed_run = Table(
     #: running | done | failed
     Column("state", Text, nullable=False),
     Column("lease", Text, nullable=False),
-    Column("leased_until", Moment, nullable=False),
+    Column("leased_until", UtcTime, nullable=False),
     Column("attempts", Integer, nullable=False, default=1),
-    Column("started_at", Moment, nullable=False),
-    Column("ended_at", Moment),
+    Column("started_at", UtcTime, nullable=False),
+    Column("ended_at", UtcTime),
     Column("note", Text, nullable=False, default=""),
 )
 
@@ -427,7 +427,7 @@ event = Table(
     metadata,
     Column("id", Id, primary_key=True, autoincrement=True),
     Column("project", Text, nullable=False),
-    Column("at", Moment, nullable=False),
+    Column("at", UtcTime, nullable=False),
     Column("kind", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Index("event_project", "project", "id"),
@@ -443,7 +443,7 @@ forwarding_log = Table(
     Column("uuid", Text, nullable=False, default=""),
     Column("call_id", Text, nullable=False, default=""),
     Column("caller", Text, nullable=False, default=""),
-    Column("asked_at", Moment, nullable=False),
+    Column("asked_at", UtcTime, nullable=False),
     Column("destination", Text, nullable=False, default=""),
     Column("employee", Text, nullable=False, default=""),
     #: microseconds from reading the question to the answer
@@ -467,7 +467,7 @@ user = Table(
     #: JSON list of projects, [] = all
     Column("projects", LargeBinary, nullable=False, default=b"[]"),
     Column("language", Text, nullable=False, default="en"),
-    Column("created_at", Moment, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
 )
 
 session = Table(
@@ -477,7 +477,7 @@ session = Table(
     Column("token_hash", Text, primary_key=True),
     Column("login", Text, nullable=False),
     Column("csrf", Text, nullable=False),
-    Column("created_at", Moment, nullable=False),
-    Column("expires_at", Moment, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
     Index("session_expires", "expires_at"),
 )

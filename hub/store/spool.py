@@ -17,7 +17,7 @@ from sqlalchemy import Column, Connection, Integer, MetaData, Table, Text, delet
 
 from hub.ports import RawRequest
 from hub.store import codec
-from hub.store.column import Moment, request_columns
+from hub.store.column import UtcTime, request_columns
 from hub.store.engine import Store, sqlite_url
 from hub.store.inbox import InboxKind, request_of
 
@@ -56,7 +56,7 @@ _refused = Table(
     _metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("reason", Text, nullable=False),
-    Column("refused_at", Moment, nullable=False),
+    Column("refused_at", UtcTime, nullable=False),
 )
 #: what is still to be brought
 _WAITS = _spooled.c.id.not_in(select(_refused.c.id))

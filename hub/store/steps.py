@@ -22,7 +22,7 @@ from hub.core.slots import by_slots
 from hub.store import codec
 from hub.store.instant import moment
 from hub.store.prepared import Prepared
-from hub.store.schema import Moment, step, work
+from hub.store.schema import UtcTime, step, work
 from hub.store.work import IS_OUTSTANDING, WorkState
 
 __all__ = [
@@ -89,7 +89,7 @@ _NAMES = (
 )
 #: instants as numbers: of rows that `_step` has read before none is made
 _COLUMNS = tuple(
-    type_coerce(step.c[name], Integer) if isinstance(step.c[name].type, Moment) else step.c[name]
+    type_coerce(step.c[name], Integer) if isinstance(step.c[name].type, UtcTime) else step.c[name]
     for name in _NAMES.split()
 )
 
@@ -369,7 +369,7 @@ _SET_STATE = Prepared(
             "state": bindparam("new_state"),
             "note": bindparam("new_note"),
             "not_before": bindparam("new_not_before"),
-            "ended_at": func.coalesce(bindparam("ended", type_=Moment), step.c.ended_at),
+            "ended_at": func.coalesce(bindparam("ended", type_=UtcTime), step.c.ended_at),
             "record_kind": func.coalesce(bindparam("new_record_kind", type_=Text), step.c.record_kind),
             "record_id": func.coalesce(bindparam("new_record_id", type_=Text), step.c.record_id),
             "effect": func.coalesce(bindparam("new_effect", type_=LargeBinary), step.c.effect),

@@ -15,7 +15,7 @@ from hub.store import codec
 from hub.store.dialect import insert_or
 from hub.store.messenger_schema import waiting
 from hub.store.prepared import Prepared
-from hub.store.schema import Moment
+from hub.store.schema import UtcTime
 from hub.store.schema import interaction as interactions
 
 __all__ = ["Waiting", "count_by_employee", "end", "follow", "get", "list_waiting", "move", "set_employee"]
@@ -51,7 +51,7 @@ def _waiting(row: Any) -> Waiting:
 
 _ANSWERED = Prepared(
     delete(waiting).where(
-        waiting.c.client_id == bindparam("of_client"), waiting.c.since <= bindparam("at", type_=Moment)
+        waiting.c.client_id == bindparam("of_client"), waiting.c.since <= bindparam("at", type_=UtcTime)
     )
 )
 

@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 from sqlalchemy import Connection
 
-from hub.clock import FakeClock, Moment
+from hub.clock import FakeClock, Stamp
 from hub.core.interaction import ClientId, Identity, InteractionId
 from hub.core.plan import Action, AddNote, CreateContact, CreateDeal, CreateTask, Reason, StepKey
 from hub.core.records import EmployeeId, RecordKind, RecordRef
@@ -46,7 +46,7 @@ class Crm:
         self.is_asked, self.may_answer = asyncio.Event(), asyncio.Event()
         self.may_answer.set()
         self.clock = FakeClock(now)
-        known: dict[RecordKind, Moment] = {}
+        known: dict[RecordKind, Stamp] = {}
         self.account = cast(
             Account,
             SimpleNamespace(
