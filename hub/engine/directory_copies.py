@@ -17,7 +17,7 @@ from hub.clock import Clock
 from hub.engine.projects import Projects
 from hub.errors import HubError
 from hub.store import directory_stream
-from hub.store.directory import Directory
+from hub.store.directory import Directory, Row
 from hub.store.engine import Store
 
 __all__ = ["DirectoryCopies"]
@@ -30,6 +30,9 @@ COPIED = "copied"
 _LOOK = timedelta(seconds=2)
 #: rows in one go: a look-up waits for no more than that
 _PAGE = 500
+#: microseconds for which a record that was read again, and is what it was, is not told again: to others it is so much
+#: older than here at most. Before each new client's first record the latest of all are read (`hub.runtime.barrier`)
+_SAME = 30_000_000
 
 Account = tuple[str, str]
 
@@ -69,6 +72,8 @@ class DirectoryCopies:
         self._turn = asyncio.Lock()
         #: up to which change each account has to be copied before the first copy is complete; None: not asked yet
         self._wanted: dict[Account, int] | None = None
+        #: what was told in the last `_SAME` since the account is this process's; told by another, nobody knows of it
+        self._lately: dict[Account, dict[tuple[int, str], Row]] = {}
         #: when an account was last known to be here wholly, monotonic seconds
         self._whole_at: dict[Account, float] = {}
 
@@ -78,6 +83,7 @@ class DirectoryCopies:
         """The account is this process's from now on: its last changes are taken over first."""
         account = (project, connection)
         await self._catch_up(account)
+        self._lately.pop(account, None)
         self._own.add(account)
 
     async def disown(self, project: str, connection: str) -> None:
@@ -88,6 +94,7 @@ class DirectoryCopies:
         except (HubError, OSError) as error:
             log.info("the last changes of %s/%s are not told: %s", project, connection, error)
         self._own.discard(account)
+        self._lately.pop(account, None)
         with self._guard:
             self._news.pop(account, None)
 
@@ -99,8 +106,12 @@ class DirectoryCopies:
         self, project: str, connection: str, refs: Sequence[tuple[int, str]], marks: Mapping[str, str]
     ) -> None:
         """Tell at once what an import has put into the file past this process; returns when others can copy it."""
+        account = (project, connection)
         async with self._turn:
-            await self._put((project, connection), refs, marks)
+            # told anew wholly, and not remembered: it is much, and none of it is read again soon
+            self._lately.pop(account, None)
+            await self._put(account, refs, marks)
+            self._lately.pop(account, None)
         self._ring()
 
     # --- the first copy -----------------------------------------------------------------------------------------
@@ -197,12 +208,15 @@ class DirectoryCopies:
 
     async def _put(self, account: Account, refs: Sequence[tuple[int, str]], marks: Mapping[str, str]) -> None:
         """Bring records of this file to the others, page by page, and the marks with the last."""
+        lately = self._lately.setdefault(account, {})
         for start in range(0, max(len(refs), 1), _PAGE):
             rows = self._directory.rows(*account, refs[start : start + _PAGE])
+            rows = [row for row in rows if not _is_told(row, lately.get(row[:2]))]
             with_last = marks if start + _PAGE >= len(refs) else {}
             await self._store.write(
                 lambda conn, rows=rows, marks=with_last: directory_stream.put(conn, *account, rows, marks)  # type: ignore[misc]
             )
+            _remember(lately, rows)
 
     async def _copy_forever(self) -> None:
         while True:
@@ -247,3 +261,24 @@ class DirectoryCopies:
             after = found.upto
             marks = {**found.marks, COPIED: str(after)}
             await asyncio.to_thread(self._directory.take_over, *account, found.rows, marks)
+
+
+def _is_told(row: Row, lately: Row | None) -> bool:
+    """Whether others have ``row`` from what they were told ``lately``."""
+    if lately is None:
+        return False
+    _, _, version, seen, body = lately
+    return (version, body) == (row[2], row[4]) and row[3] - seen < _SAME
+
+
+def _remember(lately: dict[tuple[int, str], Row], rows: Sequence[Row]) -> None:
+    """Others have ``rows``; what was told too long before to spare anything is forgotten."""
+    if not rows:
+        return
+    for row in rows:
+        # behind all others, so that the first are the oldest
+        lately.pop(row[:2], None)
+        lately[row[:2]] = row
+    newest = max(row[3] for row in rows)
+    while (oldest := next(iter(lately.values())))[3] <= newest - _SAME:
+        del lately[oldest[:2]]

@@ -1,4 +1,4 @@
-"""What several processes on one PostgreSQL share: the right to write, wake-ups, the directory (H9, H3, H6)."""
+"""What several processes on one PostgreSQL share: the right to write, wake-ups (H9, H3)."""
 
 from __future__ import annotations
 
@@ -17,16 +17,12 @@ from sqlalchemy import Connection, text
 from hub.clock import FakeClock, SystemClock
 from hub.compose import Hub
 from hub.core.interaction import ClientId
-from hub.core.phone import parse_phone
-from hub.core.records import Contact, RecordKind, RecordRef
-from hub.engine.directory_copies import DirectoryCopies
 from hub.engine.procrastinate_lanes import ProcrastinateLanes, prepare_queue
 from hub.errors import LeaseLost
-from hub.ports import Changes, RawRequest
+from hub.ports import RawRequest
 from hub.settings import Settings
 from hub.store import cluster, events, inbox, policies, projects
 from hub.store.bell import Bell
-from hub.store.directory import Directory
 from hub.store.engine import Store
 from hub.store.locks import hold_arrivals, key_of
 from hub.store.tenure import Tenure
@@ -401,83 +397,3 @@ def test_a_reader_misses_no_event_that_is_committed_after_a_later_one(store: Sto
             held.commit()
     seen += store.read_now(lambda conn: events.read_after(conn, last))
     assert sorted(event.body["n"] for event in seen) == [1, 2]
-
-
-# --- the directory ------------------------------------------------------------------------------------------------
-
-
-async def test_a_copy_follows_the_owner_and_goes_on_as_owner(store: Store, tmp_path: Path) -> None:
-    """H6, H9: records, deletions and marks reach a file on another machine, which can take the account over."""
-    phone = parse_phone("0501112233", "UA")
-    assert phone is not None
-    with Directory(tmp_path / "a.db") as here, Directory(tmp_path / "b.db") as there:
-        rung = asyncio.Event()
-        owner = DirectoryCopies(store, _Projects(), here, SystemClock(), ring=rung.set)  # type: ignore[arg-type]
-        copy = DirectoryCopies(store, _Projects(), there, SystemClock(), ring=lambda: None)  # type: ignore[arg-type]
-        running = [asyncio.create_task(one.run()) for one in (owner, copy)]
-        await asyncio.sleep(0)
-        await owner.own("auto", "amocrm")
-        contact = Contact(id="1", name="Ірина", phones=(phone,))
-        await here.fold_async(
-            "auto", "amocrm", Changes(contacts=(contact,), as_of=NOW), NOW, marks={"feed": "cursor-7"}
-        )
-        async with asyncio.timeout(10):
-            await rung.wait()
-        copy.wake()
-        await until(lambda: there.lookup("auto", "amocrm", phone).contacts == (contact,))
-        assert there.mark("auto", "amocrm", "feed") == "cursor-7"
-        assert there.as_of("auto", "amocrm") == NOW
-        # the owner dies with the last change told; the other one goes on
-        later = NOW + timedelta(minutes=5)
-        gone = Changes(deleted=(RecordRef(kind=RecordKind.CONTACT, id="1"),))
-        await here.fold_async("auto", "amocrm", gone, later)
-        await owner.disown("auto", "amocrm")
-        await copy.own("auto", "amocrm")
-        assert there.lookup("auto", "amocrm", phone).contacts == ()
-        await there.fold_async("auto", "amocrm", Changes(contacts=(contact,)), later + timedelta(hours=1))
-        await until(lambda: here.lookup("auto", "amocrm", phone).contacts == (contact,))
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
-
-
-async def test_copies_follow_an_import_while_it_goes_on(store: Store, tmp_path: Path) -> None:
-    """H6, H9: what the importing child put into its parent's file is told page by page, and is in every copy."""
-    with (
-        Directory(tmp_path / "a.db") as here,
-        Directory(tmp_path / "a.db") as child,
-        Directory(tmp_path / "b.db") as there,
-    ):
-        rung = asyncio.Event()
-        owner = DirectoryCopies(store, _Projects(), here, SystemClock(), ring=rung.set)  # type: ignore[arg-type]
-        copy = DirectoryCopies(store, _Projects(), there, SystemClock(), ring=lambda: None)  # type: ignore[arg-type]
-        await owner.own("auto", "amocrm")
-        copying = asyncio.create_task(copy.run())
-        await until(lambda: copy.is_complete)
-        assert copy.age(("auto", "amocrm")) is not None
-        for page in range(2):
-            ids = [str(page * 700 + number) for number in range(700)]
-            child.fold("auto", "amocrm", Changes(contacts=tuple(Contact(id=id, name="") for id in ids)), NOW)
-            await owner.tell("auto", "amocrm", [(1, id) for id in ids], {"feed": f"page {page}"})
-            assert rung.is_set()
-            copy.wake()
-            await until(lambda: there.counts("auto", "amocrm").get(RecordKind.CONTACT) == len(ids) * (page + 1))  # noqa: B023 - awaited at once
-            await until(lambda: there.mark("auto", "amocrm", "feed") == f"page {page}")  # noqa: B023 - awaited at once
-        copying.cancel()
-        await asyncio.gather(copying, return_exceptions=True)
-
-
-class _Connection:
-    name = "amocrm"
-
-
-class _Project:
-    name = "auto"
-    connections = (_Connection(),)
-
-
-class _Projects:
-    """What the copies ask of the projects: which accounts there are."""
-
-    def all(self) -> list[_Project]:
-        return [_Project()]
