@@ -215,6 +215,18 @@ def test_transferred_call_keeps_every_recording_and_counts_for_the_final_leg() -
     assert (call.started_at, call.ended_at) == (BEGIN, at(135))
 
 
+def test_where_records_differ_the_final_legs_counts_and_a_webhooks_before_one_from_the_log() -> None:
+    """A9, A6, X8: what an employee before them, a colleague who was rung, or the vendor's list says comes after it."""
+    final = ended(by=IVAN, talk=70, started_at=at(60), department="Sales")
+    first = ended(by=OLENA, talk=40, started_at=BEGIN, department="Reception")
+    rung = ended(Disposition.MISSED, by=PETRO, talk=0, started_at=BEGIN, department="Garage")
+    assert folded(first, rung, final).department == "Sales"
+    assert folded(first, rung, replace(final, department="")).department in ("Reception", "Garage")
+    listed = replace(final, started_at=at(59), department="List", is_recovered=True)
+    assert folded(first, listed, final).department == "Sales"
+    assert folded(first, listed, replace(final, department="")).department == "List"
+
+
 def test_forwarding_after_pick_up_tells_of_a_transfer_before_its_second_record() -> None:
     """DESIGN 2.3: a call known to be transferred waits for the rest."""
     taken = told(Moment.TAKEN, OLENA, 5)
