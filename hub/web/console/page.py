@@ -61,8 +61,8 @@ class Frame:
         )
 
     def ago(self, at: datetime) -> str:
-        """How long ago, for people."""
-        return self.t("ago", time=self.t.duration(max(self.now - at, timedelta(0))))
+        """How long ago, for people: a second at least."""
+        return self.t("ago", time=self.t.duration(max(self.now - at, timedelta(seconds=1))))
 
     def when(self, at: datetime) -> str:
         """Day and time in the project's zone."""
