@@ -14,7 +14,8 @@ from hub.engine.projects import LiveProject
 from hub.errors import HubError
 from hub.runtime.opening import open_account
 from hub.runtime.services import Services
-from hub.store import work
+from hub.store import inbox, work
+from hub.store.inbox import InboxStatus
 
 __all__ = ["Line", "check"]
 
@@ -90,7 +91,16 @@ def _projects(services: Services) -> Iterator[Line]:
                 kind="needs attention in {name}",
                 name=project.name,
                 is_ok=False,
-                text=f"{waiting} interactions: see /console/, then 'hub replay --write'",
+                text=f"interactions: {waiting}; see /console/, then 'hub replay --write'",
+            )
+        counts = services.store.read_now(partial(inbox.counts, project=project.name))
+        unread = sum(counts.get(status, 0) for status in (InboxStatus.UNREADABLE, InboxStatus.FAILED))
+        if unread:
+            yield Line(
+                kind="needs attention in {name}",
+                name=project.name,
+                is_ok=False,
+                text=f"webhooks that could not be read: {unread}; see /console/, where the field at fault is named",
             )
 
 

@@ -11,14 +11,17 @@ from typing import Any
 
 import pytest
 import typer
+from sqlalchemy import Connection
 from typer.core import TyperGroup
 from typer.testing import CliRunner
 
 from hub.cli import app
 from hub.compose import build_services
+from hub.ports import RawRequest
 from hub.runtime.services import Services
 from hub.settings import Settings
-from hub.store import policies, projects
+from hub.store import inbox, policies, projects
+from hub.store.inbox import InboxStatus
 from tests.end_to_end.world import CHANNEL, CRM, PROJECT, preset
 
 NOW = datetime(2026, 7, 29, 9, 0, tzinfo=UTC)
@@ -146,6 +149,27 @@ def test_a_crm_that_there_is_not_is_told_with_those_that_there_are(
     monkeypatch.setenv("HUB_DATA_DIRECTORY", str(tmp_path / "var"))
     told = CliRunner().invoke(app, ["sync", "--connection", "another"]).stderr
     assert f"the project {PROJECT} has no CRM called 'another'; there is {CRM}" in " ".join(told.split())
+
+
+def test_a_webhook_that_nobody_could_read_is_told_by_the_check(
+    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """H11: kept, shown, and not only to whoever looks at the console."""
+    monkeypatch.setenv("HUB_ENVIRONMENT", "development")
+    monkeypatch.setenv("HUB_DATA_DIRECTORY", str(tmp_path / "var"))
+    assert "could not be read" not in CliRunner().invoke(app, ["check", "--offline"]).output
+
+    def spoil(conn: Connection) -> None:
+        request = RawRequest(method="POST", body=b"{", received_at=NOW)
+        row = inbox.add(conn, project=PROJECT, channel=CHANNEL, kind="hook", request=request)
+        inbox.mark(conn, row, InboxStatus.UNREADABLE, now=NOW, field="body", note="no JSON")
+
+    again = build_services(Settings(environment="development", data_directory=tmp_path / "var"))
+    again.store.write_now(spoil)
+    again.close()
+    told = CliRunner().invoke(app, ["check", "--offline"])
+    assert told.exit_code == 1
+    assert f"needs attention in {PROJECT} webhooks that could not be read: 1;" in " ".join(told.output.split())
 
 
 @pytest.mark.parametrize("command", sorted(JSON))
