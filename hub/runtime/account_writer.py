@@ -329,17 +329,17 @@ class AccountWriter:
 
     async def _look_again(self, outcome: Results, writes: Mapping[StepKey, Write]) -> None:
         """What the CRM refused as outdated is decided again with the users and records that there are now."""
-        account = self.account
+        self._barrier.forget(step for step, _ in outcome.stale)
         refs = {ref for step, _ in outcome.stale if step.key in writes for ref in writes[step.key].refs.values()}
         try:
             if outcome.is_user_stale:
                 await self._refresh_names()
             elif refs:
                 began = self._clock.now()
-                await account.fold(await account.session.read(sorted(refs, key=str)), began)
+                await self.account.fold(await self.account.session.read(sorted(refs, key=str)), began)
         except VendorError as error:
             # decided on what is known, and refused again, until its attempts are used up
-            log.warning("%s cannot be read again: %s", account.name, error, extra={"action": "writer.stale"})
+            log.warning("%s cannot be read again: %s", self.account.name, error, extra={"action": "writer.stale"})
 
     def _mark(
         self, conn: Connection, batch: Batch, batch_id: str, now: datetime

@@ -59,6 +59,10 @@ def required(action: Action) -> frozenset[RecordKind]:
             return frozenset()
 
 
+def _is_contact_to_come(step: Step) -> bool:
+    return step.state is StepState.WAITING and isinstance(step.action, CreateContact)
+
+
 def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
     """``items`` in pieces that take a few milliseconds each, so that another project's call goes between (H8)."""
     return (items[start : start + _AT_ONCE] for start in range(0, len(items), _AT_ONCE))
@@ -160,14 +164,16 @@ class Barrier:
     ) -> tuple[list[Work], frozenset[RecordKind]]:
         """Interactions of which nothing has been applied yet: later steps rest on what the first ones made.
 
-        What was sent, and is known not to have been applied, waited since: the CRM may be another meanwhile.
+        What was sent, and is known not to have been applied, waited since: the CRM may be another meanwhile. A contact
+        rests on nothing that was made: one may be wanted since, for people merged away the one that was there.
         """
         fresh: list[Work] = []
         kinds: set[RecordKind] = set()
         for interaction_id in interactions:
             found = steps.of_interaction(conn, interaction_id, self._account.name)
             item = work.get(conn, interaction_id, self._account.name)
-            if item is None or any(step.state in _BEGUN for step in found):
+            is_begun = any(step.state in _BEGUN for step in found)
+            if item is None or (is_begun and not any(_is_contact_to_come(step) for step in found)):
                 continue
             fresh.append(item)
             kinds |= {kind for step in found for kind in required(step.action)}
