@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 import pytest
@@ -21,6 +21,7 @@ from hub.runtime.account import Account
 from hub.runtime.services import Services
 from hub.store import clients, codec, forwarding_log
 from hub.store.clients import JoinRules
+from hub.store.directory import Directory
 from hub.store.forwarding_log import ForwardingEntry
 from hub.web.forwarding import LEFT_ALONE
 from tests.web.conftest import (
@@ -301,6 +302,7 @@ class Crm:
     """A CRM that knows one client the directory does not, as far as forwarding asks it."""
 
     answers: Callable[[], Any]
+    directory: Directory
     asked: list[Phone] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
     begun: asyncio.Event = field(default_factory=asyncio.Event)
@@ -316,13 +318,16 @@ class Crm:
         await self.answers()
         return Changes(contacts=(Contact(id="c9", phones=identity.phones, responsible=EmployeeId("@1")),))
 
+    async def fold(self, changes: Changes, seen_at: datetime) -> None:
+        await self.directory.fold_async(PROJECT, CRM, changes, seen_at)
+
     def failed(self, error: Exception) -> None:
         self.failures.append(error)
 
 
 def ask(web: Web, answers: Callable[[], Any], *, budget: str = "300ms") -> Crm:
     publish(web.services, f'{POLICY}\n[forwarding]\nask_crm = true\nbudget = "{budget}"\n')
-    crm = Crm(answers)
+    crm = Crm(answers, web.services.directory)
     web.services.accounts[PROJECT, CRM] = cast("Account", crm)
     return crm
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from hub_retailcrm.config import RetailCrmSettings
 from hub_retailcrm.sandbox import Sandbox, serve
-from rich.prompt import Prompt
+from pydantic import SecretStr
+from rich.prompt import Confirm, Prompt
 from starlette.datastructures import FormData
 
-from hub.commands.setup import _ask_settings
+from hub.commands.asking import ask_settings
 from hub.compose import build_services
 from hub.errors import ConfigurationError, NeedsCredentials
 from hub.language import Translator
@@ -79,7 +80,9 @@ def test_console_asks_for_what_has_no_default(monkeypatch: pytest.MonkeyPatch) -
         return "https://fruit.retailcrm.ru" if len(asked) == 1 else "k3y" if password else ""
 
     monkeypatch.setattr(Prompt, "ask", ask)
-    assert _ask_settings(RetailCrmSettings) == {"address": "https://fruit.retailcrm.ru", "api_key": "k3y"}
+    monkeypatch.setattr(Confirm, "ask", lambda *_, **__: False)
+    found = RetailCrmSettings.model_validate(ask_settings(RetailCrmSettings))
+    assert found == RetailCrmSettings(address="https://fruit.retailcrm.ru", api_key=SecretStr("k3y"))
     assert asked[:2] == [False, True]
 
 

@@ -11,7 +11,7 @@ import pytest
 from hub_zoho.config import ZohoSettings
 from hub_zoho.sandbox import Sandbox, serve
 
-from hub.commands.setup import _ask_settings
+from hub.commands.asking import ask_settings
 from hub.runtime import setup
 from hub.runtime.services import Services
 from hub.store import projects
@@ -80,10 +80,13 @@ def test_the_command_line_asks_for_what_has_no_default(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """H12: data centre, ID and secret; never what the consent fills in."""
-    monkeypatch.setattr("builtins.input", lambda *_: "eu")
+    asked = iter(["eu", "1000.CLIENT", "n"])
+    monkeypatch.setattr("builtins.input", lambda *_: next(asked))
     monkeypatch.setattr("getpass.getpass", lambda *_, **__: "s3cret")
-    values = _ask_settings(ZohoSettings)
-    assert list(values) == ["data_centre", "client_id", "client_secret", "refresh_token"]
+    values = ask_settings(ZohoSettings)
+    assert next(asked, None) is None
+    assert (values["data_centre"], values["client_id"]) == ("eu", "1000.CLIENT")
+    assert values["client_secret"] == values["refresh_token"] == "s3cret"
     assert ZohoSettings.model_validate(values).accounts == "https://accounts.zoho.eu"
     shown = capsys.readouterr().out
     assert "Data centre" in shown

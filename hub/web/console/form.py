@@ -35,7 +35,7 @@ class FormField:
     value: str
     is_set: bool
     choices: tuple[Choice, ...] = ()
-    #: has a default that suits most, so it is folded away
+    #: has a default that suits most, so it is folded away; so is a choice without one that stands behind such
     is_further: bool = False
     error: str = ""
 
@@ -44,9 +44,10 @@ def fields_of(
     model: type[BaseModel], values: Mapping[str, Any], t: Translator, *, error: ConfigurationError | None = None
 ) -> list[FormField]:
     """The form's fields with ``values``, named in the reader's language; secrets are never sent back to the browser."""
-    found = []
+    found: list[FormField] = []
     for name, info in model.model_fields.items():
         kind, options = _kind(info)
+        is_main = kind in ("text", "password") or (kind == "choice" and not any(one.is_further for one in found))
         default = None if info.default is PydanticUndefined else to_jsonable_python(_plain(info.default))
         value = values.get(name, default)
         found.append(
@@ -58,7 +59,7 @@ def fields_of(
                 value="" if kind == "password" else _shown(kind, value),
                 is_set=bool(value),
                 choices=tuple(Choice(value=one, label=one or "—", is_chosen=one == value) for one in options),
-                is_further=kind not in ("text", "password") or bool(default),
+                is_further=not is_main or bool(default),
                 error=t.theirs(error.problem) if error is not None and error.path.split(".")[0] == name else "",
             )
         )
