@@ -96,7 +96,7 @@ class Desk:
     ) -> Outcome | None:
         """Store the request; the answer that it gets, None if the caller hung up. ``stored`` hears what is on disk."""
         watch = self.watch
-        watch.enter()
+        task = watch.enter()
         body: bytes | Unread | None = None
         try:
             async with self._turn:
@@ -119,7 +119,7 @@ class Desk:
             self._failed(project, channel, err)
             return _NOT_STORED
         finally:
-            watch.leave()
+            watch.leave(task)
         self._counts.accepted[project, channel, self._kind] += 1
         if self._is_failing:
             self._is_failing = False
