@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -255,7 +256,9 @@ def test_of_two_writes_that_wait_for_each_other_both_succeed(
     run_at_once(
         lambda: stores[0].write_now(change("one", "two", "a")), lambda: stores[1].write_now(change("two", "one", "b"))
     )
-    assert len(tries) == 3
+    # whoever is undone may meet the other one again
+    once, more = sorted(Counter(tries).values())
+    assert (once, more > 1) == (1, True)
     titles = stores[0].read_now(lambda conn: {found.title for found in projects.list_projects(conn)})
     assert len(titles) == 1
 

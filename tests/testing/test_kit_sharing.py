@@ -12,8 +12,9 @@ import pytest
 from hub_wazzup.conformance import OUTFIT
 from hub_wazzup.source import WazzupSource
 
-from hub.errors import Unavailable, VendorError
-from hub.messenger import Entities
+from hub.core.outgoing import Outgoing
+from hub.errors import NeedsCredentials, Unavailable, VendorError
+from hub.messenger import Entities, Sent
 from hub.ports import ChannelConfig
 from hub.testing.outfit import SourceStage
 
@@ -132,6 +133,14 @@ class HidesTheFailure(WazzupSource):
             return {}
 
 
+class SaysThatItWasSent(WazzupSource):
+    async def send(self, channel: ChannelConfig, http: httpx.AsyncClient, message: Outgoing) -> Sent:
+        try:
+            return await super().send(channel, http, message)
+        except NeedsCredentials:
+            return Sent(external_id="m1")
+
+
 LAST = "our_records_stand_at_the_vendor_as_they_were_told_last"
 MANY = "many_records_are_told_and_a_refused_one_takes_nobody_with_it"
 COUNTERS = "the_counters_are_the_vendors_own"
@@ -155,6 +164,7 @@ DEFECTS: list[tuple[type[WazzupSource], str, str]] = [
     (KeepsTheFrame, FRAME, "asked 0 times for one opening"),
     (FramesInTheOpen, FRAME, "no address of https"),
     (TakesARefusalForAPause, APART, "unanswered with a refused key raised Unavailable"),
+    (SaysThatItWasSent, "sending_with_a_refused_key_needs_credentials", "a key that the vendor refuses went unnoticed"),
     (HidesTheFailure, APART, "share of a vendor that is away went unnoticed"),
 ]
 
