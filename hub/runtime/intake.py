@@ -27,16 +27,17 @@ def raw_request(
     return RawRequest(
         method=method,
         query=query,
-        headers=_shown(headers if isinstance(headers, tuple) else tuple(headers)),
+        # secrets are taken out before anything is remembered
+        headers=_decoded(tuple([pair for pair in headers if pair[0] not in _SECRET])),
         body=body,
         received_at=received_at,
     )
 
 
 @lru_cache(maxsize=1024)
-def _shown(headers: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[str, str], ...]:
-    """``headers`` that are not secret, as text; remembered, since a vendor sends the same ones each time."""
-    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers if name not in _SECRET)
+def _decoded(headers: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[str, str], ...]:
+    """``headers``, of which none is secret, as text; remembered, since a vendor sends the same ones each time."""
+    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
 
 
 class Intake:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import sys
 import threading
+from datetime import UTC, datetime
+from secrets import token_hex
 
 import pytest
 
+from hub.runtime.intake import raw_request
 from hub.store import inbox
 from hub.store.inbox import Received
 from tests.web.conftest import CHANNEL, PROJECT, SECRET, Web
@@ -183,3 +187,12 @@ async def test_no_secret_reaches_the_log(web: Web, caplog: pytest.LogCaptureFixt
     assert SECRET not in said
     assert "wrongwrong" not in said
     assert "380501112233" not in said
+
+
+def test_a_secret_header_is_in_nobodys_memory_when_its_request_is_gone() -> None:
+    """H8: what is remembered of headers is remembered without their secrets."""
+    secret = b"Bearer " + token_hex(16).encode()
+    held = sys.getrefcount(secret)
+    found = raw_request("POST", b"", ((b"authorization", secret), (b"x-kept", b"yes")), b"", datetime.now(UTC))
+    assert found.headers == (("x-kept", "yes"),)
+    assert sys.getrefcount(secret) == held
